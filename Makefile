@@ -1,0 +1,84 @@
+# All targets that run something set up what they need first: .venv with the locked packages, Java 17, Spark's jars.
+# A step says one line; its details go to var/setup.log and are shown when it fails. Only Python 3.11 must be there.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run test test-full lint bench doctor clean distclean
+
+VENV := $(CURDIR)/.venv
+PYTHON := $(VENV)/bin/python
+LOG := var/setup.log
+PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input install --no-build-isolation
+
+# What was set up is known by content, not by date: another lock or another place makes another stamp, and a set-up that
+# was cut short leaves none. New packages come into an empty environment, so nothing of older ones stays behind.
+sum_of = $(shell { echo '$(CURDIR)'; cat $(1); } 2>&1 | cksum | cut -d' ' -f1)
+LOCKS := requirements-build.txt requirements.txt
+PACKAGES := $(VENV)/packages-$(call sum_of,$(LOCKS) lib/eraflow/jars.sha256)
+PROJECT := $(VENV)/project-$(call sum_of,pyproject.toml)
+
+# The environment's commands come first, and no other Spark or worker Python of the user's gets in their way.
+IN_VENV := env -u SPARK_HOME -u SPARK_CONF_DIR -u PYSPARK_PYTHON -u PYSPARK_DRIVER_PYTHON PATH="$(VENV)/bin:$$PATH"
+
+# $(call step,what is done,command without commas)
+step = echo '$(1)'; $(2) >>$(LOG) 2>&1 || { tail -n 40 $(LOG); echo 'Failed: $(1). All of it is in $(LOG).'; exit 1; }
+
+help: ## list what can be done
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@echo '  make bench-NAME   run benchmarks/NAME.py (a dash in NAME stands for an underscore)'
+
+setup: $(PACKAGES) $(PROJECT) ## set up all that is needed; again when something has changed or is gone
+	@$(PYTHON) -m eraflow.environment java >/dev/null || { mkdir -p var; \
+		$(call step,Java 17 from its lock,$(PIP) --require-hashes -r requirements-java.txt); }
+	@$(IN_VENV) $(PYTHON) -m eraflow.environment install
+
+$(PACKAGES): | var
+	@python=$$(for name in python3.11 python3 python; do \
+		$$name -c 'import sys; print(sys._base_executable); sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+		&& break; done | tail -n 1); \
+	$${python:-false} -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null || \
+		{ echo 'Python 3.11 was not found: install it so that python3.11 is on PATH, then say make again.'; exit 1; }; \
+	: >$(LOG); \
+	$(call step,Environment in .venv,$$python -m venv --clear $(VENV))
+	@$(call step,Build tools from their lock,$(PIP) --require-hashes -r requirements-build.txt)
+	@$(call step,Packages from their lock (a minute or two),$(PIP) --require-hashes -r requirements.txt)
+	@touch $@
+
+$(PROJECT): $(PACKAGES) | var
+	@$(call step,eraflow itself,$(PIP) --no-deps --editable .)
+	@rm -f $(VENV)/project-* && touch $@
+
+var:
+	@mkdir -p var
+
+run: setup ## train, score and report on an embedded synthetic universe; ARGS="--config conf/signals.yml" for others
+	@$(IN_VENV) spark-submit --properties-file conf/spark-local.conf jobs/train.py $(ARGS)
+
+test: lint ## check style and types, run the tests (under 10 minutes)
+	@$(IN_VENV) pytest -m 'not slow' $(ARGS)
+
+test-full: setup ## run the long tests: kills, notebooks, cluster, real prices (ERAFLOW_REAL_DATA names their folder)
+	@$(IN_VENV) pytest -m slow $(ARGS)
+
+lint: setup ## check style and types
+	@$(IN_VENV) ruff check --quiet .
+	@$(IN_VENV) ruff format --check --quiet . || { echo 'Not formatted: run .venv/bin/ruff format .'; exit 1; }
+	@$(IN_VENV) mypy --no-error-summary
+
+bench: ## list the benchmarks
+	@ls benchmarks/*.py 2>/dev/null | sed 's,.*/\(.*\)\.py,  make bench-\1,; s,_,-,g' || true
+
+bench-%: setup
+	@file=benchmarks/$(subst -,_,$*).py; [ -f $$file ] || { echo "There is no $$file: see make bench."; exit 1; }; \
+	$(IN_VENV) python $$file $(ARGS)
+
+doctor: ## say what the machine has and lacks, and what to type
+	@python=$(PYTHON); [ -x $$python ] || python=python3.11; command -v $$python >/dev/null || \
+		{ echo 'missing  Python 3.11: install it so that python3.11 is on PATH, then run make setup'; exit 2; }; \
+	PYTHONPATH=lib PATH="$(VENV)/bin:$$PATH" $$python -m eraflow.environment doctor
+
+clean: ## remove what runs and tools have written: var/ and caches
+	@rm -rf var build dist spark-warehouse metastore_db derby.log .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+distclean: clean ## remove the environment too
+	@rm -rf $(VENV)

@@ -1,0 +1,223 @@
+"""The configuration: frozen models of conf/*.yml. conf/base.yml holds every default; an unknown key is an error."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from eraflow.errors import InputError
+
+PositiveInt = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Run(_Section):
+    # The name becomes a folder and may come from a command line, so it can hold no path.
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    dir: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+
+
+class Tables(_Section):
+    root: str
+    era_block: PositiveInt
+
+
+class PriceColumns(_Section):
+    ticker: str
+    date: str
+    open: str
+    high: str
+    low: str
+    close: str
+    adjusted_close: str
+    volume: str
+    sector: str | None
+
+
+class Prices(_Section):
+    path: str | None
+    columns: PriceColumns
+    min_tickers: PositiveInt
+    note: str | None
+
+
+class Synthetic(_Section):
+    sectors: PositiveInt
+    tickers_per_sector: Annotated[int, Field(ge=3)]
+    days: PositiveInt
+    start: date
+    momentum: Annotated[float, Field(ge=0.0, le=0.5)]
+    network: Annotated[float, Field(ge=0.0, le=0.5)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Features(_Section):
+    set: str
+
+
+class Targets(_Section):
+    horizons: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    lag: Annotated[int, Field(ge=0)]
+    main: str
+    exposures: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, int]:
+        """Target name -> horizon in trading days."""
+        return {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
+
+    @model_validator(mode="after")
+    def _main_is_made(self) -> Targets:
+        if self.main not in self.names:
+            raise ValueError(f"main is {self.main!r}; choose one of {', '.join(self.names)}")
+        return self
+
+
+class Validation(_Section):
+    splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
+    folds: Annotated[int, Field(ge=1)]
+    test_blocks: PositiveInt
+    min_train_eras: PositiveInt
+    window: PositiveInt | None
+    purge: Annotated[int, Field(ge=0)] | None
+    embargo: Annotated[int, Field(ge=0)]
+
+
+class LightGbm(_Section):
+    kind: Literal["lightgbm"]
+    trees: PositiveInt
+    learning_rate: Fraction
+    max_depth: int
+    num_leaves: Annotated[int, Field(ge=2)]
+    feature_fraction: Fraction
+    bagging_fraction: Fraction
+    bagging_freq: Annotated[int, Field(ge=0)]
+    min_data_in_leaf: PositiveInt
+
+
+class Config(_Section):
+    run: Run
+    tables: Tables
+    source: Literal["synthetic", "prices"]
+    prices: Prices
+    synthetic: Synthetic
+    features: Features
+    targets: Targets
+    validation: Validation
+    model: LightGbm
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole configuration as plain values, for the run manifest."""
+        return self.model_dump(mode="json")
+
+
+def fingerprint(*parts: object) -> str:
+    """16 hex digits that change whenever any of the parts (models, or plain values that JSON can hold) changes."""
+    plain = [part.model_dump(mode="json") if isinstance(part, BaseModel) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def conf_dir() -> Path:
+    """The folder of base.yml: inside an installed wheel, else the checkout's conf/."""
+    packaged = Path(__file__).parent / "conf"
+    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[2] / "conf"
+
+
+def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
+    """base.yml, then the overlays in their order (conf/demo.yml if there is none), then `dotted.key=value` settings.
+
+    Raises InputError for a file that is missing or no YAML, an unknown key, or a value that does not fit.
+    """
+    layers = [(str(path), _read(path)) for path in (conf_dir() / "base.yml", *map(_find, overlays or ["demo.yml"]))]
+    layers += [(f"--set {setting}", _setting(setting)) for setting in settings]
+    merged: dict[str, Any] = {}
+    for _, layer in layers:
+        merged = _merge(merged, layer)
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise InputError(_explain(error, layers)) from None
+
+
+def _find(name: str) -> Path:
+    for path in (Path(name), conf_dir() / name, conf_dir() / Path(name).name):
+        if path.is_file():
+            return path
+    known = ", ".join(sorted(f"conf/{path.name}" for path in conf_dir().glob("*.yml") if path.name != "base.yml"))
+    raise InputError(f"--config {name}: there is no such file; give the path of a YAML file, or one of {known}.")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        layer = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(layer, dict):
+        raise InputError(f"{path} must hold keys and values, as conf/base.yml does.")
+    return layer
+
+
+def _setting(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise InputError(f"--set {text}: write it as dotted.key=value, e.g. --set run.seed=7.")
+    try:
+        layer: Any = yaml.safe_load(value)
+    except yaml.YAMLError:
+        layer = value  # a path or a name that YAML cannot read is meant as it stands
+    for part in reversed(key.split(".")):
+        layer = {part: layer}
+    return dict(layer)
+
+
+def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"])
+    origin = next((name for name, layer in reversed(layers) if _holds(layer, fault["loc"])), layers[0][0])
+    if fault["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(key, list(_known_keys(Config)), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "conf/base.yml lists every key."
+        return f"{origin}: unknown config key {key}; {hint}"
+    what = fault["msg"].removeprefix("Value error, ")
+    given = fault.get("input")
+    shown = f" (given: {given!r})" if isinstance(given, str | int | float | list | None) else ""
+    return f"{origin}: {key}: {what[:1].lower()}{what[1:]}{shown}; conf/base.yml shows what it takes."
+
+
+def _holds(layer: Mapping[str, Any], place: Sequence[str | int]) -> bool:
+    value: Any = layer
+    for part in place:
+        if not isinstance(value, Mapping) or part not in value:
+            return isinstance(value, list | tuple)
+        value = value[part]
+    return True
+
+
+def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        yield prefix + name
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _known_keys(kind, f"{prefix}{name}.")

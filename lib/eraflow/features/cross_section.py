@@ -1,0 +1,84 @@
+"""What is compared across the tickers of one era: levels of features, and targets neutral to sector and exposures.
+
+Plain numpy over one era at a time; `eraflow.features.training` runs it as one grouped map.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.special import ndtri
+from scipy.stats import rankdata
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+
+MISSING = -1  # the level of a feature that is not known; a packed array has no null elements
+LEVELS = 5
+BIN_EDGES = (0.05, 0.25, 0.75, 0.95)  # Numerai's five bins hold 5, 20, 50, 20 and 5 % of an era
+BIN_VALUES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+MIN_LABELLED = 10  # an era with fewer known returns has no target
+
+
+def quantiles(values: Vector) -> Vector:
+    """(average rank - 1/2) / n among the known values, in (0, 1); NaN stays NaN. Ties share a quantile."""
+    known = ~np.isnan(values)
+    out = np.full(values.shape, np.nan)
+    if known.any():
+        out[known] = (rankdata(values[known]) - 0.5) / known.sum()
+    return out
+
+
+def levels(ranked: Matrix) -> npt.NDArray[np.int8]:
+    """Tickers x features -> the same shape with 0..4 by fifths of the era, and MISSING where a value is not known."""
+    out = np.full(ranked.shape, MISSING, dtype=np.int8)
+    for column in range(ranked.shape[1]):
+        place = quantiles(ranked[:, column])
+        known = ~np.isnan(place)
+        out[known, column] = np.minimum((place[known] * LEVELS).astype(np.int8), LEVELS - 1)
+    return out
+
+
+def binned(values: Vector) -> Vector:
+    """Numerai's bins {0, .25, .5, .75, 1} at 5/20/50/20/5 % of the known values; NaN stays NaN."""
+    place = quantiles(values)
+    return np.where(np.isnan(place), np.nan, BIN_VALUES[np.searchsorted(BIN_EDGES, np.nan_to_num(place))])
+
+
+def gaussian(values: Vector) -> Vector:
+    """Normal scores of the quantiles; 0, the middle of the era, where a value is not known."""
+    return np.nan_to_num(ndtri(quantiles(values)))
+
+
+def residual(values: Vector, sectors: npt.NDArray[np.object_], exposures: Matrix | None) -> Vector:
+    """What is left of the normal scores of `values` after a regression on sectors and on the exposures' normal scores.
+
+    Only tickers with a known value take part; the others stay NaN, and so does everyone where there are fewer known
+    values than regressors plus MIN_LABELLED. Ranking both sides first keeps one crash from bending the whole era.
+    """
+    known = ~np.isnan(values)
+    out = np.full(values.shape, np.nan)
+    parts = [pd.get_dummies(pd.Series(sectors[known])).to_numpy(dtype=np.float64)]
+    if exposures is not None:
+        parts += [gaussian(column)[:, None] for column in exposures[known].T]
+    regressors = np.hstack(parts)
+    if known.sum() < regressors.shape[1] + MIN_LABELLED:
+        return out
+    scores = gaussian(values[known])
+    weights, *_ = np.linalg.lstsq(regressors, scores, rcond=None)
+    # Rounded, because what a regression leaves of equal tickers must be equal, or a tie would be broken by noise.
+    out[known] = np.round(scores - regressors @ weights, 12)
+    return out
+
+
+def targets(returns: Vector, sectors: npt.NDArray[np.object_], exposures: Matrix) -> dict[str, Vector]:
+    """The three variants of one horizon's target by kind: raw, neutral to the sector, neutral to exposures as well."""
+    if (~np.isnan(returns)).sum() < MIN_LABELLED:
+        nothing = np.full(returns.shape, np.nan)
+        return {"raw": nothing, "sector": nothing, "neutral": nothing}
+    return {
+        "raw": binned(returns),
+        "sector": binned(residual(returns, sectors, None)),
+        "neutral": binned(residual(returns, sectors, exposures)),
+    }

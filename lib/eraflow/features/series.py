@@ -1,0 +1,292 @@
+"""An algebra of series over the bars of one ticker: what a feature is written in.
+
+A `Series` says what a column is, never how Spark gets it. Series compare by what they compute, so that two features
+which need the same moving average share it; `eraflow.features.plan` turns any number of them into few Window operators.
+
+Every series is known at its bar: it can look back, there is no operator that looks ahead. A series is null where it is
+not defined (too short a history, division by zero), and null runs through arithmetic.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass, fields
+from typing import Literal
+
+Number = int | float
+Aggregate = Literal["min", "max", "mean", "variance"]
+
+# Bars in a block of a running sum. A block of the first kind suits filters that forget fast, the second slow ones. Two
+# are enough: with the border at DECAY_BORDER no weight inside a block passes e^600 (a double ends at e^709), and what
+# is older than the block before has faded below e^-37 = 5e-17 of its size, which is less than one rounding.
+BLOCKS = (1024, 16384)
+DECAY_BORDER = 600.0 / BLOCKS[1]
+
+
+class Series:
+    """A value for each bar of each ticker; combine with + - * / and comparisons, look back with `lag`."""
+
+    token: str
+
+    def __post_init__(self) -> None:
+        parts = [type(self).__name__]
+        for field in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, field.name)
+            items = value if isinstance(value, tuple) else (value,)
+            parts += [item.token if isinstance(item, Series) else repr(item) for item in items]
+        object.__setattr__(self, "token", hashlib.sha1("\0".join(parts).encode()).hexdigest()[:16])
+
+    def __hash__(self) -> int:
+        return hash(self.token)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Series) and self.token == other.token
+
+    def __add__(self, other: Series | Number) -> Series:
+        return Apply("add", (self, series(other)))
+
+    def __radd__(self, other: Number) -> Series:
+        return Apply("add", (series(other), self))
+
+    def __sub__(self, other: Series | Number) -> Series:
+        return Apply("subtract", (self, series(other)))
+
+    def __rsub__(self, other: Number) -> Series:
+        return Apply("subtract", (series(other), self))
+
+    def __mul__(self, other: Series | Number) -> Series:
+        return Apply("multiply", (self, series(other)))
+
+    def __rmul__(self, other: Number) -> Series:
+        return Apply("multiply", (series(other), self))
+
+    def __truediv__(self, other: Series | Number) -> Series:
+        """The quotient; null where the divisor is 0."""
+        return Apply("divide", (self, series(other)))
+
+    def __rtruediv__(self, other: Number) -> Series:
+        return Apply("divide", (series(other), self))
+
+    def __neg__(self) -> Series:
+        return Apply("subtract", (series(0.0), self))
+
+    def __lt__(self, other: Series | Number) -> Series:
+        return Apply("less", (self, series(other)))
+
+    def __ge__(self, other: Series | Number) -> Series:
+        return Apply("at_least", (self, series(other)))
+
+    def __mod__(self, other: int) -> Series:
+        return Apply("modulo", (self, series(other)))
+
+    def lag(self, bars: int) -> Series:
+        """The value `bars` bars earlier; null before that many bars exist."""
+        return self if bars == 0 else Lag(self, bars)
+
+
+@dataclass(frozen=True, eq=False)
+class Input(Series):
+    """A column of the bars that the plan starts from."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Constant(Series):
+    value: Number
+
+
+@dataclass(frozen=True, eq=False)
+class Apply(Series):
+    """A function of series at the same bar; the names are those of `plan.FUNCTIONS`."""
+
+    function: str
+    arguments: tuple[Series, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Lag(Series):
+    source: Series
+    bars: int
+
+
+@dataclass(frozen=True, eq=False)
+class Rolling(Series):
+    """An aggregate of the last `bars` bars; null unless all of them are known. It costs `bars` steps a row."""
+
+    source: Series
+    bars: int
+    aggregate: Aggregate
+
+
+@dataclass(frozen=True, eq=False)
+class BlockSum(Series):
+    """The sum from the first bar of the current block to now; nulls count as 0."""
+
+    source: Series
+    block: int
+
+
+@dataclass(frozen=True, eq=False)
+class PreviousBlockEnd(Series):
+    """The value at the last bar of the block before the current one; null in the first block."""
+
+    source: Series
+    block: int
+
+
+WindowSeries = Lag | Rolling | BlockSum | PreviousBlockEnd
+
+BAR = Input("bar")  # 0, 1, 2, ... from a ticker's first bar, without holes
+
+
+def series(value: Series | Number) -> Series:
+    return value if isinstance(value, Series) else Constant(value)
+
+
+def where(condition: Series, value: Series | Number, otherwise: Series | Number | None = None) -> Series:
+    """`value` where the condition holds; else `otherwise`, or null if there is none."""
+    tail = () if otherwise is None else (series(otherwise),)
+    return Apply("where", (condition, series(value), *tail))
+
+
+def maximum(left: Series, right: Series | Number) -> Series:
+    """The larger of two; null if either is (Spark's `greatest` would skip the null)."""
+    right = series(right)
+    return where(left < right, right, where(left >= right, left))
+
+
+def minimum(left: Series, right: Series | Number) -> Series:
+    """The smaller of two; null if either is."""
+    right = series(right)
+    return where(left < right, left, where(left >= right, right))
+
+
+def absolute(x: Series) -> Series:
+    return Apply("absolute", (x,))
+
+
+def log(x: Series) -> Series:
+    """The natural logarithm; null for x <= 0."""
+    return Apply("log", (x,))
+
+
+def sqrt(x: Series) -> Series:
+    return Apply("sqrt", (x,))
+
+
+def known(x: Series) -> Series:
+    """1.0 where x is known, 0.0 where it is null."""
+    return Apply("known", (x,))
+
+
+def power(base: float, exponent: Series) -> Series:
+    return Apply("power", (Constant(base), exponent))
+
+
+def decayed_sum(x: Series, decay: float) -> Series:
+    """sum over j <= t of decay^(t-j) x_j: a recursive filter's answer to x, exact and in one pass. Nulls count as 0.
+
+    A single running sum of x_j decay^(-j) would overflow after some thousand bars. So the history is cut into blocks of
+    a fixed number of bars from the ticker's first; each block sums by itself, and the last value of the block before is
+    carried in. Nothing is truncated but what has faded below a rounding error (see BLOCKS).
+    """
+    if not 0.0 < decay < 1.0:
+        raise ValueError(f"decay must lie between 0 and 1, got {decay}")
+    block = BLOCKS[1] if -math.log(decay) <= DECAY_BORDER else BLOCKS[0]
+    if -math.log(decay) * block > 700.0:
+        raise ValueError(f"a filter that forgets as fast as decay {decay:.3f} needs no recursion: use a rolling mean")
+    position = BAR % block
+    local = power(decay, position) * BlockSum(x * power(decay, -position), block)
+    carried = PreviousBlockEnd(local, block)
+    return local + where(known(carried) >= 1.0, carried * power(decay, position + 1.0), 0.0)
+
+
+def recursive_mean(x: Series, alpha: float, first: int, bars: int) -> Series:
+    """y += alpha (x - y), started with the mean of the `bars` values of x from bar `first` on; null before its end.
+
+    The start needs no second pass: the values of the seed enter with the weight that makes their sum the mean.
+    """
+    decay, last = 1.0 - alpha, first + bars - 1
+    seed_weight = power(decay, BAR - last) / bars
+    impulse = where(BAR < first, 0.0, x * where(BAR < last + 1, seed_weight, alpha))
+    return where(BAR >= last, decayed_sum(impulse, decay))
+
+
+def ema(x: Series, span: int, first: int = 0) -> Series:
+    """Exponential moving average with alpha = 2/(span+1), seeded by the simple mean of its first `span` values."""
+    return recursive_mean(x, 2.0 / (span + 1), first, span)
+
+
+def wilder(x: Series, bars: int, first: int) -> Series:
+    """Wilder's smoothing: the mean of `bars` values from bar `first` on, then p = (p (bars-1) + x) / bars."""
+    return recursive_mean(x, 1.0 / bars, first, bars)
+
+
+@dataclass(frozen=True)
+class Moments:
+    mean: Series
+    variance: Series  # with the divisor that the function below names
+
+    @property
+    def deviation(self) -> Series:
+        return sqrt(self.variance)
+
+
+def exponential_moments(x: Series, alpha: float) -> Moments:
+    """Exponentially weighted mean and unbiased variance, as pandas' `ewm(alpha=...)` (adjust=True) defines them.
+
+    Nulls have no weight but time goes on over them. The variance is null for fewer than two known values, and 0 where
+    what is left of it is below the rounding of the squares that it is a difference of.
+    """
+    decay = 1.0 - alpha
+    weight, squares = decayed_sum(known(x), decay), decayed_sum(known(x), decay * decay)
+    mean = decayed_sum(x, decay) / weight
+    second = decayed_sum(x * x, decay) / weight
+    spread = second - mean * mean
+    spread = where(spread < 1e-13 * second, 0.0, spread)
+    unbiased = weight * weight - squares
+    variance = where(unbiased >= 1e-12 * weight * weight, spread * weight * weight / unbiased)
+    is_known = known(x) >= 1.0
+    return Moments(where(is_known, mean), where(is_known, variance))
+
+
+def exponential_mean(x: Series, alpha: float) -> Series:
+    """Exponentially weighted mean with pandas' adjust=True, of a series that is known from the first bar on."""
+    decay = 1.0 - alpha
+    return decayed_sum(x, decay) * (alpha / (1.0 - power(decay, BAR + 1.0)))
+
+
+def rolling_moments(x: Series, bars: int) -> Moments:
+    """Mean and sample variance (divisor bars - 1) of the last `bars` values; null unless all of them are known.
+
+    A sliding frame costs its length at every row, and differences of running sums lose their digits after a jump. So a
+    long window is put together from equal parts: each part's moments by a short frame, the parts by lags, joined by the
+    parallel formula of Chan, Golub and LeVeque (1979), which only ever adds squares.
+    """
+    part = _part(bars)
+    count = bars // part
+    mean, variance = Rolling(x, part, "mean"), Rolling(x, part, "variance")
+    means = [mean.lag(part * k) for k in range(count)]
+    variances = [variance.lag(part * k) for k in range(count)]
+    # Means are joined as distances from the newest, so that a constant series has a variance of exactly 0.
+    distances = [other - means[0] for other in means[1:]]
+    centre = _sum(distances) / count if distances else series(0.0)
+    around = [centre * centre] + [(distance - centre) * (distance - centre) for distance in distances]
+    squares = _sum(variances) * part + (_sum(around) * part if distances else 0.0)
+    return Moments(means[0] + centre, squares / (bars - 1))
+
+
+def _part(bars: int) -> int:
+    """The divisor of `bars` that makes the cheapest two-level window: short frame plus number of lags."""
+    if bars <= 32:
+        return bars
+    return min((part for part in range(2, bars + 1) if bars % part == 0), key=lambda part: part + bars // part)
+
+
+def _sum(terms: list[Series]) -> Series:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total

@@ -1,0 +1,66 @@
+"""Feature sets by name, as conf writes them, and what is read off them: columns, families, documentation."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+from eraflow.errors import InputError
+from eraflow.features.indicators import (
+    Beta,
+    Feature,
+    Macd,
+    Momentum,
+    NormalisedMacd,
+    Output,
+    Rsi,
+    Size,
+    Stochastic,
+    Volatility,
+    VolScaledReturn,
+)
+
+TECHNICAL: tuple[Feature, ...] = (Rsi(14), Macd(12, 26, 9), Stochastic(5, 3, 3))
+MOMENTUM: tuple[Feature, ...] = (
+    *(VolScaledReturn(bars) for bars in (1, 21, 63, 126, 252)),
+    *(NormalisedMacd(short, long) for short, long in ((8, 24), (16, 48), (32, 96))),
+)
+SETS: Mapping[str, tuple[Feature, ...]] = {
+    "technical": TECHNICAL,
+    "momentum": MOMENTUM,
+    "main": (*TECHNICAL, *MOMENTUM),
+}
+
+# What targets can be neutralised to (conf: targets.exposures). They are stored beside the features, never ranked.
+EXPOSURES: tuple[Feature, ...] = (Beta(), Size(), Volatility(), Momentum())
+
+
+def feature_set(name: str) -> tuple[Feature, ...]:
+    if name not in SETS:
+        raise InputError(f"features.set: there is no feature set {name!r}; choose one of {', '.join(SETS)}.")
+    return SETS[name]
+
+
+def columns(features: Sequence[Feature]) -> dict[str, Output]:
+    """Every output of the features by its column name, in the order in which they are stored and packed."""
+    return {name: output for feature in features for name, output in feature.outputs().items()}
+
+
+def families(features: Sequence[Feature]) -> dict[str, list[str]]:
+    """Family -> the names of its columns, in order: one array of the feature table each."""
+    found: dict[str, list[str]] = {}
+    for feature in features:
+        found.setdefault(feature.family, []).extend(feature.outputs())
+    return found
+
+
+def fingerprint(features: Sequence[Feature]) -> str:
+    """Changes whenever a name, an order or an expression of the features changes."""
+    tokens = [f"{name} {out.raw.token} {out.ranked.token}" for name, out in columns(features).items()]
+    return hashlib.sha256("\n".join(tokens).encode()).hexdigest()[:16]
+
+
+def documentation(features: Sequence[Feature]) -> str:
+    """A Markdown table of the features, for the README and the reports."""
+    rows = [f"| {', '.join(f'`{name}`' for name in f.outputs())} | {f.family} | {f.meaning} |" for f in features]
+    return "\n".join(["| columns | family | meaning |", "| --- | --- | --- |", *rows])

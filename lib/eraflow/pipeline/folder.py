@@ -1,0 +1,80 @@
+"""The folder of one run: what it is of, which folds are finished, what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import InputError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """`<run.dir>/<run.name>`. A fold counts as done once its marker stands, and the run once run.json does."""
+
+    path: Path
+
+    def claim(self, fingerprint: str, identity: Mapping[str, Any]) -> bool:
+        """Starts or resumes the run; returns whether it is finished already.
+
+        Raises InputError where the folder holds a run of another configuration or other inputs: nothing is lost.
+        """
+        state = self._state / "identity.json"
+        if state.exists():
+            there = json.loads(state.read_text(encoding="utf-8"))
+            if there["fingerprint"] != fingerprint:
+                raise InputError(
+                    f"{self.path} holds another run ({_difference(there['identity'], identity)}); "
+                    f"choose another name with --set run.name=NAME, or remove the folder."
+                )
+            return (self.path / "run.json").exists()
+        if self.path.exists() and any(entry.name not in {".lock", ".writer"} for entry in self.path.iterdir()):
+            raise InputError(f"{self.path} is not empty and holds no run; choose another name with --set run.name=NAME.")
+        write_json(state, {"fingerprint": fingerprint, "identity": identity})
+        return False
+
+    def predictions(self, model: str, fold: int | None = None) -> str:
+        """Where out-of-fold predictions stand; `fold` and `model` are partition columns of one parquet data set."""
+        base = f"{self.path}/oof.parquet"
+        return base if fold is None else f"{base}/model={model}/fold={fold}"
+
+    def model(self, name: str, part: str) -> Path:
+        return self.path / "models" / name / part
+
+    def is_done(self, part: str) -> bool:
+        return (self._state / f"{part}.json").exists()
+
+    def mark_done(self, part: str, facts: Mapping[str, Any]) -> None:
+        write_json(self._state / f"{part}.json", facts)
+
+    def facts(self, part: str) -> dict[str, Any]:
+        return dict(json.loads((self._state / f"{part}.json").read_text(encoding="utf-8")))
+
+    @property
+    def _state(self) -> Path:
+        return self.path / "state"
+
+
+def write_json(path: Path, content: Any) -> None:
+    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    os.replace(part, path)
+
+
+def _difference(there: Any, here: Any, key: str = "") -> str:
+    """Names the first key in which two configurations differ."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for name in sorted({*there, *here}):
+            if there.get(name) != here.get(name):
+                return _difference(there.get(name), here.get(name), f"{key}.{name}".lstrip("."))
+    return f"{key} was {there!r}, is {here!r}"

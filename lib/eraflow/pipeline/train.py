@@ -1,0 +1,154 @@
+"""The main job: tables, folds, models, out-of-fold scores, live predictions, report; resumable fold by fold."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from eraflow import scoring, submission
+from eraflow.config import Config, fingerprint
+from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.lightgbm import LightGbmModel
+from eraflow.pipeline import outputs
+from eraflow.pipeline.build import Builder, Tables, label_spans, training
+from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.versions import software
+from eraflow.progress import Progress
+from eraflow.session import local_path
+from eraflow.tables import Store, locked
+from eraflow.validation import BlockedKFold, CombinatorialPurged, EraSpan, Fold, WalkForward
+
+
+@dataclass(frozen=True)
+class Result:
+    folder: Path
+    was_finished: bool
+    lines: tuple[str, ...]  # what a user wants to read at the end
+
+
+def train(spark: SparkSession, config: Config, progress: Progress) -> Result:
+    """Runs, resumes, or finds finished the run that `config` describes."""
+    folder = RunFolder(local_path(config.run.dir) / config.run.name)
+    store = Store(spark, config.tables.root)
+    with locked(folder.path, "run.dir"), store.lock():
+        tables = Builder(spark, config, store, progress).tables()
+        return _Run(config, store, tables, folder, progress).result()
+
+
+def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged:
+    v = config.validation
+    match v.splitter:
+        case "walk_forward":
+            return WalkForward(v.folds, v.min_train_eras, v.window, v.purge, v.embargo)
+        case "blocked_kfold":
+            return BlockedKFold(v.folds, v.purge, v.embargo)
+        case "combinatorial_purged":
+            return CombinatorialPurged(v.folds, v.test_blocks, v.purge, v.embargo)
+
+
+@dataclass(frozen=True)
+class _Run:
+    config: Config
+    store: Store
+    tables: Tables
+    folder: RunFolder
+    progress: Progress
+
+    def result(self) -> Result:
+        target = self.config.targets.main
+        spans, era_dates = label_spans(self.store.read(self.tables.eras), self.config.targets.names[target])
+        # Before anything is fitted or claimed: a split that cannot be made leaves no trace.
+        folds = splitter(self.config).split(self._learnable(spans))
+        identity = self._identity()
+        if self.folder.claim(fingerprint(identity), identity):
+            return Result(self.folder.path, True, outputs.headlines(self.folder.path))
+        started = time.time()
+        data = training(self.store, self.tables.training, target)
+        model_name = self.config.model.kind
+        model: Model = LightGbmModel(self.config.model, self.config.run.seed)
+        self._fit_folds(model_name, model, data, folds)
+        self._predict_live(model_name, model, data, [span.era for span in spans], max(era_dates))
+        scored, unscored = self._score()
+        content = outputs.Content(
+            config=self.config,
+            tables=self.tables,
+            identity=identity,
+            folds=folds,
+            era_dates=era_dates,
+            scored=scored,
+            unscored=unscored,
+            overlap=_overlap(spans, era_dates),
+            prices=self.store.read(self.tables.prices),
+            seconds=time.time() - started,
+        )
+        outputs.write(self.folder.path, content)
+        return Result(self.folder.path, False, outputs.headlines(self.folder.path))
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides the content of the run: where it is written and how its tables are cut do not."""
+        config = self.config.resolved()
+        config["run"] = {"seed": self.config.run.seed}
+        config.pop("tables")
+        return {"config": config, "tables": self.tables.fingerprints(), "software": software(self.store.spark)}
+
+    def _learnable(self, spans: Sequence[EraSpan]) -> list[EraSpan]:
+        """Eras in which at least one ticker has a target: an era's label may have ended and still be unknown."""
+        rows = self.store.read(self.tables.training).where(F.col(self.config.targets.main).isNotNull())
+        known = {row["era"] for row in rows.select("era").distinct().collect()}  # one row an era
+        return [span for span in spans if span.era in known]
+
+    def _fit_folds(self, name: str, model: Model, data: Training, folds: Sequence[Fold]) -> None:
+        for fold in folds:
+            part = f"{name}-fold-{fold.number}"
+            self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
+            if self.folder.is_done(part):
+                self.progress.note(f"{name}: fold {fold.number} was finished before")
+                continue
+            fitted = model.fit(data, fold.train)
+            fitted.save(self.folder.model(name, f"fold-{fold.number}"))
+            self._write_predictions(fitted, data, fold, name)
+            self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
+        self.progress.step(f"{name}: all folds", len(folds), len(folds))
+
+    def _write_predictions(self, fitted: Fitted, data: Training, fold: Fold, name: str) -> None:
+        rows = data.rows(fold.validation)
+        known = rows.select("id", F.col(data.target).alias("target"))
+        # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
+        predicted = fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
+        ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
+        ordered.write.mode("overwrite").parquet(self.folder.predictions(name, fold.number))
+
+    def _predict_live(self, name: str, model: Model, data: Training, eras: Sequence[int], live_era: int) -> None:
+        """A model of every era with a known label, and its predictions for the newest date as a submission."""
+        if self.folder.is_done(f"{name}-live"):
+            return
+        self.progress.stage(f"{name}: final model on {len(eras)} eras")
+        fitted = model.fit(data, eras)
+        fitted.save(self.folder.model(name, "final"))
+        live = fitted.predict(data.rows([live_era])).toPandas()  # the tickers of one date
+        submission.write(submission.signals(live), self.folder.path / "predictions.csv")
+        self.folder.mark_done(f"{name}-live", {"era": live_era, "rows": len(live)})
+
+    def _score(self) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+        self.progress.stage("scoring out-of-fold predictions")
+        predictions = self._out_of_fold()
+        scored = scoring.score_eras(predictions).toPandas()  # folds x eras x metrics rows
+        return scored, scoring.unscored_eras(predictions)
+
+    def _out_of_fold(self) -> DataFrame:
+        name = self.config.model.kind
+        return self.store.spark.read.parquet(self.folder.predictions(name))
+
+
+def _overlap(spans: Sequence[EraSpan], era_dates: dict[int, date]) -> int:
+    """How many consecutive eras one label runs over: what a sequence of scores is correlated over."""
+    starts = [era_dates[span.era] for span in spans]
+    return max(sum(start <= day < span.end for day in starts[i:i + 200]) for i, (span, start) in enumerate(zip(spans, starts, strict=True)))

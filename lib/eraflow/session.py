@@ -1,0 +1,58 @@
+"""The only builder of a SparkSession."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from eraflow import environment
+from eraflow.errors import InputError
+
+
+def session(name: str = "eraflow") -> SparkSession:
+    """The active session (Databricks, a notebook, spark-submit), or a new one from spark-submit's configuration.
+
+    Raises InputError that says what to type where the machine lacks something.
+    """
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        return active
+    missing = environment.missing()
+    if missing:
+        raise InputError(" ".join(missing))
+    spark = SparkSession.builder.appName(name).getOrCreate()
+    if "io.delta" not in (spark.conf.get("spark.sql.extensions", "") or ""):
+        spark.stop()
+        raise InputError(
+            "This Spark was started without eraflow's settings: add --properties-file conf/spark-local.conf "
+            "to spark-submit, or run `make setup` once."
+        )
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def slots(spark: SparkSession) -> int:
+    """Tasks that can run at once."""
+    return spark.sparkContext.defaultParallelism
+
+
+@contextmanager
+def fixed_partitions(spark: SparkSession) -> Iterator[None]:
+    """Without adaptive execution: a fit counts its partitions and reads them again, and both must agree."""
+    key = "spark.sql.adaptive.enabled"
+    before = spark.conf.get(key, "true")
+    spark.conf.set(key, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(key, before or "true")
+
+
+def local_path(path: str) -> Path:
+    """A folder on this machine, for what a run writes beside its tables."""
+    if "://" in path and not path.startswith("file://"):
+        raise InputError(f"run.dir: {path} is no folder of this machine; name one, or a mounted path of the store.")
+    return Path(path.removeprefix("file://"))

@@ -1,0 +1,144 @@
+"""From raw prices to the `prices` table: checked, numbered by bar and session, with a forward total-return index."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+
+from eraflow.errors import InputError
+from eraflow.sources.calendar import Calendar
+from eraflow.sources.price_files import NUMBERS, PRICES, shown
+
+# A one-day move beyond this, up or down, is counted as a possible wrong adjustment.
+JUMP = 0.5
+
+
+@dataclass(frozen=True)
+class Universe:
+    """Which days there are, and how many tickers traded on each."""
+
+    calendar: Calendar
+    tickers: dict[date, int]
+
+
+def check(raw: DataFrame, where: str, min_tickers: int) -> Universe:
+    """Reads the prices once for faults; raises InputError for the first, else says which days there are.
+
+    Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
+    ticker twice on a date, an era with too few tickers. Zero volume, gaps and jumps are for `quality` to count.
+    """
+    _refuse_faulty_rows(raw, where)
+    _refuse_duplicates(raw, where)
+    # One row a trading day: some thousand rows at the most.
+    days = {row["date"]: row["count"] for row in raw.groupBy("date").count().orderBy("date").collect()}
+    if not days:
+        raise InputError(f"{where} holds no rows; name files with prices in them.")
+    calendar = Calendar(tuple(days))
+    for era, day in calendar.eras.items():
+        if days[day] < min_tickers:
+            raise InputError(
+                f"{where}: on {day} (era {era}) only {days[day]} tickers have a price, fewer than "
+                f"prices.min_tickers={min_tickers}; add the missing prices, cut that date away, or lower the minimum."
+            )
+    return Universe(calendar, days)
+
+
+def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
+    checks = [("unreadable", "", F.col("unreadable").isNotNull())]
+    checks += [("missing", name, F.col(name).isNull() | F.isnan(name)) for name in NUMBERS]
+    checks += [("missing", name, F.col(name).isNull()) for name in ("ticker", "date", "sector")]
+    checks += [("infinite", name, F.abs(name) == float("inf")) for name in NUMBERS]
+    checks += [("not above zero", name, F.col(name) <= 0) for name in PRICES]
+    checks += [("negative", "volume", F.col("volume") < 0)]
+    fault = F.coalesce(
+        *(F.when(wrong, F.struct(F.lit(kind).alias("kind"), F.lit(name).alias("column"))) for kind, name, wrong in checks)
+    )
+    found = (
+        raw.select("ticker", "date", "file", "unreadable", *NUMBERS, fault.alias("fault"))
+        .where(F.col("fault").isNotNull())
+        .agg(F.count("*").alias("rows"), F.min(F.struct("fault", "date", "ticker", "file", "unreadable", *NUMBERS)).alias("first"))
+        .first()
+    )
+    if not found or not found["rows"]:
+        return
+    first, kind, column = found["first"], found["first"]["fault"]["kind"], found["first"]["fault"]["column"]
+    if kind == "unreadable":
+        column = first["unreadable"]["column"]
+        what = f"column {column!r} holds the text {first['unreadable']['value']!r} instead of a value of its type"
+    elif kind == "missing":
+        what = f"column {column!r} is empty"
+    else:
+        what = f"column {column!r} is {kind} ({first[column]})"
+    place = shown(first["file"]) if first["file"] else where
+    others = f" and {found['rows'] - 1} more rows have faults" if found["rows"] > 1 else ""
+    raise InputError(f"{place}: {what} for {first['ticker']} on {first['date']}{others}; mend or remove the row.")
+
+
+def _refuse_duplicates(raw: DataFrame, where: str) -> None:
+    twice = raw.groupBy("ticker", "date").agg(F.count("*").alias("rows"), F.max("file").alias("file")).where("rows > 1")
+    found = twice.agg(F.count("*").alias("pairs"), F.min(F.struct("ticker", "date", "rows", "file")).alias("first")).first()
+    if found and found["pairs"]:
+        first = found["first"]
+        place = shown(first["file"]) if first["file"] else where
+        others = f", and {found['pairs'] - 1} more such pairs" if found["pairs"] > 1 else ""
+        raise InputError(
+            f"{place}: ticker {first['ticker']} has {first['rows']} rows on {first['date']}{others}; "
+            "keep one row for each ticker and date."
+        )
+
+
+def bars(raw: DataFrame, calendar: Calendar) -> DataFrame:
+    """The `prices` table: raw prices and, of each ticker, `bar` (0, 1, ... by date), `session` (number of the trading
+    day), `total_return` (an index that starts at the first raw close) and `daily_return` (null at bar 0).
+
+    The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
+    changes no earlier level: a vendor's adjusted level tells the future.
+    """
+    spark = raw.sparkSession
+    sessions = spark.createDataFrame(pd.DataFrame({"date": calendar.dates, "session": range(len(calendar.dates))}))
+    sessions = sessions.select(F.col("date").cast("date"), F.col("session").cast("int"))
+    history = Window.partitionBy("ticker").orderBy("date")
+    to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    adjusted = F.col("adjusted_close")
+    start = F.first("close").over(to_now) / F.first(adjusted).over(to_now)
+    return raw.join(F.broadcast(sessions), on="date", how="inner").select(
+        "ticker",
+        "date",
+        "session",
+        (F.row_number().over(history) - 1).alias("bar"),
+        "sector",
+        *("open", "high", "low", "close", "volume"),
+        (adjusted * start).alias("total_return"),
+        (adjusted / F.lag(adjusted).over(history) - 1.0).alias("daily_return"),
+    )
+
+
+def quality(prices: DataFrame) -> pd.DataFrame:
+    """What is accepted but worth knowing, counted: columns `check, count, detail` (a handful of rows)."""
+    history = Window.partitionBy("ticker").orderBy("session")
+    gap = F.col("session") - F.lag("session").over(history) - 1
+    same = F.col("close") == F.lag("close").over(history)
+    jump = (F.col("daily_return") > JUMP) | (F.col("daily_return") < -JUMP)
+    checks = {
+        "zero-volume days": (F.col("volume") == 0, "accepted; the price stands"),
+        "gaps in a history": (F.col("gap") > 0, "days on which others traded; indicators go on over them"),
+        "moves over 50 % in a day": (jump, "some may be wrong split adjustments"),
+        "unchanged close without volume": (F.col("same") & (F.col("volume") == 0), "stale prices"),
+        "high below low, open or close": (F.col("high") < F.greatest("low", "open", "close"), "the bar contradicts itself"),
+        "low above high, open or close": (F.col("low") > F.least("high", "open", "close"), "the bar contradicts itself"),
+    }  # fmt: skip
+    columns = []
+    for number, (condition, _) in enumerate(checks.values()):
+        columns.append(F.count(F.when(condition, 1)).alias(f"count_{number}"))
+        columns.append(F.min(F.when(condition, F.struct("date", "ticker"))).alias(f"first_{number}"))
+    found = prices.withColumns({"gap": gap, "same": same}).agg(*columns).first()
+    rows = []
+    for number, (name, (_, detail)) in enumerate(checks.items()):
+        first = found[f"first_{number}"] if found else None
+        seen = f"{detail}; first {first['ticker']} on {first['date']}" if first else "none seen"
+        rows.append((name, int(found[f"count_{number}"]) if found else 0, seen))
+    return pd.DataFrame(rows, columns=["check", "count", "detail"])

@@ -1,0 +1,39 @@
+"""Predictions in the form that Numerai takes, checked by Numerai's own validation before they reach a disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pandas as pd
+from numerai_tools.submissions import SIGNALS_MIN_TICKERS, validate_submission_signals
+
+from eraflow.errors import InputError
+
+
+def signals(live: pd.DataFrame) -> pd.DataFrame:
+    """`ticker, signal` of one era's predictions (`id, prediction`): quantiles in (0, 1), sorted by ticker.
+
+    Raises InputError where Numerai would refuse the file: too few tickers, or one signal for all.
+    """
+    tickers = live["id"].str.rsplit("_", n=1).str[0]
+    ranks = live["prediction"].rank(method="average")
+    frame = pd.DataFrame({"ticker": tickers, "signal": (ranks - 0.5) / len(ranks)})
+    frame = frame.sort_values("ticker", ignore_index=True)
+    if len(frame) < SIGNALS_MIN_TICKERS:
+        raise InputError(
+            f"the newest era has {len(frame)} tickers, Numerai Signals takes no fewer than {SIGNALS_MIN_TICKERS}; "
+            "give prices of more tickers."
+        )
+    try:
+        validate_submission_signals(frame[["ticker"]], frame.copy())
+    except AssertionError as error:
+        raise InputError(f"the predictions of the newest era make no valid submission: {error}.") from None
+    return frame
+
+
+def write(frame: pd.DataFrame, path: Path) -> None:
+    """Writes the CSV whole or not at all."""
+    part = path.with_name(path.name + ".part")
+    frame.to_csv(part, index=False)
+    os.replace(part, path)

@@ -1,0 +1,130 @@
+"""Delta tables under one root: read a named version, write a whole one atomically, know what it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from delta.tables import DeltaTable
+from filelock import FileLock, Timeout
+from pyspark.sql import DataFrame, SparkSession
+
+from eraflow.errors import InputError
+
+
+@dataclass(frozen=True)
+class Version:
+    """One version of one table, and what it was made from.
+
+    `fingerprint` is the hash of the table's part of the config, of its inputs' fingerprints and of its expressions: two
+    versions with one fingerprint hold the same content. `manifest` is what readers need to know beside the schema.
+    """
+
+    table: str
+    number: int
+    fingerprint: str
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Store:
+    """The tables under `root`: a folder, an object-store path, or `catalog.schema`."""
+
+    spark: SparkSession
+    root: str
+
+    def latest(self, table: str) -> Version | None:
+        """The newest version, or None where there is no such table yet."""
+        if not self._exists(table):
+            return None
+        newest = self._delta(table).history(1).select("version", "userMetadata").head()
+        made = json.loads(newest["userMetadata"] or "{}") if newest else {}
+        if newest is None or "fingerprint" not in made:
+            return None  # written by something else: what it holds is not known, so it is made anew
+        return Version(table, int(newest["version"]), made["fingerprint"], made["inputs"], made["manifest"])
+
+    def read(self, version: Version) -> DataFrame:
+        reader = self.spark.read.option("versionAsOf", version.number)
+        if self._is_catalog:
+            return reader.table(self._address(version.table))
+        return reader.format("delta").load(self._address(version.table))
+
+    def write(
+        self,
+        table: str,
+        frame: DataFrame,
+        fingerprint: str,
+        inputs: Sequence[Version] = (),
+        manifest: Mapping[str, Any] | None = None,
+        partition_by: Sequence[str] = (),
+    ) -> Version:
+        """Replaces the table by `frame` in one commit; until it is made, readers see the version before."""
+        made = {
+            "fingerprint": fingerprint,
+            "inputs": {version.table: version.number for version in inputs},
+            "manifest": dict(manifest or {}),
+        }
+        writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
+        writer = writer.option("overwriteSchema", "true").option("userMetadata", json.dumps(made, sort_keys=True))
+        if self._is_catalog:
+            writer.saveAsTable(self._address(table))
+        else:
+            writer.save(self._address(table))
+        written = self.latest(table)
+        if written is None or written.fingerprint != fingerprint:
+            raise RuntimeError(f"table {table} was changed by somebody else while it was written")
+        return written
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lets one process write below the root. On an object store Delta's own conflict check has to do."""
+        if self._is_catalog or "://" in self.root:
+            yield
+            return
+        with locked(Path(self.root), "tables.root"):
+            yield
+
+    @property
+    def _is_catalog(self) -> bool:
+        return "/" not in self.root and self.root.count(".") == 1 and not self.root.startswith(".")
+
+    def _address(self, table: str) -> str:
+        return f"{self.root}.{table}" if self._is_catalog else f"{self.root.rstrip('/')}/{table}"
+
+    def _exists(self, table: str) -> bool:
+        if self._is_catalog:
+            return bool(self.spark.catalog.tableExists(self._address(table)))
+        return bool(DeltaTable.isDeltaTable(self.spark, self._address(table)))
+
+    def _delta(self, table: str) -> DeltaTable:
+        address = self._address(table)
+        return DeltaTable.forName(self.spark, address) if self._is_catalog else DeltaTable.forPath(self.spark, address)
+
+
+@contextmanager
+def locked(folder: Path, key: str) -> Iterator[None]:
+    """Holds the folder's lock, which ends with the process however it ends. InputError names who holds it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{key}: {folder} cannot be written ({error.strerror}); choose another folder.") from None
+    holder = folder / ".writer"
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        who = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
+        raise InputError(f"{key}: {folder} is in use by {who}; wait until it ends, or choose another folder.") from None
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()

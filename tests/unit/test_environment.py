@@ -1,0 +1,212 @@
+"""What set-up puts in place, refuses and says; no Spark is started."""
+
+import hashlib
+import re
+import ssl
+import subprocess
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import certifi
+import pytest
+
+from eraflow import environment
+from eraflow.environment import Machine, checks, full_checks, install, missing, settings
+from eraflow.errors import InputError
+from eraflow.spark_jars import COORDINATES, Jar, java_trust_store, known_jars, place
+
+ROOT = Path(__file__).parents[2]
+ENGINE = Jar("engine-1.jar", 6, hashlib.sha256(b"engine").hexdigest())
+WHEELS = Jar("wheels-2.jar", 6, hashlib.sha256(b"wheels").hexdigest())
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine on which all is well, but whose settings are not written yet."""
+    spark, java, binaries = tmp_path / "pyspark", tmp_path / "jvm/java-17", tmp_path / "venv/bin"
+    for folder in (spark / "jars", java / "bin", binaries):
+        folder.mkdir(parents=True)
+    (java / "bin/java").touch()
+    (java / "release").write_text('IMPLEMENTOR="Debian"\nJAVA_VERSION="17.0.15"\n')
+    (spark / "jars" / ENGINE.name).write_bytes(b"engine")
+    (binaries / "spark-submit").touch(mode=0o755)
+    return Machine(
+        spark=spark,
+        prefix=tmp_path / "venv",
+        environ={"PATH": str(binaries)},
+        python=(3, 11),
+        processor="x86_64",
+        has_openmp=True,
+        memory=8.0,
+        disk_free=50.0,
+        java_folders=(java,),
+        jars=(ENGINE,),
+    )
+
+
+def lacking(machine: Machine) -> list[str]:
+    return [check.name for check in full_checks(machine) if not check.ok]
+
+
+def test_nothing_is_missing_on_a_whole_machine_and_install_makes_doctor_content(machine: Machine) -> None:
+    assert missing(machine) == []
+    assert lacking(machine) == ["Spark settings"]
+    assert install(machine) == [f"Spark set up with Java at {machine.java}"]
+    assert lacking(machine) == []
+    assert install(machine) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "what_to_type"),
+    [
+        ({"python": (3, 12)}, "Python 3.11", "make distclean setup"),
+        ({"processor": "aarch64"}, "x86-64", "use an x86-64 machine"),
+        ({"has_openmp": False}, "libgomp1", "apt-get install libgomp1"),
+        ({"java_folders": ()}, "Java 17", "make setup"),
+        ({"jars": (ENGINE, WHEELS)}, "Spark jars", "make setup"),
+    ],
+)
+def test_what_lacks_is_named_with_what_to_type(machine: Machine, change: dict, name: str, what_to_type: str) -> None:
+    (sentence,) = missing(replace(machine, **change))
+    assert sentence.startswith(f"{name}: ")
+    assert what_to_type in sentence
+    assert name in lacking(replace(machine, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"memory": 3.8}, "memory"),
+        ({"disk_free": 0.4}, "disk"),
+        ({"environ": {"PATH": "/usr/bin"}}, "PATH"),
+    ],
+)
+def test_doctor_also_looks_at_room_and_path(machine: Machine, change: dict, name: str) -> None:
+    install(machine)
+    assert lacking(replace(machine, **change)) == [name]
+
+
+def test_another_java_is_passed_over(machine: Machine, tmp_path: Path) -> None:
+    newest = tmp_path / "jvm/java-25"
+    (newest / "bin").mkdir(parents=True)
+    (newest / "bin/java").touch()
+    (newest / "release").write_text('JAVA_VERSION="25.0.1"\n')
+    sources_only = tmp_path / "jvm/openjdk-17"
+    sources_only.mkdir()
+    folders = (newest, sources_only, *machine.java_folders)
+    assert replace(machine, java_folders=folders).java == machine.java
+    assert replace(machine, java_folders=(newest, sources_only)).java is None
+
+
+def test_a_cut_jar_is_missing_and_an_altered_one_is_seen_by_doctor(machine: Machine) -> None:
+    install(machine)
+    path = machine.spark / "jars" / ENGINE.name
+    path.write_bytes(b"eng")
+    assert ENGINE.name in missing(machine)[0]
+    path.write_bytes(b"ENGINE")
+    assert missing(machine) == []
+    assert lacking(machine) == ["jar hashes"]
+
+
+def test_of_a_spark_that_is_not_ours_nothing_is_asked(machine: Machine) -> None:
+    lacks_jars = replace(machine, jars=(WHEELS,))
+    elsewhere = replace(lacks_jars, environ={"SPARK_HOME": "/opt/spark"})
+    assert len(missing(lacks_jars)) == 1
+    assert missing(elsewhere) == []
+    assert "other Spark" in lacking(elsewhere)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"engine-1.jar": b"ENGINE", "wheels-2.jar": b"wheels"}, r"another hash than listed.*: engine-1\.jar\."),
+        ({"engine-1.jar": b"engine"}, r"were not found.*: wheels-2\.jar\."),
+        ({"engine-1.jar": b"engine", "wheels-2.jar": b"wheels", "evil.jar": b""}, r"are not listed.*: evil\.jar\."),
+    ],
+)
+def test_jars_unlike_their_list_are_refused_by_name(tmp_path: Path, files: dict[str, bytes], message: str) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    for name, content in files.items():
+        (source / name).write_bytes(content)
+    with pytest.raises(InputError, match=message):
+        place(source, target, (ENGINE, WHEELS))
+    assert list(target.iterdir()) == []
+
+
+def test_jars_like_their_list_are_placed_whole(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    (source / ENGINE.name).write_bytes(b"engine")
+    (target / ENGINE.name).write_bytes(b"eng")
+    place(source, target, (ENGINE,))
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == {"engine-1.jar": b"engine"}
+
+
+def test_the_list_has_the_jar_of_each_coordinate() -> None:
+    names = {jar.name for jar in known_jars()}
+    assert {"{}_{}-{}.jar".format(*coordinate.split(":")) for coordinate in COORDINATES} <= names
+
+
+def test_wrappers_and_jars_are_of_one_version() -> None:
+    locked = (ROOT / "requirements.txt").read_text()
+    for package, coordinate in zip(("synapseml", "delta-spark"), COORDINATES, strict=True):
+        assert f"\n{package}=={coordinate.split(':')[2]} " in locked
+
+
+def test_settings_are_a_shell_script_that_keeps_what_the_user_chose(machine: Machine) -> None:
+    script = settings(machine)["spark-env.sh"] + 'echo "$SPARK_LOCAL_IP" "$PYSPARK_PYTHON"'
+    run = subprocess.run(
+        ["bash", "-eu"], input=script, env={"SPARK_LOCAL_IP": "10.0.0.7"}, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["10.0.0.7", str(machine.prefix / "bin/python")]
+
+
+def test_every_block_of_the_local_settings_says_why() -> None:
+    lines = ["", *(ROOT / "conf/spark-local.conf").read_text().splitlines()]
+    assert [line for before, line in pairwise(lines) if line.startswith("spark.") and not before] == []
+
+
+@pytest.mark.parametrize("lock", ["requirements-build.txt", "requirements.txt", "requirements-java.txt"])
+def test_locks_have_hashes_and_no_address(lock: str) -> None:
+    text = (ROOT / lock).read_text()
+    pinned_with_hash = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", re.DOTALL)
+    pins = re.split(r"\n(?=\S)", text.strip())
+    assert [pin.split()[0] for pin in pins if not pinned_with_hash.match(pin)] == []
+    assert re.findall(r"\S*://\S*|^-.*", text, re.MULTILINE) == []
+
+
+def test_java_itself_reads_the_trust_store(tmp_path: Path) -> None:
+    java = Machine.here().java
+    assert java is not None
+    pem = Path(certifi.where()).read_text()
+    certificates = [
+        ssl.PEM_cert_to_DER_cert(block) for block in re.findall(r"-----BEGIN.+?END CERTIFICATE-----", pem, re.S)
+    ]
+    store = tmp_path / "authorities.jks"
+    store.write_bytes(java_trust_store(certificates))
+    listing = subprocess.run(
+        [java / "bin/keytool", "-list", "-keystore", store, "-storepass", "changeit"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    fingerprints = {print_.replace(":", "").lower() for print_ in re.findall(r"\(SHA-256\): (\S+)", listing)}
+    assert fingerprints == {hashlib.sha256(certificate).hexdigest() for certificate in certificates}
+    assert len(fingerprints) > 100
+
+
+def test_an_unknown_word_says_which_there_are() -> None:
+    with pytest.raises(InputError, match=r"install \| doctor"):
+        environment.main(["instal"])
+
+
+def test_checks_are_cheap_enough_for_every_job(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> Jar:
+        raise AssertionError(f"{path} was read whole")
+
+    monkeypatch.setattr(Jar, "of", refuse)
+    assert all(check.ok for check in checks(machine))
