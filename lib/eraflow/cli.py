@@ -25,8 +25,21 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None) ->
     The lines that `work` returns go to standard output; progress and messages go to standard error.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--config", action="append", default=[], metavar="FILE", help="overlay of conf/base.yml; repeatable, later ones win (default: conf/demo.yml)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="settings", help="one setting by its dotted key; repeatable")
+    parser.add_argument(
+        "--config",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="overlay of conf/base.yml; repeatable, later ones win (default: conf/demo.yml)",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="settings",
+        help="one setting by its dotted key; repeatable",
+    )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     logging.getLogger("py4j").setLevel(logging.ERROR)

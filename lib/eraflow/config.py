@@ -24,6 +24,8 @@ class _Section(BaseModel):
 
 
 class Run(_Section):
+    """Where a run goes, and its seed."""
+
     # The name becomes a folder and may come from a command line, so it can hold no path.
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     dir: str
@@ -31,11 +33,15 @@ class Run(_Section):
 
 
 class Tables(_Section):
+    """Where the Delta tables are."""
+
     root: str
     era_block: PositiveInt
 
 
 class PriceColumns(_Section):
+    """The names that the price files use."""
+
     ticker: str
     date: str
     open: str
@@ -48,6 +54,8 @@ class PriceColumns(_Section):
 
 
 class Prices(_Section):
+    """Daily prices from files."""
+
     path: str | None
     columns: PriceColumns
     min_tickers: PositiveInt
@@ -55,6 +63,8 @@ class Prices(_Section):
 
 
 class Synthetic(_Section):
+    """An invented universe."""
+
     sectors: PositiveInt
     tickers_per_sector: Annotated[int, Field(ge=3)]
     days: PositiveInt
@@ -65,10 +75,14 @@ class Synthetic(_Section):
 
 
 class Features(_Section):
+    """Which features are built."""
+
     set: str
 
 
 class Targets(_Section):
+    """Which returns are learned, and what they are made neutral to."""
+
     horizons: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     lag: Annotated[int, Field(ge=0)]
     main: str
@@ -87,6 +101,8 @@ class Targets(_Section):
 
 
 class Validation(_Section):
+    """How eras are split."""
+
     splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
     folds: Annotated[int, Field(ge=1)]
     test_blocks: PositiveInt
@@ -97,6 +113,8 @@ class Validation(_Section):
 
 
 class LightGbm(_Section):
+    """Settings of LightGBM, under its own names where they are the field's."""
+
     kind: Literal["lightgbm"]
     trees: PositiveInt
     learning_rate: Fraction
@@ -109,6 +127,8 @@ class LightGbm(_Section):
 
 
 class Config(_Section):
+    """Everything that a job can be told."""
+
     run: Run
     tables: Tables
     source: Literal["synthetic", "prices"]

@@ -9,13 +9,22 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.progress import Progress as LiveProgress
 
 log = logging.getLogger("eraflow")
 
 
 class Progress(Protocol):
+    """What the library reports while it works."""
+
     def stage(self, name: str) -> None:
         """What the job does now."""
         ...

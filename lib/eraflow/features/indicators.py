@@ -127,7 +127,7 @@ class Stochastic(Feature):
         lowest, highest = Rolling(LOW, self.bars, "min"), Rolling(HIGH, self.bars, "max")
         unit = (highest - lowest) / 100.0
         fast = where(unit < 0.0, (CLOSE - lowest) / unit, where(unit >= TA_LIB_ZERO, (CLOSE - lowest) / unit, 0.0))
-        fast = where(BAR >= self.bars - 1, fast)
+        fast = where(self.bars - 1 <= BAR, fast)
         slow = Rolling(fast, self.slow_k, "mean")
         slow_d = Rolling(slow, self.slow_d, "mean")
         suffix = f"{self.bars}_{self.slow_k}_{self.slow_d}"
@@ -186,7 +186,9 @@ class NormalisedMacd(Feature):
 
     @property
     def meaning(self) -> str:
-        return f"EWMA(1/{self.short}) less EWMA(1/{self.long}) of the price over std 63, over its own std 252, winsorised"
+        return (
+            f"EWMA(1/{self.short}) less EWMA(1/{self.long}) of the price over std 63, over its own std 252, winsorised"
+        )
 
     def outputs(self) -> dict[str, Output]:
         difference = exponential_mean(CLOSE, 1.0 / self.short) - exponential_mean(CLOSE, 1.0 / self.long)
@@ -213,7 +215,7 @@ class Beta(Feature):
         both = exponential_moments(returns + MARKET, alpha).variance
         apart = exponential_moments(returns - MARKET, alpha).variance
         market = exponential_moments(where(known(returns) >= 1.0, MARKET), alpha).variance
-        return _unscaled(beta=where(BAR >= self.span // 2, (both - apart) / 4.0 / market))
+        return _unscaled(beta=where(self.span // 2 <= BAR, (both - apart) / 4.0 / market))
 
 
 @dataclass(frozen=True)

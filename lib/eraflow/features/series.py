@@ -94,6 +94,8 @@ class Input(Series):
 
 @dataclass(frozen=True, eq=False)
 class Constant(Series):
+    """The same number at every bar."""
+
     value: Number
 
 
@@ -107,6 +109,8 @@ class Apply(Series):
 
 @dataclass(frozen=True, eq=False)
 class Lag(Series):
+    """The value some bars earlier; null before that many exist."""
+
     source: Series
     bars: int
 
@@ -142,6 +146,7 @@ BAR = Input("bar")  # 0, 1, 2, ... from a ticker's first bar, without holes
 
 
 def series(value: Series | Number) -> Series:
+    """A number as a series; a series as it is."""
     return value if isinstance(value, Series) else Constant(value)
 
 
@@ -164,6 +169,7 @@ def minimum(left: Series, right: Series | Number) -> Series:
 
 
 def absolute(x: Series) -> Series:
+    """The size of x without its sign."""
     return Apply("absolute", (x,))
 
 
@@ -173,6 +179,7 @@ def log(x: Series) -> Series:
 
 
 def sqrt(x: Series) -> Series:
+    """The square root of x >= 0."""
     return Apply("sqrt", (x,))
 
 
@@ -182,6 +189,7 @@ def known(x: Series) -> Series:
 
 
 def power(base: float, exponent: Series) -> Series:
+    """base to the power of a series, right to the last bit or two (e^(x log base) is not, for large exponents)."""
     return Apply("power", (Constant(base), exponent))
 
 
@@ -210,8 +218,8 @@ def recursive_mean(x: Series, alpha: float, first: int, bars: int) -> Series:
     """
     decay, last = 1.0 - alpha, first + bars - 1
     seed_weight = power(decay, BAR - last) / bars
-    impulse = where(BAR < first, 0.0, x * where(BAR < last + 1, seed_weight, alpha))
-    return where(BAR >= last, decayed_sum(impulse, decay))
+    impulse = where(first > BAR, 0.0, x * where(last + 1 > BAR, seed_weight, alpha))
+    return where(last <= BAR, decayed_sum(impulse, decay))
 
 
 def ema(x: Series, span: int, first: int = 0) -> Series:
@@ -226,6 +234,8 @@ def wilder(x: Series, bars: int, first: int) -> Series:
 
 @dataclass(frozen=True)
 class Moments:
+    """Mean and variance of a series over the same window."""
+
     mean: Series
     variance: Series  # with the divisor that the function below names
 

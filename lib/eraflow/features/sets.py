@@ -36,6 +36,7 @@ EXPOSURES: tuple[Feature, ...] = (Beta(), Size(), Volatility(), Momentum())
 
 
 def feature_set(name: str) -> tuple[Feature, ...]:
+    """The features of a set. InputError names the sets there are."""
     if name not in SETS:
         raise InputError(f"features.set: there is no feature set {name!r}; choose one of {', '.join(SETS)}.")
     return SETS[name]

@@ -63,6 +63,7 @@ def training_table(
 
 
 def schema(horizons: Sequence[int]) -> str:
+    """The columns of the training table in Spark's DDL."""
     kinds = ", ".join(f"target_{kind}_{horizon} float" for horizon in horizons for kind in ("raw", "sector", "neutral"))
     return f"id string, era int, era_block int, features array<tinyint>, raw array<double>, {kinds}"
 
@@ -92,9 +93,7 @@ def _forward(horizon: int) -> str:
     return f"forward_{horizon}"
 
 
-def _era_rows(
-    horizons: Sequence[int], chosen: Sequence[int], era_block: int
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def _era_rows(horizons: Sequence[int], chosen: Sequence[int], era_block: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
     def make(rows: pd.DataFrame) -> pd.DataFrame:
         # The order in which Spark brings an era's rows is not fixed; sums below depend on it to the last bit.
         rows = rows.sort_values("id", ignore_index=True)

@@ -29,6 +29,8 @@ class Training:
 
 
 class Fitted(Protocol):
+    """A model that has learned."""
+
     def predict(self, rows: DataFrame) -> DataFrame:
         """`id string, era int, prediction double` for every row."""
         ...
@@ -39,6 +41,8 @@ class Fitted(Protocol):
 
 
 class Model(Protocol):
+    """A model that can learn."""
+
     def fit(self, training: Training, eras: Sequence[int]) -> Fitted:
         """The model learned from the rows of these eras whose target is known."""
         ...

@@ -26,6 +26,8 @@ MIN_ROWS_PER_TASK = 2000
 
 @dataclass(frozen=True)
 class LightGbmModel:
+    """LightGBM regression on packed levels."""
+
     config: LightGbm
     seed: int
 
@@ -78,7 +80,7 @@ class LightGbmModel:
             featureFractionSeed=self.seed,
             dataRandomSeed=self.seed,
             deterministic=True,
-            passThroughArgs="force_col_wise=true",
+            passThroughArgs="force_col_wise=true verbosity=-1",
             maxBin=7,  # five levels and missing
             binSampleCount=20_000,  # the sample lands on the driver at 8 bytes a value
             dataTransferMode="streaming",
@@ -92,13 +94,16 @@ class LightGbmModel:
 
 @dataclass(frozen=True)
 class FittedLightGbm:
+    """A trained booster inside Spark."""
+
     model: Any
     missing: int
 
     def predict(self, rows: DataFrame) -> DataFrame:
         """`id, era, prediction` of every row; a missing level goes down the branch that training chose for it."""
         ready = rows.select("id", "era", _vector(self.missing).alias("features"))
-        return self.model.transform(ready).select("id", "era", F.col("prediction").cast("double"))
+        predicted: DataFrame = self.model.transform(ready)
+        return predicted.select("id", "era", F.col("prediction").cast("double"))
 
     def native_string(self) -> str:
         """The model as LightGBM's own text, which `lightgbm.Booster(model_str=...)` loads."""

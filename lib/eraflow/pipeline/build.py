@@ -166,6 +166,24 @@ class Builder:
         return [self.config.synthetic, self.config.prices.min_tickers]
 
 
+def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Brings the `prices` table up to date; returns what a user wants to read at the end."""
+    store = Store(spark, config.tables.root)
+    with store.lock():
+        return _told(Builder(spark, config, store, progress).prices())
+
+
+def build(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Brings every table up to date; returns what a user wants to read at the end."""
+    store = Store(spark, config.tables.root)
+    with store.lock():
+        return _told(*Builder(spark, config, store, progress).tables().all)
+
+
+def _told(*versions: Version) -> tuple[str, ...]:
+    return tuple(f"table {version.table}: version {version.number}" for version in versions)
+
+
 def calendar(raw: DataFrame) -> Calendar:
     """The trading days of the `prices` table: one row a day, some thousand at the most."""
     return Calendar(tuple(row["date"] for row in raw.select("date").distinct().orderBy("date").collect()))
@@ -179,5 +197,6 @@ def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int,
 
 
 def training(store: Store, version: Version, target: str) -> Training:
+    """The training table as models see it, read at one version."""
     manifest = version.manifest
     return Training(store.read(version), tuple(manifest["features"]), target, int(manifest["missing"]))

@@ -33,7 +33,9 @@ class RunFolder:
                 )
             return (self.path / "run.json").exists()
         if self.path.exists() and any(entry.name not in {".lock", ".writer"} for entry in self.path.iterdir()):
-            raise InputError(f"{self.path} is not empty and holds no run; choose another name with --set run.name=NAME.")
+            raise InputError(
+                f"{self.path} is not empty and holds no run; choose another name with --set run.name=NAME."
+            )
         write_json(state, {"fingerprint": fingerprint, "identity": identity})
         return False
 
@@ -60,6 +62,7 @@ class RunFolder:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Writes JSON whole or not at all; a NaN is an error."""
     write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
 
 

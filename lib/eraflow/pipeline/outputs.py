@@ -23,7 +23,10 @@ from eraflow.sources.prices import quality
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
-SYNTHETIC_NOTE = "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} (network) daily deviations; real markets pay far less."
+SYNTHETIC_NOTE = (
+    "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
+    "(network) daily deviations; real markets pay far less."
+)
 SURVIVORS_NOTE = (
     "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
     "are missing and every score is too good (survivorship bias)."
@@ -32,6 +35,8 @@ SURVIVORS_NOTE = (
 
 @dataclass(frozen=True)
 class Content:
+    """What is known at the end of a run."""
+
     config: Config
     tables: Tables
     identity: Mapping[str, Any]
@@ -74,7 +79,11 @@ def headlines(folder: Path) -> tuple[str, ...]:
     for model, metrics in summary.items():
         for metric, found in metrics.items():
             low_high = found["interval"]
-            span = f"95 % interval {low_high[0]:+.4f} to {low_high[1]:+.4f}" if low_high else "too few eras for an interval"
+            span = (
+                f"95 % interval {low_high[0]:+.4f} to {low_high[1]:+.4f}"
+                if low_high
+                else "too few eras for an interval"
+            )
             sharpe = "" if found["sharpe"] is None else f", Sharpe {found['sharpe']:.2f} an era"
             mean = "undefined" if found["mean"] is None else f"{found['mean']:+.4f}"
             lines.append(f"{model} {metric}: mean {mean}, {span}, {found['eras']} eras{sharpe}")
@@ -90,7 +99,9 @@ def _notes(content: Content) -> tuple[str, ...]:
         notes += [config.prices.note] if config.prices.note else []
         notes.append(SURVIVORS_NOTE)
     for model, eras in content.unscored.items():
-        notes.append(f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored.")
+        notes.append(
+            f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
+        )
     return tuple(notes)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,15 +27,8 @@ from eraflow.tables import Store, locked
 from eraflow.validation import BlockedKFold, CombinatorialPurged, EraSpan, Fold, WalkForward
 
 
-@dataclass(frozen=True)
-class Result:
-    folder: Path
-    was_finished: bool
-    lines: tuple[str, ...]  # what a user wants to read at the end
-
-
-def train(spark: SparkSession, config: Config, progress: Progress) -> Result:
-    """Runs, resumes, or finds finished the run that `config` describes."""
+def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Runs, resumes, or finds finished the run that `config` describes; returns lines for the user."""
     folder = RunFolder(local_path(config.run.dir) / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
@@ -44,6 +37,7 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> Result:
 
 
 def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged:
+    """The era splitter that `validation` in the config describes."""
     v = config.validation
     match v.splitter:
         case "walk_forward":
@@ -62,14 +56,15 @@ class _Run:
     folder: RunFolder
     progress: Progress
 
-    def result(self) -> Result:
+    def result(self) -> tuple[str, ...]:
         target = self.config.targets.main
         spans, era_dates = label_spans(self.store.read(self.tables.eras), self.config.targets.names[target])
         # Before anything is fitted or claimed: a split that cannot be made leaves no trace.
         folds = splitter(self.config).split(self._learnable(spans))
         identity = self._identity()
         if self.folder.claim(fingerprint(identity), identity):
-            return Result(self.folder.path, True, outputs.headlines(self.folder.path))
+            done = f"{self.folder.path} is finished already; nothing was done."
+            return (done, *outputs.headlines(self.folder.path))
         started = time.time()
         data = training(self.store, self.tables.training, target)
         model_name = self.config.model.kind
@@ -90,7 +85,7 @@ class _Run:
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
-        return Result(self.folder.path, False, outputs.headlines(self.folder.path))
+        return outputs.headlines(self.folder.path)
 
     def _identity(self) -> dict[str, Any]:
         """What decides the content of the run: where it is written and how its tables are cut do not."""
@@ -148,7 +143,8 @@ class _Run:
         return self.store.spark.read.parquet(self.folder.predictions(name))
 
 
-def _overlap(spans: Sequence[EraSpan], era_dates: dict[int, date]) -> int:
-    """How many consecutive eras one label runs over: what a sequence of scores is correlated over."""
-    starts = [era_dates[span.era] for span in spans]
-    return max(sum(start <= day < span.end for day in starts[i:i + 200]) for i, (span, start) in enumerate(zip(spans, starts, strict=True)))
+def _overlap(spans: Sequence[EraSpan], era_dates: Mapping[int, date]) -> int:
+    """How many consecutive eras one label runs over: as far as scores of neighbouring eras share returns."""
+    starts = [era_dates[span.era].toordinal() for span in spans]
+    reached = (bisect_left(starts, span.last) - position for position, span in enumerate(spans))
+    return max(reached, default=1)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 
 
@@ -13,20 +13,20 @@ class Label:
     """The days whose prices a label is the return between; `end` is None where the horizon has not passed yet."""
 
     era: int
-    date: date
+    date: datetime.date
     horizon: int
-    start: date | None
-    end: date | None
+    start: datetime.date | None
+    end: datetime.date | None
 
 
 @dataclass(frozen=True)
 class Calendar:
     """The dates on which anything traded, ascending. A date's session is its position among them."""
 
-    dates: tuple[date, ...]
+    dates: tuple[datetime.date, ...]
 
     @cached_property
-    def eras(self) -> Mapping[int, date]:
+    def eras(self) -> Mapping[int, datetime.date]:
         """Era -> its date, the last trading day of its week.
 
         Eras count weeks from the first (1), so that a week without trading leaves a hole and no later number moves.
@@ -36,7 +36,7 @@ class Calendar:
         return {(day.toordinal() - monday) // 7 + 1: day for day in self.dates}
 
     @cached_property
-    def sessions(self) -> Mapping[date, int]:
+    def sessions(self) -> Mapping[datetime.date, int]:
         return {day: session for session, day in enumerate(self.dates)}
 
     def labels(self, horizons: Sequence[int], lag: int) -> list[Label]:
@@ -47,6 +47,6 @@ class Calendar:
             for horizon in horizons
         ]
 
-    def _after(self, day: date, sessions: int) -> date | None:
+    def _after(self, day: datetime.date, sessions: int) -> datetime.date | None:
         session = self.sessions[day] + sessions
         return self.dates[session] if session < len(self.dates) else None

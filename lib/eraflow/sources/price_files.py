@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import AnalysisException
@@ -25,6 +26,8 @@ SCHEMA: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class SourceFile:
+    """A file of raw data, and what tells that it has changed."""
+
     path: str
     size: int
     modified: int  # milliseconds
@@ -34,7 +37,7 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
     """The files that `prices.path` names (a file, a folder, a glob; any store that Spark reads), sorted by path."""
     if not config.path:
         raise InputError("prices.path is not set: name a parquet or CSV file with --set prices.path=FILE.")
-    jvm = spark.sparkContext._jvm
+    jvm: Any = spark.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(config.path)
     system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     found: list[SourceFile] = []

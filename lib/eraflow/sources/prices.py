@@ -55,12 +55,18 @@ def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
     checks += [("not above zero", name, F.col(name) <= 0) for name in PRICES]
     checks += [("negative", "volume", F.col("volume") < 0)]
     fault = F.coalesce(
-        *(F.when(wrong, F.struct(F.lit(kind).alias("kind"), F.lit(name).alias("column"))) for kind, name, wrong in checks)
+        *(
+            F.when(wrong, F.struct(F.lit(kind).alias("kind"), F.lit(name).alias("column")))
+            for kind, name, wrong in checks
+        )
     )
     found = (
         raw.select("ticker", "date", "file", "unreadable", *NUMBERS, fault.alias("fault"))
         .where(F.col("fault").isNotNull())
-        .agg(F.count("*").alias("rows"), F.min(F.struct("fault", "date", "ticker", "file", "unreadable", *NUMBERS)).alias("first"))
+        .agg(
+            F.count("*").alias("rows"),
+            F.min(F.struct("fault", "date", "ticker", "file", "unreadable", *NUMBERS)).alias("first"),
+        )
         .first()
     )
     if not found or not found["rows"]:
@@ -80,7 +86,9 @@ def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
 
 def _refuse_duplicates(raw: DataFrame, where: str) -> None:
     twice = raw.groupBy("ticker", "date").agg(F.count("*").alias("rows"), F.max("file").alias("file")).where("rows > 1")
-    found = twice.agg(F.count("*").alias("pairs"), F.min(F.struct("ticker", "date", "rows", "file")).alias("first")).first()
+    found = twice.agg(
+        F.count("*").alias("pairs"), F.min(F.struct("ticker", "date", "rows", "file")).alias("first")
+    ).first()
     if found and found["pairs"]:
         first = found["first"]
         place = shown(first["file"]) if first["file"] else where
@@ -92,8 +100,10 @@ def _refuse_duplicates(raw: DataFrame, where: str) -> None:
 
 
 def bars(raw: DataFrame, calendar: Calendar) -> DataFrame:
-    """The `prices` table: raw prices and, of each ticker, `bar` (0, 1, ... by date), `session` (number of the trading
-    day), `total_return` (an index that starts at the first raw close) and `daily_return` (null at bar 0).
+    """The `prices` table: raw prices, and of each ticker its bars, sessions and total returns.
+
+    `bar` counts 0, 1, ... by date, `session` is the number of the trading day, `total_return` an index that starts at
+    the first raw close, `daily_return` its change (null at bar 0).
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
     changes no earlier level: a vendor's adjusted level tells the future.
@@ -128,8 +138,8 @@ def quality(prices: DataFrame) -> pd.DataFrame:
         "gaps in a history": (F.col("gap") > 0, "days on which others traded; indicators go on over them"),
         "moves over 50 % in a day": (jump, "some may be wrong split adjustments"),
         "unchanged close without volume": (F.col("same") & (F.col("volume") == 0), "stale prices"),
-        "high below low, open or close": (F.col("high") < F.greatest("low", "open", "close"), "the bar contradicts itself"),
-        "low above high, open or close": (F.col("low") > F.least("high", "open", "close"), "the bar contradicts itself"),
+        "high below low, open or close": (F.col("high") < F.greatest("low", "open", "close"), "a contradiction"),
+        "low above high, open or close": (F.col("low") > F.least("high", "open", "close"), "a contradiction"),
     }  # fmt: skip
     columns = []
     for number, (condition, _) in enumerate(checks.values()):

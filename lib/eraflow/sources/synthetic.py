@@ -7,7 +7,7 @@ the same with the mean momentum of two hidden neighbours of the sector. With bot
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def prices(spark: SparkSession, config: Synthetic) -> DataFrame:
     """Daily prices with the columns of `price_files.SCHEMA`; sectors are made side by side, each from its own seed."""
     settings = config.model_dump()
 
-    def make(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    def make(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
         for batch in batches:
             for sector in batch["id"]:
                 yield sector_prices(int(sector), **settings)
@@ -40,7 +40,15 @@ def prices(spark: SparkSession, config: Synthetic) -> DataFrame:
 
 
 def sector_prices(
-    sector: int, *, sectors: int, tickers_per_sector: int, days: int, start: Any, momentum: float, network: float, seed: int
+    sector: int,
+    *,
+    sectors: int,
+    tickers_per_sector: int,
+    days: int,
+    start: Any,
+    momentum: float,
+    network: float,
+    seed: int,
 ) -> pd.DataFrame:
     """All days of all tickers of one sector; every number follows from the seed and the sector's number."""
     market = np.random.default_rng([seed, sectors]).normal(*MARKET_DAILY, days)
@@ -57,7 +65,8 @@ def sector_prices(
 
 def neighbours(tickers: int) -> npt.NDArray[np.intp]:
     """The hidden network, tickers x 2: a ring in which each ticker follows the next two (row: its neighbours)."""
-    return (np.arange(tickers)[:, None] + np.array([1, 2])) % tickers
+    following: npt.NDArray[np.intp] = np.arange(tickers)[:, None] + np.array([1, 2])
+    return following % tickers
 
 
 def _own_moves(shocks: Panel, momentum: float, network: float) -> Panel:
