@@ -183,8 +183,11 @@ def _find(name: str) -> Path:
 def _read(path: Path) -> dict[str, Any]:
     try:
         layer = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is no valid YAML: {' '.join(str(error).split())}.") from None
+    except yaml.MarkedYAMLError as error:
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise InputError(f"{path} is no valid YAML: {line}{error.problem}; conf/base.yml shows how it looks.") from None
+    except (yaml.YAMLError, UnicodeDecodeError):
+        raise InputError(f"{path} is no YAML file: it holds something other than UTF-8 text.") from None
     if not isinstance(layer, dict):
         raise InputError(f"{path} must hold keys and values, as conf/base.yml does.")
     return layer
@@ -220,6 +223,8 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, An
         near = difflib.get_close_matches(key, list(_known_keys(Config)), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "conf/base.yml lists every key."
         return f"{origin}: unknown config key {key}; {hint}"
+    if fault["type"] == "model_type":
+        return f"{origin}: {key} is a section and takes no value; set one of its keys, as conf/base.yml does."
     what = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
     shown = f" (given: {given!r})" if isinstance(given, str | int | float | list | None) else ""

@@ -43,7 +43,9 @@ def levels(ranked: Matrix) -> npt.NDArray[np.int8]:
 def binned(values: Vector) -> Vector:
     """Numerai's bins {0, .25, .5, .75, 1} at 5/20/50/20/5 % of the known values; NaN stays NaN."""
     place = quantiles(values)
-    return np.where(np.isnan(place), np.nan, BIN_VALUES[np.searchsorted(BIN_EDGES, np.nan_to_num(place))])
+    # A quantile on an edge belongs to the outer bin on either side, so that the bins of a small era are symmetric.
+    low, high = np.searchsorted(BIN_EDGES[:2], place, side="left"), np.searchsorted(BIN_EDGES[2:], place, side="right")
+    return np.where(np.isnan(place), np.nan, BIN_VALUES[np.where(place < 0.5, low, 2 + high)])
 
 
 def gaussian(values: Vector) -> Vector:

@@ -7,10 +7,10 @@ window over the ticker and a window over the ticker's blocks alike, so no operat
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, Window, WindowSpec
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.features.series import (
@@ -27,32 +27,31 @@ from eraflow.features.series import (
 )
 
 SHORT, LONG = "short_block", "long_block"
-_BLOCK_COLUMN = {BLOCKS[0]: SHORT, BLOCKS[1]: LONG}
 
-# Division by zero gives null in Spark, and so does a logarithm of what is not positive: both as `Series` promises.
-FUNCTIONS: Mapping[str, Callable[..., Column]] = {
-    "add": lambda a, b: a + b,
-    "subtract": lambda a, b: a - b,
-    "multiply": lambda a, b: a * b,
-    "divide": lambda a, b: a / b,
-    "modulo": lambda a, b: a % b,
-    "less": lambda a, b: a < b,
-    "at_least": lambda a, b: a >= b,
-    "where": lambda condition, value, *otherwise: (
-        F.when(condition, value).otherwise(otherwise[0]) if otherwise else F.when(condition, value)
-    ),
-    "absolute": F.abs,
-    "log": F.log,
-    "sqrt": F.sqrt,
-    "known": lambda x: x.isNotNull().cast("double"),
-    "power": F.pow,
+# Expressions are SQL text: a set of features has some ten thousand operators, and as Column objects each would be a
+# call from Python into the JVM. Spark gives null for a division by zero and for the logarithm of what is not positive.
+FUNCTIONS: Mapping[str, str] = {
+    "add": "({0} + {1})",
+    "subtract": "({0} - {1})",
+    "multiply": "({0} * {1})",
+    "divide": "({0} / {1})",
+    "modulo": "({0} % {1})",
+    "less": "({0} < {1})",
+    "at_least": "({0} >= {1})",
+    "where": "CASE WHEN {0} THEN {1} END",
+    "where_else": "CASE WHEN {0} THEN {1} ELSE {2} END",
+    "absolute": "abs({0})",
+    "log": "ln({0})",
+    "sqrt": "sqrt({0})",
+    "known": "CAST({0} IS NOT NULL AS DOUBLE)",
+    "power": "pow({0}, {1})",
 }
+_AGGREGATES: Mapping[str, str] = {"min": "min", "max": "max", "mean": "avg", "variance": "var_pop"}
 
-_AGGREGATES: Mapping[str, Callable[[Column], Column]] = {
-    "min": F.min,
-    "max": F.max,
-    "mean": F.avg,
-    "variance": F.var_pop,
+_TICKER = f"PARTITION BY ticker ORDER BY {LONG}, {SHORT}, bar"
+_BLOCK = {
+    BLOCKS[0]: f"PARTITION BY ticker, {LONG}, {SHORT} ORDER BY bar",
+    BLOCKS[1]: f"PARTITION BY ticker, {LONG} ORDER BY {SHORT}, bar",
 }
 
 
@@ -73,11 +72,12 @@ def with_series(bars: DataFrame, outputs: Mapping[str, Series], keep: Sequence[s
     schedule = _schedule(list(outputs.values()))
     for number, wanted in enumerate(schedule.steps):
         alive = schedule.read_after(number)
-        frame = frame.select(
+        frame = frame.selectExpr(
             *(name for name in frame.columns if name in held or name in alive),
-            *(schedule.definition(node).alias(_name(node)) for node in wanted),
+            *(f"{schedule.definition(node)} AS {_name(node)}" for node in wanted),
         )
-    return frame.select(*keep, *(schedule.value(node).cast("double").alias(name) for name, node in outputs.items()))
+    columns = (f"CAST({schedule.value(node)} AS DOUBLE) AS {name}" for name, node in outputs.items())
+    return frame.selectExpr(*keep, *columns)
 
 
 def look_back(node: Series) -> int:
@@ -123,19 +123,20 @@ class _Schedule:
     stored: frozenset[Series]
     steps: Sequence[Sequence[Series]]
 
-    def value(self, node: Series) -> Column:
+    def value(self, node: Series) -> str:
         """The series as an expression of the columns that are there."""
-        return F.col(_name(node)) if node in self.stored else self.definition(node)
+        return _name(node) if node in self.stored else self.definition(node)
 
-    def definition(self, node: Series) -> Column:
+    def definition(self, node: Series) -> str:
         match node:
             case Constant(value=value):
-                return F.lit(value)
+                # Without the D, SQL would read a decimal. repr is exact.
+                return f"{value!r}D" if isinstance(value, float) else str(value)
             case Apply(function=function, arguments=arguments):
-                return FUNCTIONS[function](*(self.value(argument) for argument in arguments))
+                return FUNCTIONS[function].format(*(self.value(argument) for argument in arguments))
             case Lag() | Rolling() | BlockSum() | PreviousBlockEnd():
                 return _window(node, self.value(node.source))
-        return F.col(_name(node))
+        return _name(node)
 
     def read_after(self, step: int) -> set[str]:
         """Columns that a later step still reads; all others leave the plan, to keep its rows narrow."""
@@ -173,27 +174,18 @@ def _name(node: Series) -> str:
     return node.name if isinstance(node, Input) else f"_{node.token}"
 
 
-def _ticker() -> WindowSpec:
-    return Window.partitionBy("ticker").orderBy(LONG, SHORT, "bar")
-
-
-def _block(block: int) -> WindowSpec:
-    if block == BLOCKS[0]:
-        return Window.partitionBy("ticker", LONG, SHORT).orderBy("bar")
-    return Window.partitionBy("ticker", LONG).orderBy(SHORT, "bar")
-
-
-def _window(node: Series, source: Column) -> Column:
+def _window(node: Series, source: str) -> str:
     match node:
         case Lag(bars=bars):
-            return F.lag(source, bars).over(_ticker())
+            return f"lag({source}, {bars}) OVER ({_TICKER})"
         case Rolling(bars=bars, aggregate=aggregate):
-            frame = _ticker().rowsBetween(-(bars - 1), Window.currentRow)
-            return F.when(F.count(source).over(frame) == bars, _AGGREGATES[aggregate](source).over(frame))
+            frame = f"({_TICKER} ROWS BETWEEN {bars - 1} PRECEDING AND CURRENT ROW)"
+            value = f"{_AGGREGATES[aggregate]}({source}) OVER {frame}"
+            return f"CASE WHEN count({source}) OVER {frame} = {bars} THEN {value} END"
         case BlockSum(block=block):
-            frame = _block(block).rowsBetween(Window.unboundedPreceding, Window.currentRow)
-            return F.sum(F.coalesce(source, F.lit(0.0))).over(frame)
+            frame = f"({_BLOCK[block]} ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)"
+            return f"sum(coalesce({source}, 0.0D)) OVER {frame}"
         case PreviousBlockEnd(block=block):
-            frame = _ticker().rowsBetween(Window.unboundedPreceding, -1)
-            return F.last(F.when((F.col("bar") + 1) % block == 0, source), ignorenulls=True).over(frame)
+            frame = f"({_TICKER} ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)"
+            return f"last(CASE WHEN (bar + 1) % {block} = 0 THEN {source} END, true) OVER {frame}"
     raise TypeError(f"{type(node).__name__} is no window")

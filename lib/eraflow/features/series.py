@@ -152,8 +152,9 @@ def series(value: Series | Number) -> Series:
 
 def where(condition: Series, value: Series | Number, otherwise: Series | Number | None = None) -> Series:
     """`value` where the condition holds; else `otherwise`, or null if there is none."""
-    tail = () if otherwise is None else (series(otherwise),)
-    return Apply("where", (condition, series(value), *tail))
+    if otherwise is None:
+        return Apply("where", (condition, series(value)))
+    return Apply("where_else", (condition, series(value), series(otherwise)))
 
 
 def maximum(left: Series, right: Series | Number) -> Series:
@@ -205,6 +206,8 @@ def decayed_sum(x: Series, decay: float) -> Series:
     block = BLOCKS[1] if -math.log(decay) <= DECAY_BORDER else BLOCKS[0]
     if -math.log(decay) * block > 700.0:
         raise ValueError(f"a filter that forgets as fast as decay {decay:.3f} needs no recursion: use a rolling mean")
+    if -math.log(decay) * block < 37.0:
+        raise ValueError(f"decay {decay:.6f} forgets too slowly: two blocks of {block} bars would not hold its memory")
     position = BAR % block
     local = power(decay, position) * BlockSum(x * power(decay, -position), block)
     carried = PreviousBlockEnd(local, block)

@@ -33,6 +33,13 @@ SURVIVORS_NOTE = (
 )
 
 
+# Measured: 80 seeds of noise, 5 blocked folds (walk-forward on the same data: 1 to 9 %).
+TWO_SIDED_NOTE = (
+    "Folds of this splitter share training data in both directions, so their scores move together and intervals are too "
+    "narrow: on noise they missed zero in about 20 % of runs instead of 5 %. Walk-forward does not have this fault."
+)
+
+
 @dataclass(frozen=True)
 class Content:
     """What is known at the end of a run."""
@@ -98,6 +105,8 @@ def _notes(content: Content) -> tuple[str, ...]:
     else:
         notes += [config.prices.note] if config.prices.note else []
         notes.append(SURVIVORS_NOTE)
+    if config.validation.splitter != "walk_forward":
+        notes.append(TWO_SIDED_NOTE)
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."

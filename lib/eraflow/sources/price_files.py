@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import unquote
 
 from py4j.protocol import Py4JJavaError
-from pyspark.errors import AnalysisException
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
@@ -22,6 +25,19 @@ SCHEMA: Mapping[str, str] = {
     "ticker": "string", "date": "date", **dict.fromkeys(NUMBERS, "double"), "sector": "string",
     "file": "string", "unreadable": "struct<column:string,value:string>",
 }  # fmt: skip
+# The types of a file's columns, without their parameters, that are read as ours.
+_WHOLE = ("tinyint", "smallint", "int", "bigint")
+_TAKEN: Mapping[str, tuple[str, ...]] = {
+    "double": ("string", *_WHOLE, "float", "double", "decimal"),
+    "date": ("string", "date", "timestamp", "timestamp_ntz", "bigint"),
+    "string": ("string", *_WHOLE),
+}
+_KINDS: Mapping[str, str] = {"double": "number", "date": "date", "string": "name"}
+_CSV = (".csv", ".csv.gz")
+# A smaller number is no time in nanoseconds since 1970 that prices could have, but a date like 20200131.
+_LEAST_NANOSECONDS = 10**15
+# Where Spark puts a CSV line whose values are fewer or more than the header's names.
+_BROKEN = "_broken_line"
 
 
 @dataclass(frozen=True)
@@ -37,10 +53,21 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
     """The files that `prices.path` names (a file, a folder, a glob; any store that Spark reads), sorted by path."""
     if not config.path:
         raise InputError("prices.path is not set: name a parquet or CSV file with --set prices.path=FILE.")
+    with _opened(f"prices.path: {config.path} cannot be opened", "check the path"):
+        found = _listed(spark, config.path)
+    if not found:
+        raise InputError(f"prices.path: there is no parquet or CSV file at {config.path}; check the path.")
+    kinds = {_is_csv(file.path) for file in found}
+    if len(kinds) > 1:
+        raise InputError(f"prices.path: {config.path} holds parquet and CSV files; name one kind, e.g. by *.parquet.")
+    return sorted(found, key=lambda file: file.path)
+
+
+def _listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
     jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(config.path)
+    path = jvm.org.apache.hadoop.fs.Path(pattern)
     system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    found: list[SourceFile] = []
+    found = []
     for status in system.globStatus(path) or []:
         if not status.isDirectory():
             found.append(SourceFile(status.getPath().toString(), status.getLen(), status.getModificationTime()))
@@ -48,14 +75,9 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
         listing = system.listFiles(status.getPath(), True)
         while listing.hasNext():
             entry = listing.next()
-            if entry.getPath().getName().endswith((".parquet", ".csv", ".csv.gz")):
+            if entry.getPath().getName().endswith((".parquet", *_CSV)):
                 found.append(SourceFile(entry.getPath().toString(), entry.getLen(), entry.getModificationTime()))
-    if not found:
-        raise InputError(f"prices.path: there is no parquet or CSV file at {config.path}; check the path.")
-    kinds = {_is_csv(file.path) for file in found}
-    if len(kinds) > 1:
-        raise InputError(f"prices.path: {config.path} holds parquet and CSV files; name one kind, e.g. by *.parquet.")
-    return sorted(found, key=lambda file: file.path)
+    return found
 
 
 def read(spark: SparkSession, config: Prices) -> DataFrame:
@@ -74,16 +96,16 @@ def read(spark: SparkSession, config: Prices) -> DataFrame:
 
 
 def _is_csv(path: str) -> bool:
-    return path.endswith((".csv", ".csv.gz"))
+    return path.endswith(_CSV)
 
 
 def _layout(spark: SparkSession, path: str) -> tuple[tuple[str, str], ...]:
     """The file's own columns and types, in its order; CSV columns are all text."""
-    try:
+    kind = "CSV" if _is_csv(path) else "parquet"
+    with _opened(f"{shown(path)} cannot be read as a {kind} file", "replace it or leave it out"):
         frame = spark.read.csv(path, header=True) if _is_csv(path) else spark.read.parquet(path)
-    except (AnalysisException, Py4JJavaError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{shown(path)} cannot be read ({first[:160]}); replace it or leave it out.") from None
+    if not frame.columns:
+        raise InputError(f"{shown(path)} is empty; replace it or leave it out.")
     return tuple((field.name, field.dataType.simpleString()) for field in frame.schema)
 
 
@@ -91,7 +113,10 @@ def _frame(spark: SparkSession, layout: tuple[tuple[str, str], ...], paths: list
     if not _is_csv(paths[0]):
         return spark.read.parquet(*paths)
     schema = T.StructType([T.StructField(name, T.StringType()) for name, _ in layout])
-    return spark.read.csv(paths, schema=schema, header=True, enforceSchema=False, mode="FAILFAST")
+    schema = schema.add(_BROKEN, T.StringType())
+    return spark.read.csv(
+        paths, schema=schema, header=True, enforceSchema=False, mode="PERMISSIVE", columnNameOfCorruptRecord=_BROKEN
+    )
 
 
 def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices) -> DataFrame:
@@ -99,30 +124,73 @@ def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices
     for ours, theirs in names.items():
         if theirs is not None and theirs not in types:
             raise InputError(
-                f"{shown(path)} has no column {theirs!r} for {ours}: it has {', '.join(types)}; "
+                f"{shown(path)} has no column {theirs!r} (prices.columns.{ours}), only {', '.join(types)}; "
                 f"map it with --set prices.columns.{ours}=NAME."
+            )
+        if theirs is not None and types[theirs].partition("(")[0] not in _TAKEN[SCHEMA[ours]]:
+            raise InputError(
+                f"{shown(path)}: column {theirs!r} is of type {types[theirs]}, which is no {_KINDS[SCHEMA[ours]]}; "
+                "write it as one."
             )
     source = {ours: F.col(f"`{theirs}`") for ours, theirs in names.items() if theirs is not None}
     typed = {ours: _cast(column, types[names[ours]], SCHEMA[ours]) for ours, column in source.items()}
     typed.setdefault("sector", F.lit("all"))
+    broken = F.col(_BROKEN) if _BROKEN in frame.columns else F.lit(None).cast("string")
     unreadable = F.coalesce(
+        F.when(broken.isNotNull(), F.struct(F.lit("line").alias("column"), broken.alias("value"))),
         *(
             F.when(column.isNotNull() & (F.trim(column.cast("string")) != "") & typed[ours].isNull(),
-                   F.struct(F.lit(names[ours]).alias("column"), column.cast("string").alias("value")))
+                   F.struct(F.lit(ours).alias("column"), column.cast("string").alias("value")))
             for ours, column in source.items()
-        )
+        ),
     )  # fmt: skip
     typed |= {"file": F.col("_metadata.file_path"), "unreadable": unreadable}
-    return frame.select(*(typed[name].cast(kind).alias(name) for name, kind in SCHEMA.items()))
+    # The file's own names go with the columns, for messages.
+    return frame.select(
+        *(typed[name].cast(kind).alias(name, metadata={"named": names.get(name)}) for name, kind in SCHEMA.items())
+    )
 
 
 def _cast(column: Column, given: str, wanted: str) -> Column:
     if wanted == "date" and given == "bigint":
         # pandas' datetime64[ns], which the session reads as whole nanoseconds since 1970
-        return F.timestamp_seconds(F.floor(column / 1_000_000_000)).cast("date")
+        days = F.timestamp_seconds(F.floor(column / 1_000_000_000)).cast("date")
+        return F.when(F.abs(column) >= _LEAST_NANOSECONDS, days)
     return (F.trim(column) if given == "string" else column).cast(wanted)
 
 
 def shown(path: str) -> str:
-    """A path as the user wrote it: no scheme for local files."""
-    return path.removeprefix("file:").replace("//", "/") if path.startswith("file:") else path
+    """A path as the user wrote it: no scheme for local files, none of the escapes in which Spark tells a row's file."""
+    return unquote(re.sub("^file:/+", "/", path))
+
+
+@contextmanager
+def reading() -> Iterator[None]:
+    """Turns the failure of a Spark job on a damaged file into an InputError that names the file."""
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        found = re.search(r"Encountered error while reading file (.+?)\. Details", str(error))
+        if found is None:
+            raise
+        raise InputError(
+            f"{shown(found[1])} cannot be read to its end: it is damaged, or was changed meanwhile; "
+            "replace it or leave it out."
+        ) from None
+
+
+@contextmanager
+def _opened(what: str, mend: str) -> Iterator[None]:
+    try:
+        yield
+    except (PySparkException, Py4JJavaError) as error:
+        raise InputError(f"{what} ({_cause(error)}); {mend}.") from None
+
+
+def _cause(error: PySparkException | Py4JJavaError) -> str:
+    """The first sentence of the innermost reason, which says what a person can use."""
+    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
+    while java is not None and java.getCause() is not None:
+        java = java.getCause()
+    text = str(error) if java is None else java.getMessage() or java.toString()
+    return re.sub(r"file:/\S+", "the file", re.split(r"\.\s|\n", text.strip())[0][:200].rstrip("."))

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
 from eraflow.sources.calendar import Calendar
-from eraflow.sources.price_files import NUMBERS, PRICES, shown
+from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 
 # A one-day move beyond this, up or down, is counted as a possible wrong adjustment.
 JUMP = 0.5
@@ -31,10 +31,11 @@ def check(raw: DataFrame, where: str, min_tickers: int) -> Universe:
     Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
     ticker twice on a date, an era with too few tickers. Zero volume, gaps and jumps are for `quality` to count.
     """
-    _refuse_faulty_rows(raw, where)
-    _refuse_duplicates(raw, where)
-    # One row a trading day: some thousand rows at the most.
-    days = {row["date"]: row["count"] for row in raw.groupBy("date").count().orderBy("date").collect()}
+    with reading():
+        _refuse_faulty_rows(raw, where)
+        _refuse_duplicates(raw, where)
+        # One row a trading day: some thousand rows at the most.
+        days = {row["date"]: row["count"] for row in raw.groupBy("date").count().orderBy("date").collect()}
     if not days:
         raise InputError(f"{where} holds no rows; name files with prices in them.")
     calendar = Calendar(tuple(days))
@@ -72,16 +73,22 @@ def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
     if not found or not found["rows"]:
         return
     first, kind, column = found["first"], found["first"]["fault"]["kind"], found["first"]["fault"]["column"]
-    if kind == "unreadable":
-        column = first["unreadable"]["column"]
-        what = f"column {column!r} holds the text {first['unreadable']['value']!r} instead of a value of its type"
-    elif kind == "missing":
-        what = f"column {column!r} is empty"
-    else:
-        what = f"column {column!r} is {kind} ({first[column]})"
     place = shown(first["file"]) if first["file"] else where
-    others = f" and {found['rows'] - 1} more rows have faults" if found["rows"] > 1 else ""
-    raise InputError(f"{place}: {what} for {first['ticker']} on {first['date']}{others}; mend or remove the row.")
+    others = f", and {found['rows'] - 1} more rows have faults" if found["rows"] > 1 else ""
+    if kind == "unreadable":
+        column, value = first["unreadable"]["column"], first["unreadable"]["value"]
+        if column == "line":
+            raise InputError(
+                f"{place}: the line {value!r} has not one value for each column{others}; mend or remove it."
+            )
+        what = f"holds {value!r}, which is no {'date (YYYY-MM-DD)' if SCHEMA[column] == 'date' else 'number'},"
+    elif kind == "missing":
+        what = "is empty"
+    else:
+        what = f"is {kind} ({first[column]})"
+    named = raw.schema[column].metadata.get("named") or column
+    known = (f" for {first['ticker']}" if first["ticker"] else "") + (f" on {first['date']}" if first["date"] else "")
+    raise InputError(f"{place}: column {named!r} {what}{known}{others}; mend or remove the row.")
 
 
 def _refuse_duplicates(raw: DataFrame, where: str) -> None:

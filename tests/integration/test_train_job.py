@@ -1,0 +1,130 @@
+"""The main job on a tiny invented universe: what it leaves, and the same content every time."""
+
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pandas.testing import assert_frame_equal
+from pyspark.sql import SparkSession
+
+from eraflow.cli import job
+from eraflow.pipeline.train import train
+
+# Numerai Signals takes no fewer than 100 tickers, so that is what the universe has.
+TINY = (
+    "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "model.trees=10",
+    "model.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20", "targets.horizons=[20]",
+)  # fmt: skip
+
+
+def arguments(base: Path, *settings: str) -> list[str]:
+    every = [*TINY, f"tables.root={base}/tables", f"run.dir={base}/runs", *settings]
+    return [part for text in every for part in ("--set", text)]
+
+
+def finished(base: Path) -> Path:
+    assert job("", train, arguments(base)) == 0
+    return base / "runs/demo"
+
+
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finished(tmp_path_factory.mktemp("first"))
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def out_of_fold(run: Path) -> pd.DataFrame:
+    rows = pd.read_parquet(run / "oof.parquet")
+    rows = rows.astype({"model": str, "fold": int})
+    return rows.sort_values(["model", "fold", "era", "id"], ignore_index=True)
+
+
+def test_every_validated_row_is_predicted_once(run: Path) -> None:
+    folds = read_json(run / "run.json")["folds"]
+    rows = out_of_fold(run)
+
+    assert set(rows.columns) == {"id", "era", "fold", "model", "prediction", "target"}
+    assert not rows["id"].duplicated().any()
+    assert rows["prediction"].notna().all()
+    assert {n: sorted(part["era"].unique()) for n, part in rows.groupby("fold")} == {
+        fold["number"]: fold["validation"] for fold in folds
+    }
+    assert rows.groupby("era").size().eq(120).all()
+    for fold in folds:
+        assert max(fold["train"]) < min(fold["purged"]) < min(fold["validation"])
+
+
+def test_scores_are_of_every_validated_era(run: Path) -> None:
+    scores = pd.read_csv(run / "per_era.csv")
+    summary = read_json(run / "summary.json")
+
+    assert list(scores.columns) == ["model", "era", "metric", "value"]
+    assert not scores.duplicated(["model", "era", "metric"]).any()
+    assert set(scores["era"]) == set(out_of_fold(run).dropna(subset="target")["era"])
+    for (model, metric), part in scores.groupby(["model", "metric"]):
+        assert summary[model][metric]["mean"] == pytest.approx(part["value"].mean(), abs=1e-12)
+        assert summary[model][metric]["eras"] == len(part)
+
+
+def test_predictions_are_a_submission_of_the_newest_date(run: Path) -> None:
+    submission = pd.read_csv(run / "predictions.csv")
+    assert list(submission.columns) == ["ticker", "signal"]
+    assert submission["ticker"].tolist() == [f"S{s:02}T{t:03}" for s in range(3) for t in range(40)]
+    assert submission["signal"].between(0, 1, inclusive="neither").all()
+    assert submission["signal"].nunique() > 1
+
+
+def test_the_manifest_and_the_page_tell_what_the_run_was(run: Path) -> None:
+    manifest = read_json(run / "run.json")
+    page = (run / "report.html").read_text(encoding="utf-8")
+
+    assert manifest["config"]["model"]["trees"] == 10
+    assert manifest["tables"] == {"prices": 0, "features": 0, "eras": 0, "training": 0}
+    assert {"pyspark", "synapseml", "slots"} <= set(manifest["identity"]["software"])
+    assert "<html" in page
+    assert "eraflow: out-of-fold scores" in page
+    assert not re.findall(r"""(?:src|href)=["']https?://""", page)
+
+
+def test_a_finished_run_is_told_and_left_alone(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def state() -> dict[str, int]:
+        files = (path for path in [*run.rglob("*"), *(run.parents[1] / "tables").rglob("*")] if path.is_file())
+        return {str(path): path.stat().st_mtime_ns for path in files if path.name not in {".lock", ".writer"}}
+
+    before = state()
+    assert finished(run.parents[1]) == run
+
+    assert state() == before
+    assert f"{run} is finished already; nothing was done." in capsys.readouterr().out
+
+
+def test_a_folder_of_another_run_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "run.json").read_bytes()
+    assert job("", train, arguments(run.parents[1], "model.trees=11")) == 2
+    assert capsys.readouterr().err == (
+        f"eraflow: {run} holds another run (config.model.trees was 10, is 11); "
+        "choose another name with --set run.name=NAME, or remove the folder.\n"
+    )
+    assert (run / "run.json").read_bytes() == before
+
+
+def test_the_same_command_elsewhere_gives_the_same_content(run: Path, tmp_path: Path) -> None:
+    again = finished(tmp_path)
+
+    models = sorted(str(path.relative_to(run)) for path in run.rglob("model.txt"))
+    assert len(models) == 4
+    for name in ("predictions.csv", "per_era.csv", "summary.json", *models):
+        assert (again / name).read_bytes() == (run / name).read_bytes(), name
+    assert_frame_equal(out_of_fold(again), out_of_fold(run), check_exact=True)
+    here, there = (read_json(folder / "run.json") for folder in (run, again))
+    for manifest, base in ((here, run.parents[1]), (there, tmp_path)):
+        assert set(manifest.pop("clock")) == {"finished", "seconds"}
+        assert manifest["config"]["run"].pop("dir") == f"{base}/runs"
+        assert manifest["config"]["tables"].pop("root") == f"{base}/tables"
+    assert there == here
+    assert (again / "report.html").read_bytes() == (run / "report.html").read_bytes()

@@ -1,0 +1,158 @@
+"""Many invented universes by one Spark run, and how a cheap model scores in each by the product's folds and scores.
+
+Universes stand one after another in time, so that no two share a day: their markets, eras and cross-sections stay
+apart, and prices, features and targets come from the product's own functions as if they were one long history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from pyspark.sql import DataFrame, SparkSession
+
+from eraflow import config
+from eraflow.features import cross_section
+from eraflow.features.daily import daily_features
+from eraflow.features.indicators import Rsi, VolScaledReturn
+from eraflow.features.training import training_table
+from eraflow.scoring import mean_interval, numerai_corr
+from eraflow.sources import prices, synthetic
+from eraflow.sources.calendar import Calendar, Label
+from eraflow.sources.price_files import SCHEMA
+from eraflow.validation import EraSpan, WalkForward
+
+TARGETS = config.load([], []).targets  # the demo's: which target is learned, its horizon, lag and exposures
+HORIZON = TARGETS.names[TARGETS.main]
+FEATURES = (VolScaledReturn(21), VolScaledReturn(63), VolScaledReturn(126), Rsi(14))
+WARM_UP = 26  # weeks before the first era that counts: the longest feature is known then
+OVERLAP = 5  # weekly eras that a label of 2 + 20 days runs over
+FIRST_DAY, GAP = date(1900, 1, 1), 3  # a Monday; weeks between two universes
+RIDGE = 0.1
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the universes of one run have in common."""
+
+    tickers_per_sector: int
+    weeks: int
+    momentum: float  # strength of the planted effect, as in conf; 0 = unpredictable noise
+    sectors: int = 2
+
+
+@dataclass(frozen=True)
+class Universe:
+    seed: int
+    spans: tuple[EraSpan, ...]
+    levels: npt.NDArray[np.float64]  # eras x tickers x features, centred: -1 .. 1
+    target: npt.NDArray[np.float64]  # eras x tickers
+
+    def permuted(self) -> Universe:
+        """The targets of each ticker given to another one, to the same one in all eras."""
+        order = np.random.default_rng([self.seed, 1]).permutation(self.target.shape[1])
+        return replace(self, target=self.target[:, order])
+
+    def unpurged(self) -> Universe:
+        """The same universe with labels that seem to last no time, so that a splitter purges nothing."""
+        return replace(self, spans=tuple(EraSpan(span.era, span.era, span.era) for span in self.spans))
+
+
+@dataclass(frozen=True)
+class Score:
+    """Mean of numerai_corr over a universe's out-of-fold eras, and its 95 % interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def found(self) -> bool:
+        return self.low > 0
+
+    @property
+    def rejects(self) -> bool:
+        """The interval says that the mean is not 0, on either side."""
+        return not self.low <= 0 <= self.high
+
+
+def universes(spark: SparkSession, shape: Shape, seeds: Sequence[int]) -> list[Universe]:
+    histories = {seed: _days(shape, place) for place, seed in enumerate(seeds)}
+    labels = {seed: _labels(days) for seed, days in histories.items()}
+    everything = Calendar(tuple(day for days in histories.values() for day in days))
+    era_of = {day: era for era, day in everything.eras.items()}
+    eras = {era_of[label.date]: label.date for known in labels.values() for label in known}
+    bars = prices.bars(_raw(spark, shape, histories), everything).cache()
+    daily = daily_features(bars, FEATURES)
+    table = training_table(
+        daily, bars, eras, len(everything.dates), FEATURES, [HORIZON], TARGETS.lag, TARGETS.exposures, era_block=100
+    )
+    rows = table.select("id", "era", "features", TARGETS.main).toPandas().sort_values(["era", "id"])
+    bars.unpersist()
+    return [_universe(rows, seed, known, era_of) for seed, known in labels.items()]
+
+
+def score(universe: Universe, splitter: WalkForward) -> Score:
+    """Ridge on centred levels, fitted and scored fold by fold."""
+    place = {span.era: at for at, span in enumerate(universe.spans)}
+    values = []
+    for fold in splitter.split(universe.spans):
+        train = [place[era] for era in fold.train]
+        weights = _ridge(universe.levels[train], universe.target[train])
+        for era in (place[era] for era in fold.validation):
+            prediction = pd.Series(universe.levels[era] @ weights)
+            values.append(numerai_corr(prediction, pd.Series(universe.target[era])))
+    interval = mean_interval(np.array(values), OVERLAP)
+    assert interval, f"{len(values)} eras are too few for an interval"
+    return Score(float(np.mean(values)), *interval)
+
+
+def _ridge(levels: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    X, y = levels.reshape(-1, levels.shape[-1]), target.ravel() - 0.5
+    return np.linalg.solve(X.T @ X + RIDGE * len(y) * np.eye(X.shape[1]), X.T @ y)
+
+
+def _days(shape: Shape, place: int) -> tuple[date, ...]:
+    start = FIRST_DAY + timedelta(weeks=place * (shape.weeks + GAP))
+    return tuple(pd.bdate_range(start, periods=5 * shape.weeks).date)
+
+
+def _labels(days: tuple[date, ...]) -> list[Label]:
+    """The labels of one universe that end within it, without its first weeks."""
+    return [x for x in Calendar(days).labels([HORIZON], TARGETS.lag) if x.end is not None and x.era > WARM_UP]
+
+
+def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...]]) -> DataFrame:
+    starts = {seed: days[0] for seed, days in histories.items()}
+
+    def make(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for seed in (int(seed) for batch in batches for seed in batch["seed"]):
+            for sector in range(shape.sectors):
+                frame = synthetic.sector_prices(
+                    sector,
+                    sectors=shape.sectors,
+                    tickers_per_sector=shape.tickers_per_sector,
+                    days=5 * shape.weeks,
+                    start=starts[seed],
+                    momentum=shape.momentum,
+                    network=0.0,
+                    seed=seed,
+                )
+                yield frame.assign(ticker=f"U{seed:03d}" + frame["ticker"])
+
+    schema = ", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())
+    return spark.createDataFrame([(seed,) for seed in starts], "seed int").mapInPandas(make, schema)
+
+
+def _universe(rows: pd.DataFrame, seed: int, labels: Sequence[Label], era_of: dict[date, int]) -> Universe:
+    spans = tuple(EraSpan(era_of[label.date], label.start, label.end) for label in labels)
+    own = rows[rows["era"].between(spans[0].era, spans[-1].era)]
+    levels = np.array(own["features"].tolist(), dtype=np.float64)
+    middle = (cross_section.LEVELS - 1) / 2
+    centred = np.where(levels == cross_section.MISSING, 0.0, (levels - middle) / middle)
+    target = own[TARGETS.main].to_numpy(dtype=np.float64).reshape(len(spans), -1)
+    return Universe(seed, spans, centred.reshape(*target.shape, -1), target)

@@ -1,0 +1,180 @@
+"""What the feature tests share: bringing price frames through the features, and independent answers to compare with.
+
+The answers are TA-Lib's and plain pandas'. Rolling deviations are taken directly from each window, because pandas'
+running ones are themselves off by up to 5e-9.
+"""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import talib
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from eraflow.config import load
+from eraflow.features import sets
+from eraflow.features.daily import daily_features
+from eraflow.pipeline.build import calendar
+from eraflow.sources import price_files, prices
+from eraflow.sources.calendar import Calendar
+
+Array = npt.NDArray[np.float64]
+
+FEATURES = sets.SETS["main"]
+COLUMNS = list(sets.columns([*FEATURES, *sets.EXPOSURES]))
+RANKED = list(sets.columns(FEATURES))
+RAW = "ticker string, date date, open double, high double, low double, close double, adjusted_close double, \
+volume double, sector string"
+
+
+def calendar_of(raw: pd.DataFrame) -> Calendar:
+    return Calendar(tuple(sorted(raw["date"].unique())))
+
+
+def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:
+    """The `prices` table of a pandas frame with the columns of RAW."""
+    names = [part.split()[0] for part in RAW.split(", ")]
+    return prices.bars(spark.createDataFrame(raw[names], RAW), calendar_of(raw))
+
+
+def read_file(spark: SparkSession, path: Path) -> DataFrame:
+    return price_files.read(spark, load([], [f"prices.path={path}"]).prices)
+
+
+def folder_for_now() -> str:
+    """A folder that goes when the tests end."""
+    folder = mkdtemp(prefix="eraflow-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def stored_daily(bars: DataFrame) -> DataFrame:
+    """The daily features of all of `main`, computed once: written to a folder for the time of the tests."""
+    folder = folder_for_now()
+    daily_features(bars, FEATURES).write.mode("overwrite").parquet(folder)
+    return bars.sparkSession.read.parquet(folder)
+
+
+@cache
+def real_tables(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
+    """Prices table and daily features of the whole real file: some minutes, so made once for all tests."""
+    raw = read_file(spark, path)
+    folder = folder_for_now()
+    prices.bars(raw, calendar(raw)).write.mode("overwrite").parquet(folder)
+    bars = spark.read.parquet(folder)
+    return bars, stored_daily(bars)
+
+
+def values(daily: DataFrame) -> pd.DataFrame:
+    """Daily features as one column an output, sorted by ticker and date, missing values as NaN."""
+    families = sets.families([*FEATURES, *sets.EXPOSURES])
+    outputs = [
+        F.col(family)[place].alias(name) for family, names in families.items() for place, name in enumerate(names)
+    ]
+    frame = daily.select("ticker", "date", *outputs).toPandas()
+    return frame.sort_values(["ticker", "date"], ignore_index=True)
+
+
+def same_bits(left: Array, right: Array) -> bool:
+    """Equal to the last bit, missing values at the same places."""
+    return bool(np.array_equal(np.asarray(left), np.asarray(right), equal_nan=True))
+
+
+def market_return(raw: pd.DataFrame) -> pd.Series:
+    """Mean over tickers of the daily return held within +-50 %, by date."""
+    ordered = raw.sort_values(["ticker", "date"])
+    returns = ordered.groupby("ticker")["adjusted_close"].pct_change(fill_method=None)
+    return returns.clip(-0.5, 0.5).groupby(ordered["date"]).mean()
+
+
+def on_total_return(ticker: pd.DataFrame) -> pd.DataFrame:
+    """High, low and close of one ticker scaled to the total-return index that starts at its first close."""
+    index = ticker["adjusted_close"] * (ticker["close"].iloc[0] / ticker["adjusted_close"].iloc[0])
+    scale = index / ticker["close"]
+    return pd.DataFrame({name: ticker[name] * scale for name in ("high", "low", "close")})
+
+
+def ta_lib(ticker: pd.DataFrame) -> pd.DataFrame:
+    """The technical family of one ticker, by TA-Lib."""
+    bars = on_total_return(ticker)
+    high, low, close = (bars[name].to_numpy() for name in ("high", "low", "close"))
+    line, signal, histogram = talib.MACD(close, 12, 26, 9)
+    slow_k, slow_d = talib.STOCH(high, low, close, 5, 3, 0, 3, 0)
+    found = [talib.RSI(close, 14), line, signal, histogram, slow_k, slow_d]
+    return pd.DataFrame(dict(zip(sets.families(FEATURES)["technical"], found, strict=True)), index=ticker.index)
+
+
+def by_pandas(ticker: pd.DataFrame, market: pd.Series) -> pd.DataFrame:
+    """The momentum family and the exposures of one ticker, by pandas."""
+    close = on_total_return(ticker)["close"]
+    returns = close.pct_change(fill_method=None)
+    sigma = exponential_deviation(returns, span=60)
+    found = {}
+    for bars in (1, 21, 63, 126, 252):
+        over = close.pct_change(bars, fill_method=None)
+        found[f"ret_vol_{bars}"] = winsorised(over / (divisor(sigma) * np.sqrt(bars)))
+    for short, long in ((8, 24), (16, 48), (32, 96)):
+        difference = close.ewm(alpha=1 / short).mean() - close.ewm(alpha=1 / long).mean()
+        quotient = difference / rolling_deviation(close, 63)
+        found[f"macd_norm_{short}_{long}"] = winsorised(quotient / rolling_deviation(quotient, 252))
+    its_market = ticker["date"].map(market).where(returns.notna())
+    slope = returns.ewm(span=252).cov(its_market) / divisor(its_market.ewm(span=252).var())
+    found["beta"] = slope.where(np.arange(len(slope)) >= 126)
+    found["size"] = np.log1p((ticker["close"] * ticker["volume"]).rolling(21).mean())
+    found["volatility"] = sigma
+    found["momentum"] = close.pct_change(252, fill_method=None)
+    return pd.DataFrame(found, index=ticker.index)
+
+
+def divisor(values: pd.Series) -> pd.Series:
+    return values.where(values != 0)
+
+
+def exponential_deviation(x: pd.Series, **decay: float) -> pd.Series:
+    """`ewm().std()` at known values, 0 where the variance is below the rounding of a mean of squares."""
+    deviation = x.ewm(**decay).std().where(x.notna())
+    negligible = deviation**2 < 1e-13 * (x**2).ewm(**decay).mean()
+    return deviation.where(~negligible, 0.0)
+
+
+def winsorised(x: pd.Series) -> pd.Series:
+    mean, deviation = x.ewm(halflife=252).mean(), exponential_deviation(x, halflife=252)
+    return x.clip(mean - 5 * deviation, mean + 5 * deviation)
+
+
+def rolling_deviation(x: pd.Series, bars: int) -> pd.Series:
+    """Each window's own deviation; NaN where it is flat up to rounding."""
+    out = np.full(len(x), np.nan)
+    if len(x) >= bars:
+        windows = np.lib.stride_tricks.sliding_window_view(x.to_numpy(), bars)
+        deviation = windows.std(axis=1, ddof=1)
+        flat = deviation < np.maximum(1e-12 * np.abs(windows.mean(axis=1)), 1e-300)
+        out[bars - 1 :] = np.where(flat, np.nan, deviation)
+    return pd.Series(out, index=x.index)
+
+
+def errors(computed: pd.DataFrame, wanted: pd.DataFrame, scales: dict[str, Array]) -> dict[str, float]:
+    """Column -> the largest |a - b| / max(|b|, scale), the scale being 1 unless told; infinite where only one of both
+    is missing."""
+    worst = {}
+    for name in wanted:
+        a, b = computed[name].to_numpy(), wanted[name].to_numpy()
+        apart = np.abs(a - b) / np.maximum(np.abs(b), scales.get(name, 1.0))
+        apart = np.where(np.isnan(a) & np.isnan(b), 0.0, np.nan_to_num(apart, nan=np.inf))
+        worst[name] = float(apart.max(initial=0.0))
+    return worst
+
+
+def dates(first: str, count: int) -> Sequence[date]:
+    """Weekdays from `first` on."""
+    return list(pd.bdate_range(first, periods=count).date)

@@ -1,0 +1,107 @@
+"""LightGBM in Spark: the same model for the same rows, the same predictions with and without Spark."""
+
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from eraflow.config import LightGbm, load
+from eraflow.errors import InputError
+from eraflow.models.base import Training
+from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
+
+NAMES = tuple(f"feature_{number}" for number in range(6))
+ERAS = tuple(range(1, 11))
+SCHEMA = "id string, era int, features array<tinyint>, target float"
+
+
+def config() -> LightGbm:
+    return load([], ["model.trees=12", "model.min_data_in_leaf=20", "model.learning_rate=0.1"]).model
+
+
+def rows_frame() -> pd.DataFrame:
+    """10 eras of 500 rows: six levels 0..4 each, a tenth of them unknown (-1), a twentieth of the targets unknown."""
+    draw = np.random.default_rng(3)
+    count = 500 * len(ERAS)
+    levels = draw.integers(0, 5, (count, len(NAMES)))
+    target = 0.3 * levels[:, 0] - 0.2 * levels[:, 1] * (levels[:, 2] > 2) + draw.normal(size=count)
+    levels[draw.random(levels.shape) < 0.1] = -1
+    target[draw.random(count) < 0.05] = np.nan
+    ids = [f"T{row:04}" for row in range(count)]
+    return pd.DataFrame(
+        {"id": ids, "era": np.repeat(ERAS, 500), "features": levels.tolist(), "target": target.astype("float32")}
+    )
+
+
+def training(spark: SparkSession, rows: pd.DataFrame, folder: Path, files: int) -> Training:
+    plain = [(i, int(era), x, None if np.isnan(y) else float(y)) for i, era, x, y in rows.itertuples(index=False)]
+    spark.createDataFrame(plain, SCHEMA).repartition(files).write.parquet(str(folder))
+    return Training(spark.read.parquet(str(folder)), NAMES, "target", -1)
+
+
+@pytest.fixture(scope="module")
+def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    return training(spark, rows_frame(), tmp_path_factory.mktemp("rows") / "rows", 1)
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Training) -> FittedLightGbm:
+    return LightGbmModel(config(), seed=5).fit(data, ERAS)
+
+
+def test_the_saved_text_predicts_without_spark_what_spark_predicts(
+    fitted: FittedLightGbm, data: Training, tmp_path: Path
+) -> None:
+    fitted.save(tmp_path / "final")
+    found = fitted.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
+
+    rows = rows_frame().query("era >= 9").set_index("id")
+    levels = np.array(rows["features"].tolist(), dtype=float)
+    native = lightgbm.Booster(model_str=(tmp_path / "final/model.txt").read_text(encoding="utf-8"))
+    expected = native.predict(np.where(levels == -1, np.nan, levels))
+
+    assert native.feature_name() == list(NAMES)
+    assert native.num_trees() == 12
+    assert np.isnan(np.where(levels == -1, np.nan, levels)).any()
+    assert expected.std() > 0.1
+    np.testing.assert_allclose(found.loc[rows.index], expected, rtol=0, atol=1e-12)
+
+
+def test_every_row_is_predicted_once_known_target_or_not(fitted: FittedLightGbm, data: Training) -> None:
+    found = fitted.predict(data.table).toPandas().sort_values("id", ignore_index=True)
+    assert list(found.columns) == ["id", "era", "prediction"]
+    pd.testing.assert_frame_equal(found[["id", "era"]], rows_frame()[["id", "era"]], check_dtype=False)
+    assert found["prediction"].notna().all()
+
+
+def test_a_seed_and_the_rows_decide_the_model_to_the_byte(
+    fitted: FittedLightGbm, data: Training, spark: SparkSession, tmp_path: Path
+) -> None:
+    shuffled = training(spark, rows_frame().sample(frac=1, random_state=1), tmp_path / "shuffled", 5)
+
+    assert LightGbmModel(config(), seed=5).fit(data, ERAS).native_string() == fitted.native_string()
+    assert LightGbmModel(config(), seed=5).fit(shuffled, ERAS).native_string() == fitted.native_string()
+    assert LightGbmModel(config(), seed=6).fit(data, ERAS).native_string() != fitted.native_string()
+
+
+def test_rows_of_unequal_length_are_refused(data: Training, spark: SparkSession) -> None:
+    short = spark.createDataFrame([("short", 11, [1, 2, 3, 4, 0], 0.5)], SCHEMA)
+    ragged = Training(data.table.unionByName(short), NAMES, "target", -1)
+    renamed = Training(data.table, (*NAMES, "one more"), "target", -1)
+
+    with pytest.raises((InputError, RuntimeError), match="feature arrays have 5 to 6 values, not 6"):
+        LightGbmModel(config(), 5).fit(ragged, (*ERAS, 11))
+    with pytest.raises((InputError, RuntimeError), match="feature arrays have 6 to 6 values, not 7"):
+        LightGbmModel(config(), 5).fit(renamed, ERAS)
+
+
+def test_too_few_rows_are_refused(data: Training) -> None:
+    few = Training(data.table.where("id < 'T0030'"), NAMES, "target", -1)
+    none = Training(data.table.where("target is null"), NAMES, "target", -1)
+    said = r"rows with a known target in eras 1 to 10 are too few for model.min_data_in_leaf=20; lower it, or give"
+    for rows in (few, none):
+        with pytest.raises(InputError, match=said):
+            LightGbmModel(config(), 5).fit(rows, ERAS)

@@ -1,0 +1,129 @@
+"""Delta tables: whole versions or none, known by what they were made from, one writer at a time."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from eraflow.cli import job
+from eraflow.errors import InputError
+from eraflow.pipeline.build import ingest
+from eraflow.tables import Store, Version, locked
+
+
+@pytest.fixture
+def store(spark: SparkSession, tmp_path: Path) -> Store:
+    return Store(spark, str(tmp_path / "tables"))
+
+
+def numbers(store: Store, version: Version) -> list[int]:
+    return sorted(row["id"] for row in store.read(version).collect())
+
+
+def test_a_version_comes_back_with_all_that_it_was_made_from(store: Store) -> None:
+    rows = store.spark.range(3)
+
+    assert store.latest("rows") is None
+    first = store.write("rows", rows, "one", manifest={"features": ["a", "b"], "missing": -1})
+    second = store.write("rows", rows.where("id > 0"), "two", inputs=[first])
+
+    assert first == Version("rows", 0, "one", {}, {"features": ["a", "b"], "missing": -1})
+    assert second == Version("rows", 1, "two", {"rows": 0}, {})
+    assert store.latest("rows") == second
+    assert numbers(store, first) == [0, 1, 2]
+    assert numbers(store, second) == [1, 2]
+
+
+def test_a_failing_write_leaves_the_version_before(store: Store) -> None:
+    before = store.write("rows", store.spark.range(3), "one")
+    failing = store.spark.range(0, 1000, 1, 4).withColumn(
+        "id", F.when(F.col("id") < 900, F.col("id")).otherwise(F.raise_error(F.lit("broken")).cast("long"))
+    )
+
+    with pytest.raises((PySparkException, Py4JJavaError), match="broken"):
+        store.write("rows", failing, "two")
+
+    assert store.latest("rows") == before
+    assert numbers(store, before) == [0, 1, 2]
+
+
+def test_a_table_of_another_writer_is_not_taken_for_ours(store: Store) -> None:
+    store.spark.range(3).write.format("delta").save(f"{store.root}/rows")
+    assert store.latest("rows") is None
+
+
+def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    universe = ["source=synthetic", "synthetic.days=10", "synthetic.sectors=2", "synthetic.tickers_per_sector=11"]
+
+    def told(*settings: str) -> str:
+        every = [*universe, f"tables.root={tmp_path}", *settings]
+        assert job("", ingest, [part for text in every for part in ("--set", text)]) == 0
+        return capsys.readouterr().out
+
+    assert told() == "table prices: version 0\n"
+    assert told("run.seed=9", "model.trees=7") == "table prices: version 0\n"
+    assert told("synthetic.seed=8") == "table prices: version 1\n"
+
+
+@contextmanager
+def another_writer(root: Path) -> Iterator[subprocess.Popen[str]]:
+    """A process that holds the lock of a root until it is killed."""
+    code = (
+        "import sys, time; from pathlib import Path; from eraflow.tables import locked\n"
+        "with locked(Path(sys.argv[1]), 'tables.root'): print('locked', flush=True); time.sleep(600)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "locked\n"
+        yield holder
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_second_writer_is_told_who_holds_the_root_until_that_one_dies(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "tables"
+    with another_writer(root) as holder:
+        assert job("", ingest, ["--set", f"tables.root={root}"]) == 2
+        said = capsys.readouterr().err
+        os.kill(holder.pid, signal.SIGKILL)
+        holder.wait()
+        with locked(root, "tables.root"):
+            assert str(os.getpid()) in (root / ".writer").read_text(encoding="utf-8")
+
+    assert said.startswith(f"eraflow: tables.root: {root} is in use by process {holder.pid} on ")
+    assert said.endswith("; wait until it ends, or choose another folder.\n")
+    assert [entry.name for entry in root.iterdir()] == [".lock"]
+
+
+def test_a_lock_is_free_after_a_fault_and_one_process_cannot_take_it_twice(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), locked(tmp_path, "run.dir"):
+        raise ZeroDivisionError
+    held = rf"run.dir: {tmp_path} is in use by process {os.getpid()} on "
+    with locked(tmp_path, "run.dir"):
+        with pytest.raises(InputError, match=held), locked(tmp_path, "run.dir"):
+            pass
+        assert (tmp_path / ".writer").exists()
+
+
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match=rf"tables.root: {tmp_path}/file/x cannot be written \(Not a directory\)"),
+        locked(tmp_path / "file/x", "tables.root"),
+    ):
+        pass

@@ -1,0 +1,121 @@
+"""Configuration: layers in their order, and one clear sentence for whatever does not fit."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from eraflow.config import conf_dir, fingerprint, load
+from eraflow.errors import InputError
+from eraflow.pipeline.folder import RunFolder
+
+
+def message(overlays: list[str], *settings: str) -> str:
+    with pytest.raises(InputError) as refused:
+        load(overlays, settings)
+    return str(refused.value)
+
+
+def test_later_layers_win_and_leave_other_keys_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine.yml").write_text("run: {name: mine, seed: 1}\nmodel: {trees: 5}\n", encoding="utf-8")
+
+    config = load(["demo.yml", str(tmp_path / "mine.yml")], ["run.seed=2", "validation.purge=9"])
+
+    base = yaml.safe_load((conf_dir() / "base.yml").read_text(encoding="utf-8"))
+    assert (config.run.name, config.run.seed, config.model.trees) == ("mine", 2, 5)
+    assert config.tables.root == "var/tables/demo"
+    assert config.validation.purge == 9
+    assert config.model.num_leaves == base["model"]["num_leaves"]
+
+
+def test_without_an_overlay_the_demo_is_meant() -> None:
+    assert load([], []) == load(["conf/demo.yml"], [])
+
+
+def test_every_overlay_of_the_project_is_valid() -> None:
+    for path in conf_dir().glob("*.yml"):
+        load([str(path)], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "read"), [("null", None), ("/data/a b.csv", "/data/a b.csv"), ("a=b", "a=b"), ("[x", "[x"), ("", None)]
+)
+def test_a_setting_is_yaml_or_stands_as_it_is(value: str, read: str | None) -> None:
+    assert load([], [f"prices.path={value}"]).prices.path == read
+
+
+def test_a_resolved_config_gives_itself_again() -> None:
+    config = load([], ["targets.horizons=[20]"])
+    assert type(config).model_validate(config.resolved()) == config
+    assert fingerprint(config) == fingerprint(config.resolved())
+    assert fingerprint(config) != fingerprint(load([], ["targets.horizons=[20, 40]"]))
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
+        ("models.trees=2", "--set models.trees=2: unknown config key models; did you mean model"),
+        ("qqqq=2", "--set qqqq=2: unknown config key qqqq; conf/base.yml lists every key."),
+        ("run.seed", "--set run.seed: write it as dotted.key=value, e.g. --set run.seed=7."),
+        ("run..seed=1", "--set run..seed=1: write it as dotted.key=value, e.g. --set run.seed=7."),
+        ("model.trees=many", "model.trees: input should be a valid integer"),
+        ("model.trees=0", "model.trees: input should be greater than or equal to 1 (given: 0)"),
+        ("run.name=../x", "run.name: string should match pattern"),
+        ("model=3", "--set model=3: model is a section and takes no value; set one of its keys"),
+        ("source=classic", "source: input should be 'synthetic' or 'prices' (given: 'classic')"),
+        ("targets.main=target_x_20", "targets: main is 'target_x_20'; choose one of target_raw_20, target_sector_20"),
+        ("targets.main=target_raw_40", "targets: main is 'target_raw_40'; choose one of target_raw_20"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named_with_what_it_takes(setting: str, said: str) -> None:
+    assert said in message([], setting)
+
+
+def test_a_missing_file_is_named_with_those_there_are() -> None:
+    said = message(["nowhere.yml"])
+    assert said.startswith("--config nowhere.yml: there is no such file;")
+    assert "conf/demo.yml" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("run: [", "is no valid YAML: line 1: expected the node content"),
+        ("x: 1\nrun: a: b", "is no valid YAML: line 2: mapping values are not allowed here"),
+        ("\0", "is no YAML file: it holds something other than UTF-8 text."),
+        ("- run", "must hold keys and values"),
+        ("run:\n  nme: x\n", "unknown config key run.nme; did you mean run.name?"),
+    ],
+)
+def test_a_bad_file_is_named(tmp_path: Path, text: str, said: str) -> None:
+    path = tmp_path / "bad.yml"
+    path.write_text(text, encoding="utf-8")
+
+    found = message([str(path)])
+
+    assert found.startswith(str(path))
+    assert said in found
+    assert "\n" not in found
+
+
+def test_a_run_folder_is_claimed_once_and_resumed_by_the_same_run_only(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    identity = {"config": {"model": {"trees": 10}}}
+
+    assert not folder.claim("a", identity)
+    folder.mark_done("fold-1", {"train_eras": 3})
+    assert not folder.claim("a", identity)
+    with pytest.raises(
+        InputError, match=r"holds another run \(config.model.trees was 10, is 11\); choose another name"
+    ):
+        folder.claim("b", {"config": {"model": {"trees": 11}}})
+    assert folder.is_done("fold-1")
+    assert folder.facts("fold-1") == {"train_eras": 3}
+
+
+def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="is not empty and holds no run; choose another name"):
+        RunFolder(tmp_path).claim("a", {})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["letter.txt"]
