@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import logging
+import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from pyspark.sql import SparkSession
 
@@ -42,12 +44,16 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None) ->
     )
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    logging.getLogger("py4j").setLevel(logging.ERROR)
+    # py4j logs the trace of an interrupt, which is told below in a sentence.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
     try:
         config = load(options.config, options.settings)
         with shown() as progress:
             progress.stage("starting Spark")
-            lines = work(session(), config, progress)
+            spark = session()
+            with _interruptible():
+                lines = work(spark, config, progress)
     except InputError as error:
         print(f"eraflow: {error}", file=sys.stderr)
         return BAD_INPUT
@@ -56,3 +62,27 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None) ->
         return FAILED
     print("\n".join(lines))
     return DONE
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Makes Ctrl-C end in a KeyboardInterrupt whatever else it breaks.
+
+    The signal reaches Spark's JVM as well, and a call into a JVM that goes down fails with errors of its own.
+    """
+    interrupted = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal interrupted
+        interrupted = True
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    except Exception:
+        if interrupted:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -41,9 +41,9 @@ class EraSpan:
     def __post_init__(self) -> None:
         label = f"the label of era {self.era} runs from {self.start!r} until {self.end!r}"
         if type(self.start) not in (date, int) or type(self.end) is not type(self.start):
-            raise InputError(f"{label}; give two dates or two whole numbers")
+            raise InputError(f"{label}; give two dates or two whole numbers.")
         if self.last < self.first:
-            raise InputError(f"{label} and so ends before it starts; mend these dates")
+            raise InputError(f"{label} and so ends before it starts; mend these dates.")
 
     @property
     def first(self) -> int:
@@ -89,7 +89,7 @@ def spans_from_numbers(eras: Sequence[int], horizon_days: int, extra: int = CLAS
     purge: then a purge from 5 (13) eras on is taken, a gap of 6 (14), and a smaller one refused.
     """
     if horizon_days < 1 or extra < 0:
-        raise InputError(f"a horizon of {horizon_days} days and {extra} eras more; give at least 1 day and 0 eras")
+        raise InputError(f"a horizon of {horizon_days} days and {extra} eras more; give at least 1 day and 0 eras.")
     reach = reach_in_eras(horizon_days) + extra
     return [EraSpan(int(era), int(era), int(era) + reach) for era in eras]
 
@@ -146,7 +146,7 @@ class WalkForward:
                 return start
         raise InputError(
             f"too little history for the first fold: {kept} eras before the first validation era after a purge of"
-            f" {dropped}, need validation.min_train_eras={self.min_train_eras}; lower it, or give a longer history"
+            f" {dropped}, need validation.min_train_eras={self.min_train_eras}; lower it, or give a longer history."
         )
 
 
@@ -242,13 +242,13 @@ def check(folds: Sequence[Fold], spans: Sequence[EraSpan]) -> None:
         parts = (fold.train, fold.validation, fold.purged, fold.embargoed)
         every = [era for part in parts for era in part]
         if not (fold.train and fold.validation):
-            raise InputError(f"fold {fold.number} has nothing to train on or nothing to validate; ask for fewer folds")
+            raise InputError(f"fold {fold.number} has nothing to train on or nothing to validate; ask for fewer folds.")
         if unknown := sorted(set(every) - span_of.keys()):
-            raise InputError(f"fold {fold.number} has era {unknown[0]}, whose label's span is not known")
+            raise InputError(f"fold {fold.number} has era {unknown[0]}, whose label's span is not known.")
         if len(set(every)) < len(every) or any(list(part) != sorted(part) for part in parts):
-            raise InputError(f"fold {fold.number} has an era in two parts, or eras out of order: {fold}")
+            raise InputError(f"fold {fold.number} has an era in two parts, or eras out of order: {fold}.")
         if leak := _leak(fold, span_of):
-            raise InputError(f"{leak}; widen the gap between training and validation")
+            raise InputError(f"{leak}; widen the gap between training and validation.")
 
 
 def _leak(fold: Fold, span_of: dict[int, EraSpan]) -> str | None:
@@ -274,13 +274,13 @@ def _finished(folds: list[Fold], spans: Sequence[EraSpan], purge: int | None, le
         if len(fold.train) < least:
             raise InputError(
                 f"too little history: fold {fold.number} trains on {len(fold.train)} eras, need {least}, after a purge"
-                f" of {len(fold.purged)} and an embargo of {len(fold.embargoed)}; ask for fewer folds or give more eras"
+                f" of {len(fold.purged)} and an embargo of {len(fold.embargoed)}; ask for fewer folds, give more eras."
             )
         if purge is not None and (leak := _leak(fold, span_of)):
             reach = max(b.era - a.era for a in spans for b in spans if a.first <= b.last and b.first <= a.last)
             raise InputError(
                 f"the labels run over {reach} eras but validation.purge is {purge}: {leak};"
-                f" set validation.purge to at least {reach} or leave it out"
+                f" set validation.purge to at least {reach} or leave it out."
             )
     check(folds, spans)
     return folds
@@ -317,20 +317,20 @@ def _ordered(eras: Sequence[EraSpan], least: int = 0, name: str = "") -> tuple[E
     """The same spans, once there are enough, their eras ascend and their moments are of one kind."""
     if len(eras) < least:
         raise InputError(
-            f"validation.{name} is {least} but there are only {len(eras)} eras; lower it or give more eras"
+            f"validation.{name} is {least} but there are only {len(eras)} eras; lower it or give more eras."
         )
     for before, after in pairwise(eras):
         if after.era <= before.era:
-            raise InputError(f"era {after.era} is listed after era {before.era}; sort the eras and list each one once")
+            raise InputError(f"era {after.era} is listed after era {before.era}; sort the eras and list each one once.")
         if type(after.start) is not type(before.start):
-            raise InputError(f"the labels of eras {before.era} and {after.era} mix dates and numbers; give one kind")
+            raise InputError(f"the labels of eras {before.era} and {after.era} mix dates and numbers; give one kind.")
     return tuple(eras)
 
 
 def _at_least(least: int, **settings: int | None) -> None:
     for name, value in settings.items():
         if value is not None and value < least:
-            raise InputError(f"validation.{name} is {value}; it must be at least {least}")
+            raise InputError(f"validation.{name} is {value}; it must be at least {least}.")
 
 
 def _blocks(start: int, stop: int, number: int) -> list[tuple[int, int]]:

@@ -121,7 +121,7 @@ def test_a_purge_too_small_is_refused_with_eras_dates_and_the_mend() -> None:
 
     assert str(refusal.value) == (
         "the labels run over 12 eras but validation.purge is 4: fold 1 would train on era 20 (label until 2003-08-14)"
-        " while era 25 is validated (label from 2003-06-20); set validation.purge to at least 12 or leave it out"
+        " while era 25 is validated (label from 2003-06-20); set validation.purge to at least 12 or leave it out."
     )
     assert WalkForward(2, min_train_eras=20, purge=12).split(spans)
 
@@ -153,7 +153,7 @@ def test_too_little_history_is_refused_with_the_count() -> None:
 
     assert str(refusal.value) == (
         "too little history for the first fold: 8 eras before the first validation era after a purge of 5,"
-        " need validation.min_train_eras=10; lower it, or give a longer history"
+        " need validation.min_train_eras=10; lower it, or give a longer history."
     )
 
 

@@ -22,6 +22,8 @@ from eraflow.session import fixed_partitions, slots
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
+# The sample that bins are made of lands on the driver at 8 bytes a value: 200 MB, or 20,000 rows where they are wide.
+BIN_SAMPLE_VALUES = 25_000_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class LightGbmModel:
             deterministic=True,
             passThroughArgs="force_col_wise=true verbosity=-1",
             maxBin=7,  # five levels and missing
-            binSampleCount=20_000,  # the sample lands on the driver at 8 bytes a value
+            binSampleCount=min(200_000, max(20_000, BIN_SAMPLE_VALUES // len(training.feature_names))),
             dataTransferMode="streaming",
             microBatchSize=1000,
             numTasks=tasks,

@@ -54,6 +54,7 @@ class Builder:
     progress: Progress
 
     def tables(self) -> Tables:
+        self._check_names()
         raw = self.prices()
         features = self.features(raw)
         eras = self.eras(raw)
@@ -95,9 +96,6 @@ class Builder:
 
     def training(self, raw: Version, features: Version, eras: Version) -> Version:
         targets, chosen = self.config.targets, sets.feature_set(self.config.features.set)
-        known = list(sets.columns(sets.EXPOSURES))
-        if unknown := sorted(set(targets.exposures) - set(known)):
-            raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
         def make() -> tuple[DataFrame, Mapping[str, object]]:
             calendar = self._calendar(raw)
@@ -126,6 +124,13 @@ class Builder:
             [version.fingerprint for version in (raw, features, eras)], targets.exposures, self.config.tables.era_block
         )
         return self._fresh("training", print_, (raw, features, eras), make, partition_by=("era_block",))
+
+    def _check_names(self) -> None:
+        """Refuses a set or an exposure that there is not, before anything is built."""
+        sets.feature_set(self.config.features.set)
+        known = list(sets.columns(sets.EXPOSURES))
+        if unknown := sorted(set(self.config.targets.exposures) - set(known)):
+            raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
     def _fresh(
         self,
