@@ -195,9 +195,13 @@ def calendar(raw: DataFrame) -> Calendar:
 
 
 def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int, date]]:
-    """The eras whose label is known, with its dates; and the date of every era. One row an era."""
+    """The eras whose label has ended, with the dates from the era's own to that end; and the date of every era.
+
+    A span starts at the era's date, not at the label's first price: a prediction is made on that date, and only labels
+    that had ended before it could have been learned. One row an era.
+    """
     rows = eras.where(F.col("horizon") == horizon).orderBy("era").collect()
-    spans = [EraSpan(row["era"], row["label_start"], row["label_end"]) for row in rows if row["label_end"] is not None]
+    spans = [EraSpan(row["era"], row["date"], row["label_end"]) for row in rows if row["label_end"] is not None]
     return spans, {row["era"]: row["date"] for row in rows}
 
 
