@@ -65,7 +65,7 @@ lint: setup ## check style and types
 	@$(IN_VENV) mypy --no-error-summary
 
 bench: ## list the benchmarks
-	@ls benchmarks/*.py 2>/dev/null | sed 's,.*/\(.*\)\.py,  make bench-\1,; s,_,-,g' || true
+	@ls benchmarks/[!_]*.py 2>/dev/null | sed 's,.*/\(.*\)\.py,  make bench-\1,; s,_,-,g' || true
 
 bench-%: setup
 	@file=benchmarks/$(subst -,_,$*).py; [ -f $$file ] || { echo "There is no $$file: see make bench."; exit 1; }; \

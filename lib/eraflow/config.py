@@ -97,6 +97,8 @@ class Targets(_Section):
     def _main_is_made(self) -> Targets:
         if self.main not in self.names:
             raise ValueError(f"main is {self.main!r}; choose one of {', '.join(self.names)}")
+        if len(set(self.horizons)) < len(self.horizons) or len(set(self.exposures)) < len(self.exposures):
+            raise ValueError("a horizon or an exposure is named twice")
         return self
 
 
@@ -173,7 +175,8 @@ def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
 
 
 def _find(name: str) -> Path:
-    for path in (Path(name), conf_dir() / name, conf_dir() / Path(name).name):
+    shipped = [conf_dir() / Path(name).name] if str(Path(name).parent) in {".", "conf"} else []
+    for path in (Path(name), *shipped):
         if path.is_file():
             return path
     known = ", ".join(sorted(f"conf/{path.name}" for path in conf_dir().glob("*.yml") if path.name != "base.yml"))

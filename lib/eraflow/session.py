@@ -19,7 +19,7 @@ def session(name: str = "eraflow") -> SparkSession:
     """
     active = SparkSession.getActiveSession()
     if active is not None:
-        return active
+        return _settled(active)
     missing = environment.missing()
     if missing:
         raise InputError(" ".join(missing))
@@ -31,6 +31,14 @@ def session(name: str = "eraflow") -> SparkSession:
             "to spark-submit, or run `make setup` once."
         )
     spark.sparkContext.setLogLevel("ERROR")
+    return _settled(spark)
+
+
+def _settled(spark: SparkSession) -> SparkSession:
+    """What results depend on, whoever started the session."""
+    spark.conf.set("spark.sql.session.timeZone", "UTC")
+    spark.conf.set("spark.sql.ansi.enabled", "false")  # a division by zero is null, as the features say
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
     return spark
 
 

@@ -20,16 +20,21 @@ def signals(live: pd.DataFrame) -> pd.DataFrame:
     ranks = live["prediction"].rank(method="average")
     frame = pd.DataFrame({"ticker": tickers, "signal": (ranks - 0.5) / len(ranks)})
     frame = frame.sort_values("ticker", ignore_index=True)
-    if len(frame) < SIGNALS_MIN_TICKERS:
-        raise InputError(
-            f"the newest era has {len(frame)} tickers, Numerai Signals takes no fewer than {SIGNALS_MIN_TICKERS}; "
-            "give prices of more tickers."
-        )
+    check_size(len(frame))
     try:
         validate_submission_signals(frame[["ticker"]], frame.copy())
     except AssertionError as error:
         raise InputError(f"the predictions of the newest era make no valid submission: {error}.") from None
     return frame
+
+
+def check_size(tickers: int) -> None:
+    """Raises InputError where Numerai would find the newest era too small."""
+    if tickers < SIGNALS_MIN_TICKERS:
+        raise InputError(
+            f"the newest era has {tickers} tickers, Numerai Signals takes no fewer than {SIGNALS_MIN_TICKERS}; "
+            "give prices of more tickers."
+        )
 
 
 def write(frame: pd.DataFrame, path: Path) -> None:

@@ -85,10 +85,11 @@ class Store:
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lets one process write below the root. On an object store Delta's own conflict check has to do."""
-        if self._is_catalog or "://" in self.root:
+        scheme, colon, path = self.root.rpartition(":")
+        if self._is_catalog or (colon and scheme != "file"):
             yield
             return
-        with locked(Path(self.root), "tables.root"):
+        with locked(Path(path if not path.startswith("//") else path[2:]), "tables.root"):
             yield
 
     @property
@@ -111,17 +112,16 @@ class Store:
 @contextmanager
 def locked(folder: Path, key: str) -> Iterator[None]:
     """Holds the folder's lock, which ends with the process however it ends. InputError names who holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{key}: {folder} cannot be written ({error.strerror}); choose another folder.") from None
     holder = folder / ".writer"
     lock = FileLock(folder / ".lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except Timeout:
+    except Timeout:  # an OSError too, so it comes first
         who = holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
         raise InputError(f"{key}: {folder} is in use by {who}; wait until it ends, or choose another folder.") from None
+    except OSError as error:
+        raise InputError(f"{key}: {folder} cannot be written ({error.strerror}); choose another folder.") from None
     try:
         holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield

@@ -209,12 +209,12 @@ class CombinatorialPurged:
 
     def __post_init__(self) -> None:
         _at_least(1, test_blocks=self.test_blocks)
-        _at_least(self.test_blocks + 1, blocks=self.blocks)
+        _at_least(self.test_blocks + 1, folds=self.blocks)
         _at_least(0, purge=self.purge, embargo=self.embargo)
 
     def split(self, eras: Sequence[EraSpan]) -> list[Fold]:
         """Folds in lexicographic order of their test blocks."""
-        spans = _ordered(eras, self.blocks, "blocks")
+        spans = _ordered(eras, self.blocks, "folds")
         blocks = _blocks(0, len(spans), self.blocks)
         folds = [
             _two_sided(n, spans, [at for b in chosen for at in range(*blocks[b])], self.purge, self.embargo)
@@ -262,7 +262,7 @@ def _leak(fold: Fold, span_of: dict[int, EraSpan]) -> str | None:
             met = next(span for span in validated[:started] if span.last >= train.first)
             return (
                 f"fold {fold.number} would train on era {train.era} (label until {train.end}) while era {met.era} is"
-                f" validated (label from {met.start})"
+                f" validated (from {met.start})"
             )
     return None
 

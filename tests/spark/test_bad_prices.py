@@ -149,8 +149,8 @@ def test_a_ticker_twice_on_a_date_is_refused(refused: Callable[..., str], tmp_pa
 def test_an_era_without_enough_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     path = saved(frame().query("date != '2020-01-10' or ticker < 'T06'"), tmp_path / "prices.csv")
     assert refused(path) == (
-        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than prices.min_tickers=20; "
-        "add the missing prices, cut that date away, or lower the minimum."
+        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than 20 (prices.min_tickers=20, or half of "
+        "that week's 22); add the missing prices, cut that date away, or lower the minimum."
     )
 
 
@@ -225,7 +225,7 @@ SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synth
         (
             ["validation.purge=2", "validation.folds=2", "validation.min_train_eras=5"],
             "the labels run over 4 eras but validation.purge is 2: fold 1 would train on era 5 (label until 2015-03-03)"
-            " while era 8 is validated (label from 2015-02-24); set validation.purge to at least 4 or leave it out",
+            " while era 8 is validated (from 2015-02-20); set validation.purge to at least 4 or leave it out",
         ),
         (
             ["features.set=mian"],
@@ -256,8 +256,8 @@ def test_a_run_that_cannot_be_is_refused_before_its_folder_is_claimed(
 def bars_of(spark: SparkSession, path: object, *settings: str) -> pd.DataFrame:
     """The `prices` table that the files at a path would become."""
     config = load(["signals.yml"], [f"prices.path={path}", *settings]).prices
-    universe = prices.check(price_files.read(spark, config), str(path), config.min_tickers)
-    bars = prices.bars(price_files.read(spark, config), universe.calendar).toPandas()
+    calendar = prices.check(price_files.read(spark, config), str(path), config.min_tickers)
+    bars = prices.bars(price_files.read(spark, config), calendar).toPandas()
     return bars.sort_values(["ticker", "date"], ignore_index=True)
 
 

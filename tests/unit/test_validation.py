@@ -121,7 +121,7 @@ def test_a_purge_too_small_is_refused_with_eras_dates_and_the_mend() -> None:
 
     assert str(refusal.value) == (
         "the labels run over 12 eras but validation.purge is 4: fold 1 would train on era 20 (label until 2003-08-14)"
-        " while era 25 is validated (label from 2003-06-20); set validation.purge to at least 12 or leave it out."
+        " while era 25 is validated (from 2003-06-20); set validation.purge to at least 12 or leave it out."
     )
     assert WalkForward(2, min_train_eras=20, purge=12).split(spans)
 
@@ -167,14 +167,14 @@ def test_a_fold_without_training_eras_is_refused() -> None:
     [
         (lambda: BlockedKFold(11), "validation.folds is 11 but there are only 10 eras"),
         (lambda: WalkForward(11, 1), "validation.folds is 11 but there are only 10 eras"),
-        (lambda: CombinatorialPurged(11, 2), "validation.blocks is 11 but there are only 10 eras"),
+        (lambda: CombinatorialPurged(11, 2), "validation.folds is 11 but there are only 10 eras"),
         (lambda: BlockedKFold(1), "validation.folds is 1; it must be at least 2"),
         (lambda: WalkForward(0, 5), "validation.folds is 0; it must be at least 1"),
         (lambda: WalkForward(2, 0), "validation.min_train_eras is 0; it must be at least 1"),
         (lambda: WalkForward(2, 5, window=4), "validation.window is 4; it must be at least 5"),
         (lambda: WalkForward(2, 5, purge=-1), "validation.purge is -1; it must be at least 0"),
         (lambda: BlockedKFold(2, embargo=-1), "validation.embargo is -1; it must be at least 0"),
-        (lambda: CombinatorialPurged(3, 3), "validation.blocks is 3; it must be at least 4"),
+        (lambda: CombinatorialPurged(3, 3), "validation.folds is 3; it must be at least 4"),
         (lambda: CombinatorialPurged(3, 0), "validation.test_blocks is 0; it must be at least 1"),
     ],
 )

@@ -57,7 +57,11 @@ def families(features: Sequence[Feature]) -> dict[str, list[str]]:
 
 def fingerprint(features: Sequence[Feature]) -> str:
     """Changes whenever a name, an order or an expression of the features changes."""
-    tokens = [f"{name} {out.raw.token} {out.ranked.token}" for name, out in columns(features).items()]
+    tokens = [
+        f"{feature.family} {name} {out.raw.token} {out.ranked.token}"
+        for feature in features
+        for name, out in feature.outputs().items()
+    ]
     return hashlib.sha256("\n".join(tokens).encode()).hexdigest()[:16]
 
 

@@ -15,7 +15,7 @@ from eraflow.features.indicators import Feature
 from eraflow.features.sets import EXPOSURES, columns, families
 
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is
-# unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach past its end.
+# unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach further past its end.
 STALE_SESSIONS = 5
 
 
@@ -33,8 +33,8 @@ def training_table(
     """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`.
 
     `id` is `TICKER_YYYY-MM-DD`. `features` are the levels 0..4 in the order of `sets.columns`, cross_section.MISSING
-    where a value is not known; `raw` are the values behind them. `sessions` is the number of trading days there are:
-    a label that ends after the last is null.
+    where a value is not known; `raw` are the values behind them, family by family. `sessions` is the
+    number of trading days there are: a label that ends after the last is null.
     """
     spark = daily.sparkSession
     # One row an era: some thousand at the most.

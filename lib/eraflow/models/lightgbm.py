@@ -22,6 +22,7 @@ from eraflow.session import fixed_partitions, slots
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
+MIN_ERAS_PER_TASK = 10  # eras are spread by hash, so that fewer could leave a task without any
 # The sample that bins are made of lands on the driver at 8 bytes a value: 200 MB, or 20,000 rows where they are wide.
 BIN_SAMPLE_VALUES = 25_000_000
 
@@ -47,7 +48,7 @@ class LightGbmModel:
         # Rows of unequal length would train without a word (#2703).
         if not shortest == longest == len(training.feature_names):
             raise RuntimeError(f"feature arrays have {shortest} to {longest} values, not {len(training.feature_names)}")
-        tasks = max(1, min(slots(spark), count // MIN_ROWS_PER_TASK))
+        tasks = max(1, min(slots(spark), count // MIN_ROWS_PER_TASK, len(eras) // MIN_ERAS_PER_TASK))
         # The order of rows decides bagging, so it is fixed; the partitions are counted once and then read again, so
         # adaptive execution must not change them in between (#2278).
         with fixed_partitions(spark):
@@ -59,7 +60,10 @@ class LightGbmModel:
         # An exception inside an iteration ends training early without an error.
         trees = model.getBoosterNumTotalIterations()
         if trees != self.config.trees:
-            raise RuntimeError(f"LightGBM stopped after {trees} of {self.config.trees} trees")
+            raise InputError(
+                f"model: LightGBM stopped after {trees} of {self.config.trees} trees, as it does when no split is left "
+                f"or an iteration fails; lower model.min_data_in_leaf={self.config.min_data_in_leaf}, or give more."
+            )
         return FittedLightGbm(model, training.missing)
 
     def _estimator(self, training: Training, tasks: int, threads: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -10,13 +11,13 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-import eraflow
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.features import cross_section, sets
 from eraflow.features.daily import daily_features
 from eraflow.features.training import training_table
 from eraflow.models.base import Training
+from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
 from eraflow.sources import price_files, prices, synthetic
 from eraflow.sources.calendar import Calendar
@@ -66,8 +67,8 @@ class Builder:
 
         def make() -> tuple[DataFrame, Mapping[str, object]]:
             where, minimum = self._source_name(), self.config.prices.min_tickers
-            universe = prices.check(self._raw(), where, minimum)
-            return prices.bars(self._raw(), universe.calendar), {"source": where}
+            raw = self._raw()
+            return prices.bars(raw, prices.check(raw, where, minimum)), {"source": where}
 
         return self._fresh("prices", fingerprint("prices", made_from), (), make)
 
@@ -140,8 +141,8 @@ class Builder:
         make: Callable[[], tuple[DataFrame, Mapping[str, object]]],
         partition_by: Sequence[str] = (),
     ) -> Version:
-        # Another release of eraflow may compute something else from the same config.
-        wanted = fingerprint(print_, eraflow.__version__)
+        # Other code may compute something else from the same config.
+        wanted = fingerprint(print_, code("sources", "features"))
         there = self.store.latest(table)
         if there and there.fingerprint == wanted:
             self.progress.note(f"table {table}: version {there.number} is fresh")
@@ -167,8 +168,9 @@ class Builder:
         """What the raw prices depend on: their files by path, size and time, or the generator's settings."""
         if self.config.source == "prices":
             found = price_files.files(self.spark, self.config.prices)
-            return [self.config.prices, [(file.path, file.size, file.modified) for file in found]]
-        return [self.config.synthetic, self.config.prices.min_tickers]
+            settings = self.config.prices.model_dump(exclude={"path", "note"})
+            return [settings, [(file.path, file.size, file.modified) for file in found]]
+        return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers]
 
 
 def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -203,6 +205,13 @@ def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int,
     rows = eras.where(F.col("horizon") == horizon).orderBy("era").collect()
     spans = [EraSpan(row["era"], row["date"], row["label_end"]) for row in rows if row["label_end"] is not None]
     return spans, {row["era"]: row["date"] for row in rows}
+
+
+def label_overlap(eras: DataFrame, horizon: int) -> int:
+    """How many consecutive eras share returns with one of them: a sequence of scores is correlated that far."""
+    rows = eras.where((F.col("horizon") == horizon) & F.col("label_end").isNotNull()).orderBy("era").collect()
+    starts = [row["label_start"] for row in rows]
+    return max((bisect_left(starts, row["label_end"]) - position for position, row in enumerate(rows)), default=1)
 
 
 def training(store: Store, version: Version, target: str) -> Training:

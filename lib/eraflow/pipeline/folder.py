@@ -32,7 +32,12 @@ class RunFolder:
                     f"choose another name with --set run.name=NAME, or remove the folder."
                 )
             return (self.path / "run.json").exists()
-        if self.path.exists() and any(entry.name not in {".lock", ".writer"} for entry in self.path.iterdir()):
+        ours = {
+            ".lock",
+            ".writer",
+            *([] if any(self._state.glob("*.json")) else ["state"]),
+        }  # a start that was cut short
+        if self.path.exists() and any(entry.name not in ours for entry in self.path.iterdir()):
             raise InputError(
                 f"{self.path} is not empty and holds no run; choose another name with --set run.name=NAME."
             )
@@ -41,7 +46,7 @@ class RunFolder:
 
     def predictions(self, model: str, fold: int | None = None) -> str:
         """Where out-of-fold predictions stand; `fold` and `model` are partition columns of one parquet data set."""
-        base = f"{self.path}/oof.parquet"
+        base = (self.path.absolute() / "oof.parquet").as_uri()  # Spark may have another default file system
         return base if fold is None else f"{base}/model={model}/fold={fold}"
 
     def model(self, name: str, part: str) -> Path:

@@ -51,6 +51,7 @@ class Content:
     era_dates: Mapping[int, date]
     scored: pd.DataFrame  # model, era, fold, metric, value
     unscored: Mapping[str, Sequence[int]]
+    unlabelled: Sequence[int]  # eras whose label has ended without enough known returns for a target
     overlap: int
     prices: DataFrame
     seconds: float
@@ -87,7 +88,7 @@ def headlines(folder: Path) -> tuple[str, ...]:
         for metric, found in metrics.items():
             low_high = found["interval"]
             span = (
-                f"95 % interval {low_high[0]:+.4f} to {low_high[1]:+.4f}"
+                f"{found['confidence']:.0%} interval {low_high[0]:+.4f} to {low_high[1]:+.4f}"
                 if low_high
                 else "too few eras for an interval"
             )
@@ -107,6 +108,9 @@ def _notes(content: Content) -> tuple[str, ...]:
         notes.append(SURVIVORS_NOTE)
     if config.validation.splitter != "walk_forward":
         notes.append(TWO_SIDED_NOTE)
+    if content.unlabelled:
+        dropped = ", ".join(map(str, content.unlabelled))
+        notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
@@ -141,6 +145,6 @@ def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
         "quality": found.to_dict(orient="records"),
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),
-        # The only fields that differ between two runs with the same content.
+        # Beside these, names of folders and numbers of table versions may differ between runs with the same content.
         "clock": {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": round(content.seconds, 1)},
     }

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -18,9 +16,9 @@ from eraflow.config import Config, fingerprint
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import outputs
-from eraflow.pipeline.build import Builder, Tables, label_spans, training
+from eraflow.pipeline.build import Builder, Tables, label_overlap, label_spans, training
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.versions import software
+from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
@@ -32,6 +30,7 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
     folder = RunFolder(local_path(config.run.dir) / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
+        splitter(config)  # refuses settings that cannot be before anything is built
         tables = Builder(spark, config, store, progress).tables()
         return _Run(config, store, tables, folder, progress).result()
 
@@ -58,19 +57,22 @@ class _Run:
 
     def result(self) -> tuple[str, ...]:
         target = self.config.targets.main
-        spans, era_dates = label_spans(self.store.read(self.tables.eras), self.config.targets.names[target])
-        # Before anything is fitted or claimed: a split that cannot be made leaves no trace.
-        folds = splitter(self.config).split(self._learnable(spans))
-        identity = self._identity()
+        eras, horizon = self.store.read(self.tables.eras), self.config.targets.names[target]
+        spans, era_dates = label_spans(eras, horizon)
+        data = training(self.store, self.tables.training, target)
+        # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
+        learnable = self._learnable(spans)
+        folds = splitter(self.config).split(learnable)
+        submission.check_size(data.rows([max(era_dates)]).count())
+        identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
             done = f"{self.folder.path} is finished already; nothing was done."
             return (done, *outputs.headlines(self.folder.path))
         started = time.time()
-        data = training(self.store, self.tables.training, target)
         model_name = self.config.model.kind
         model: Model = LightGbmModel(self.config.model, self.config.run.seed)
         self._fit_folds(model_name, model, data, folds)
-        self._predict_live(model_name, model, data, [span.era for span in spans], max(era_dates))
+        self._predict_live(model_name, model, data, [span.era for span in learnable], max(era_dates))
         scored, unscored = self._score()
         content = outputs.Content(
             config=self.config,
@@ -80,19 +82,27 @@ class _Run:
             era_dates=era_dates,
             scored=scored,
             unscored=unscored,
-            overlap=_overlap(spans, era_dates),
+            unlabelled=sorted({span.era for span in spans} - {span.era for span in learnable}),
+            overlap=label_overlap(eras, horizon),
             prices=self.store.read(self.tables.prices),
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
         return outputs.headlines(self.folder.path)
 
-    def _identity(self) -> dict[str, Any]:
-        """What decides the content of the run: where it is written and how its tables are cut do not."""
+    def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
+        """What decides the content of the run; where it and its tables are written does not."""
         config = self.config.resolved()
         config["run"] = {"seed": self.config.run.seed}
         config.pop("tables")
-        return {"config": config, "tables": self.tables.fingerprints(), "software": software(self.store.spark)}
+        config["prices"].pop("path")  # the tables' fingerprints know the files
+        return {
+            "config": config,
+            "folds": fingerprint([asdict(fold) for fold in folds]),
+            "tables": self.tables.fingerprints(),
+            "code": code("models", "validation", "scoring"),
+            "software": software(self.store.spark),
+        }
 
     def _learnable(self, spans: Sequence[EraSpan]) -> list[EraSpan]:
         """Eras in which at least one ticker has a target: an era's label may have ended and still be unknown."""
@@ -141,10 +151,3 @@ class _Run:
     def _out_of_fold(self) -> DataFrame:
         name = self.config.model.kind
         return self.store.spark.read.parquet(self.folder.predictions(name))
-
-
-def _overlap(spans: Sequence[EraSpan], era_dates: Mapping[int, date]) -> int:
-    """How many consecutive eras one label runs over: as far as scores of neighbouring eras share returns."""
-    starts = [era_dates[span.era].toordinal() for span in spans]
-    reached = (bisect_left(starts, span.last) - position for position, span in enumerate(spans))
-    return max(reached, default=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
@@ -12,6 +13,7 @@ from pyspark.sql import SparkSession
 
 import eraflow
 
+PACKAGE = Path(eraflow.__file__).parent
 PACKAGES = ("pyspark", "synapseml", "delta-spark", "pandas", "pyarrow", "numpy", "scipy", "numerai-tools")
 
 
@@ -23,12 +25,27 @@ def software(spark: SparkSession) -> dict[str, Any]:
             found[package] = version(package)
         except PackageNotFoundError:  # a Databricks runtime brings some of them under other names
             continue
+    java: Any = spark.sparkContext._jvm
+    found["java"] = java.java.lang.System.getProperty("java.version")
+    found["jars"] = hashlib.sha256((PACKAGE / "jars.sha256").read_bytes()).hexdigest()[:16]
     return {**found, "slots": spark.sparkContext.defaultParallelism}
+
+
+def code(*rooms: str) -> str:
+    """A hash of the source of some rooms of the library (`features`, `validation`, ...): what they compute."""
+    digest = hashlib.sha256()
+    for room in rooms:
+        place = PACKAGE / room
+        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def git_revision() -> str | None:
     """The revision of the checkout that eraflow runs from, with `+` if it was changed; None outside a checkout."""
-    here = Path(__file__).parent
+    here = PACKAGE.parents[1]
+    if not (here / ".git").exists():
+        return None
     try:
         revision = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
         changed = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)

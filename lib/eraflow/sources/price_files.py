@@ -75,7 +75,9 @@ def _listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
         listing = system.listFiles(status.getPath(), True)
         while listing.hasNext():
             entry = listing.next()
-            if entry.getPath().getName().endswith((".parquet", *_CSV)):
+            below = entry.getPath().toString().removeprefix(status.getPath().toString()).split("/")
+            hidden = any(part.startswith(("_", ".")) for part in below)  # unfinished writes, logs of a table format
+            if not hidden and below[-1].endswith((".parquet", *_CSV)):
                 found.append(SourceFile(entry.getPath().toString(), entry.getLen(), entry.getModificationTime()))
     return found
 

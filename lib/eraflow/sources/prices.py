@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import date
-
 import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -17,16 +14,8 @@ from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 JUMP = 0.5
 
 
-@dataclass(frozen=True)
-class Universe:
-    """Which days there are, and how many tickers traded on each."""
-
-    calendar: Calendar
-    tickers: dict[date, int]
-
-
-def check(raw: DataFrame, where: str, min_tickers: int) -> Universe:
-    """Reads the prices once for faults; raises InputError for the first, else says which days there are.
+def check(raw: DataFrame, where: str, min_tickers: int) -> Calendar:
+    """Reads the prices for faults; raises InputError for the first, else says which days there are.
 
     Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
     ticker twice on a date, an era with too few tickers. Zero volume, gaps and jumps are for `quality` to count.
@@ -39,13 +28,21 @@ def check(raw: DataFrame, where: str, min_tickers: int) -> Universe:
     if not days:
         raise InputError(f"{where} holds no rows; name files with prices in them.")
     calendar = Calendar(tuple(days))
+    most: dict[int, int] = {}  # by Monday, the tickers of the week's fullest day
+    for day, tickers in days.items():
+        monday = day.toordinal() - day.weekday()
+        most[monday] = max(tickers, most.get(monday, 0))
     for era, day in calendar.eras.items():
-        if days[day] < min_tickers:
+        # Far fewer than on the week's other days: a stray row, or a date that lacks most of its prices.
+        fullest = most[day.toordinal() - day.weekday()]
+        wanted = max(min_tickers, fullest // 2)
+        if days[day] < wanted:
             raise InputError(
-                f"{where}: on {day} (era {era}) only {days[day]} tickers have a price, fewer than "
-                f"prices.min_tickers={min_tickers}; add the missing prices, cut that date away, or lower the minimum."
+                f"{where}: on {day} (era {era}) only {days[day]} tickers have a price, fewer than {wanted} "
+                f"(prices.min_tickers={min_tickers}, or half of that week's {fullest}); add the missing prices, cut "
+                f"that date away, or lower the minimum."
             )
-    return Universe(calendar, days)
+    return calendar
 
 
 def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
