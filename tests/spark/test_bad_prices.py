@@ -149,8 +149,8 @@ def test_a_ticker_twice_on_a_date_is_refused(refused: Callable[..., str], tmp_pa
 def test_an_era_without_enough_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     path = saved(frame().query("date != '2020-01-10' or ticker < 'T06'"), tmp_path / "prices.csv")
     assert refused(path) == (
-        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than 20 (prices.min_tickers=20, or half of "
-        "that week's 22); add the missing prices, cut that date away, or lower the minimum."
+        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than 20 (prices.min_tickers=20, or half "
+        "of that week's 22); add the missing prices, cut that date away, or lower the minimum."
     )
 
 
