@@ -1,5 +1,6 @@
 """Configuration: layers in their order, and one clear sentence for whatever does not fit."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,8 @@ def test_without_an_overlay_the_demo_is_meant() -> None:
 
 def test_every_overlay_of_the_project_is_valid() -> None:
     for path in conf_dir().glob("*.yml"):
-        load([str(path)], [])
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert load([str(path)], []).run.name == own["run"]["name"]
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_run_folder_is_claimed_once_and_resumed_by_the_same_run_only(tmp_path:
     ):
         folder.claim("b", {"config": {"model": {"trees": 11}}})
     assert folder.is_done("fold-1")
-    assert folder.facts("fold-1") == {"train_eras": 3}
+    assert json.loads((folder.path / "state/fold-1.json").read_text()) == {"train_eras": 3}
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int,
 
 
 def label_overlap(eras: DataFrame, horizon: int) -> int:
-    """How many consecutive eras share returns with one of them: a sequence of scores is correlated that far."""
+    """How many consecutive eras share returns with one of them: scores are correlated that far. One row an era."""
     rows = eras.where((F.col("horizon") == horizon) & F.col("label_end").isNotNull()).orderBy("era").collect()
     starts = [row["label_start"] for row in rows]
     return max((bisect_left(starts, row["label_end"]) - position for position, row in enumerate(rows)), default=1)

@@ -32,11 +32,9 @@ class RunFolder:
                     f"choose another name with --set run.name=NAME, or remove the folder."
                 )
             return (self.path / "run.json").exists()
-        ours = {
-            ".lock",
-            ".writer",
-            *([] if any(self._state.glob("*.json")) else ["state"]),
-        }  # a start that was cut short
+        ours = {".lock", ".writer"}
+        if not any(self._state.glob("*.json")):
+            ours.add("state")  # left by a start that was cut short
         if self.path.exists() and any(entry.name not in ours for entry in self.path.iterdir()):
             raise InputError(
                 f"{self.path} is not empty and holds no run; choose another name with --set run.name=NAME."
@@ -57,9 +55,6 @@ class RunFolder:
 
     def mark_done(self, part: str, facts: Mapping[str, Any]) -> None:
         write_json(self._state / f"{part}.json", facts)
-
-    def facts(self, part: str) -> dict[str, Any]:
-        return dict(json.loads((self._state / f"{part}.json").read_text(encoding="utf-8")))
 
     @property
     def _state(self) -> Path:
