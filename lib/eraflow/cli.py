@@ -8,20 +8,40 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-from pyspark.sql import SparkSession
-
-from eraflow.config import Config, load
+from eraflow.config import load
 from eraflow.errors import InputError
-from eraflow.progress import Progress, shown
+from eraflow.progress import shown
 from eraflow.session import session
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
-Work = Callable[[SparkSession, Config, Progress], Sequence[str]]
+Work = Callable[..., Sequence[str]]  # of the session, the config, the progress, and the options' values by name
 
 
-def job(description: str, work: Work, arguments: Sequence[str] | None = None) -> int:
+@dataclass(frozen=True)
+class Option:
+    """An argument of one job beside those of all; `work` gets its value, or None, under `name`."""
+
+    flag: str
+    name: str
+    metavar: str
+    help: str
+    read: Callable[[str], Any] = str  # raises ValueError
+
+
+def day(text: str) -> date:
+    """A date as an option's value."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
+
+
+def job(description: str, work: Work, arguments: Sequence[str] | None = None, options: Sequence[Option] = ()) -> int:
     """Runs `work` and returns the exit code: 0 done, 2 bad config or input (one message, no trace), 1 anything else.
 
     The lines that `work` returns go to standard output; progress and messages go to standard error.
@@ -42,23 +62,28 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None) ->
         dest="settings",
         help="one setting by its dotted key; repeatable",
     )
-    options = parser.parse_args(arguments)
+    for option in options:
+        parser.add_argument(
+            option.flag, dest=option.name, metavar=option.metavar, help=option.help, type=option.read, default=None
+        )
+    given = parser.parse_args(arguments)
+    values = {option.name: getattr(given, option.name) for option in options}
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # py4j logs the trace of an interrupt, which is told below in a sentence.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
     try:
-        config = load(options.config, options.settings)
+        config = load(given.config, given.settings)
         with shown() as progress:
             progress.stage("starting Spark")
             spark = session()
             with _interruptible():
-                lines = work(spark, config, progress)
+                lines = work(spark, config, progress, **values)
     except InputError as error:
         print(f"eraflow: {error}", file=sys.stderr)
         return BAD_INPUT
     except KeyboardInterrupt:
-        print("eraflow: interrupted; the same command goes on from the last finished fold.", file=sys.stderr)
+        print("eraflow: interrupted; the same command goes on from what is finished.", file=sys.stderr)
         return FAILED
     print("\n".join(lines))
     return DONE

@@ -39,6 +39,10 @@ def _settled(spark: SparkSession) -> SparkSession:
     spark.conf.set("spark.sql.session.timeZone", "UTC")
     spark.conf.set("spark.sql.ansi.enabled", "false")  # a division by zero is null, as the features say
     spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    # A task that writes a table by years keeps a file open for each, where it would sort its wide rows once more.
+    spark.conf.set("spark.sql.maxConcurrentOutputFileWriters", "200")
+    # The JVM never compiles a method of more bytecode than this; the rows of many features ran in its interpreter.
+    spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
     return spark
 
 

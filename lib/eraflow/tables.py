@@ -8,12 +8,15 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from delta.tables import DeltaTable
 from filelock import FileLock, Timeout
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
 
@@ -31,6 +34,14 @@ class Version:
     fingerprint: str
     inputs: Mapping[str, int] = field(default_factory=dict)
     manifest: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of a table that a write replaces: where `condition` holds, none of them of a day before `first`."""
+
+    first: date
+    condition: str
 
 
 @dataclass(frozen=True)
@@ -64,15 +75,21 @@ class Store:
         inputs: Sequence[Version] = (),
         manifest: Mapping[str, Any] | None = None,
         partition_by: Sequence[str] = (),
+        part: Part | None = None,
     ) -> Version:
-        """Replaces the table by `frame` in one commit; until it is made, readers see the version before."""
+        """Replaces the table, or a part of it, by `frame` in one commit; until then readers see the version before.
+
+        Rows outside the part are refused by Delta, and nothing is written.
+        """
         made = {
             "fingerprint": fingerprint,
             "inputs": {version.table: version.number for version in inputs},
             "manifest": dict(manifest or {}),
+            "changed_from": part.first.isoformat() if part else None,
         }
         writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
-        writer = writer.option("overwriteSchema", "true").option("userMetadata", json.dumps(made, sort_keys=True))
+        writer = writer.option("userMetadata", json.dumps(made, sort_keys=True))
+        writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
         if self._is_catalog:
             writer.saveAsTable(self._address(table))
         else:
@@ -81,6 +98,15 @@ class Store:
         if written is None or written.fingerprint != fingerprint:
             raise RuntimeError(f"table {table} was changed by somebody else while it was written")
         return written
+
+    def changed_since(self, table: str, number: int) -> date:
+        """The first day on which the newest version may differ from an earlier one; date.min if on any."""
+        commits = self._delta(table).history().where(F.col("version") > number).select("userMetadata").collect()
+        latest = self.latest(table)
+        if latest is None or len(commits) != latest.number - number:
+            return date.min  # an older log entry is gone
+        days = [json.loads(row["userMetadata"] or "{}").get("changed_from") for row in commits]
+        return min((date.fromisoformat(day) if day else date.min for day in days), default=date.max)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -128,3 +154,26 @@ def locked(folder: Path, key: str) -> Iterator[None]:
     finally:
         holder.unlink(missing_ok=True)
         lock.release()
+
+
+def refuse_taken(spark: SparkSession, folder: str) -> None:
+    """Raises InputError where a plain copy would be written over something."""
+    path, system = _hadoop(spark, folder)
+    if system.exists(path):
+        raise InputError(f"--export {folder}: that is there already; name a new folder, so that nothing is lost.")
+
+
+def write_plain(frame: DataFrame, dictionary: pd.DataFrame, folder: str) -> None:
+    """Writes `folder/features/*.parquet` and, when these are complete, `folder/dictionary.csv`."""
+    frame.write.option("compression", "zstd").parquet(f"{folder.rstrip('/')}/features")
+    path, system = _hadoop(frame.sparkSession, f"{folder.rstrip('/')}/dictionary.csv")
+    stream = system.create(path, True)
+    stream.write(bytearray(dictionary.to_csv(index=False), "utf-8"))
+    stream.close()
+
+
+def _hadoop(spark: SparkSession, place: str) -> tuple[Any, Any]:
+    """A path of any store that Spark writes to, and its file system."""
+    jvm: Any = spark.sparkContext._jvm
+    path = jvm.org.apache.hadoop.fs.Path(place)
+    return path, path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())

@@ -18,7 +18,8 @@ from pyspark.sql import DataFrame, SparkSession
 from eraflow import config
 from eraflow.features import cross_section
 from eraflow.features.daily import daily_features
-from eraflow.features.indicators import Rsi, VolScaledReturn
+from eraflow.features.momentum import VolScaledReturn
+from eraflow.features.technical import Rsi
 from eraflow.features.training import training_table
 from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.sources import prices, synthetic

@@ -24,7 +24,7 @@ from pyspark.sql import functions as F
 from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
-from eraflow.pipeline.build import calendar
+from eraflow.pipeline.reading import calendar
 from eraflow.sources import price_files, prices
 from eraflow.sources.calendar import Calendar
 

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.features import sets
-from eraflow.features.indicators import CLOSE
+from eraflow.features.feature import CLOSE
 from eraflow.features.plan import with_series
 from eraflow.features.series import Rolling, Series
 from eraflow.session import fixed_partitions
@@ -34,20 +34,24 @@ def bars(spark: SparkSession) -> DataFrame:
     prices = [F.col("id").cast("double").alias(name) for name in ("high", "low", "close", "raw_close", "volume")]
     return spark.range(100).select(
         F.col("id").cast("string").alias("ticker"),
+        F.date_add(F.lit("2020-01-01").cast("date"), F.col("id").cast("int")).alias("date"),
         F.col("id").cast("int").alias("bar"),
         *prices,
         F.lit(0.0).alias("market_return"),
     )
 
 
-def test_all_features_need_one_exchange_one_sort_and_13_windows(bars: DataFrame) -> None:
-    features = [*sets.SETS["main"], *sets.EXPOSURES]
-    outputs = {name: output.raw for name, output in sets.columns(features).items()}
+# A window for each depth of what is built on one another; not one for each feature.
+WINDOWS = {"technical": 3, "momentum": 5, "main": 5}
+
+
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_set_needs_one_exchange_one_sort_and_few_windows(name: str, bars: DataFrame) -> None:
+    outputs = {column: output.raw for column, output in sets.columns(sets.SETS[name]).items()}
 
     found = operators(with_series(bars, outputs, ["ticker", "bar"]))
 
-    # A window for each depth of what is built on one another and each of three partitionings; not one a feature.
-    assert (found["Exchange"], found["Sort"], found["Window"]) == (1, 1, 13)
+    assert (found["Exchange"], found["Sort"], found["Window"]) == (1, 1, WINDOWS[name])
 
 
 def test_features_of_one_depth_share_a_window(bars: DataFrame) -> None:

@@ -20,7 +20,7 @@ from tests.spark import oracles
 
 from eraflow.features import cross_section
 from eraflow.features.training import training_table
-from eraflow.pipeline.build import calendar
+from eraflow.pipeline.reading import calendar
 from eraflow.sources import prices, synthetic
 from eraflow.sources.calendar import Calendar
 

@@ -9,7 +9,8 @@ from pyspark.sql import DataFrame, SparkSession
 from tests.spark import oracles
 
 from eraflow.features import cross_section, sets
-from eraflow.features.indicators import Rsi, VolScaledReturn
+from eraflow.features.momentum import VolScaledReturn
+from eraflow.features.technical import Rsi
 from eraflow.features.training import STALE_SESSIONS, forward_returns, schema, training_table
 
 HORIZONS, LAG, DAYS = (20, 60), 2, 130

@@ -1,35 +1,11 @@
 """The algebra of series: what is equal, what is refused, how far back a series reads."""
 
-import math
-import sys
-
-import numpy as np
 import pytest
 
 from eraflow.features import sets
-from eraflow.features.indicators import CLOSE, HIGH, LOW, total_return
-from eraflow.features.plan import look_back
-from eraflow.features.series import (
-    BLOCKS,
-    DECAY_BORDER,
-    Apply,
-    BlockSum,
-    Lag,
-    Rolling,
-    Series,
-    decayed_sum,
-    ema,
-    rolling_moments,
-    series,
-)
-
-
-def blocks_in(node: Series) -> set[int]:
-    """The block lengths that a series sums over."""
-    if isinstance(node, Apply):
-        return set().union(*(blocks_in(argument) for argument in node.arguments))
-    below = blocks_in(node.source) if hasattr(node, "source") else set()
-    return below | ({node.block} if isinstance(node, BlockSum) else set())
+from eraflow.features.feature import CLOSE, HIGH, LOW, total_return
+from eraflow.features.resume import SPACING, history
+from eraflow.features.series import Lag, Rolling, RunningSum, Series, decayed_sum, ema, rolling_moments, series
 
 
 def test_series_are_equal_when_they_compute_the_same() -> None:
@@ -69,26 +45,6 @@ def test_a_decay_outside_0_and_1_is_refused(decay: float) -> None:
         decayed_sum(CLOSE, decay)
 
 
-def test_a_filter_too_fast_for_a_block_is_refused() -> None:
-    with pytest.raises(ValueError, match="use a rolling mean"):
-        decayed_sum(CLOSE, 0.5)
-
-
-@pytest.mark.parametrize("decay", [math.exp(-700.0 / BLOCKS[0]) * 1.0001, math.exp(-DECAY_BORDER) * 0.9999])
-def test_fast_filters_use_the_short_block_and_keep_all_that_counts(decay: float) -> None:
-    assert blocks_in(decayed_sum(CLOSE, decay)) == {BLOCKS[0]}
-    assert decay ** -(BLOCKS[0] - 1) < sys.float_info.max / 1e4
-    # What is older than the block before has at least one whole block of decay behind it.
-    assert decay ** BLOCKS[0] < np.finfo(float).eps
-
-
-def test_slow_filters_use_the_long_block_without_overflow() -> None:
-    decay = math.exp(-DECAY_BORDER * 0.9999)
-
-    assert blocks_in(decayed_sum(CLOSE, decay)) == {BLOCKS[1]}
-    assert decay ** -(BLOCKS[1] - 1) < sys.float_info.max / 1e4
-
-
 @pytest.mark.parametrize(
     ("node", "bars"),
     [
@@ -101,10 +57,14 @@ def test_slow_filters_use_the_long_block_without_overflow() -> None:
         (total_return(63), 63),
         (rolling_moments(CLOSE, 63).variance, 62),
         (rolling_moments(CLOSE, 252).variance, 251),
+        (RunningSum(CLOSE), 0),
+        (RunningSum(CLOSE.lag(3)), SPACING),
+        (RunningSum(CLOSE.lag(SPACING)), SPACING),
+        (ema(CLOSE.lag(SPACING + 1), 12).lag(2), 2 * SPACING + 2),
     ],
 )
-def test_look_back_is_the_farthest_bar_read(node: Series, bars: int) -> None:
-    assert look_back(node) == bars
+def test_history_is_the_farthest_bar_read_from_the_states_on(node: Series, bars: int) -> None:
+    assert history([node]) == bars
 
 
 def test_every_output_of_every_set_has_its_own_name() -> None:

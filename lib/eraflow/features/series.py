@@ -15,13 +15,10 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 Number = int | float
-Aggregate = Literal["min", "max", "mean", "variance"]
-
-# Bars in a block of a running sum. A block of the first kind suits filters that forget fast, the second slow ones. Two
-# are enough: with the border at DECAY_BORDER no weight inside a block passes e^600 (a double ends at e^709), and what
-# is older than the block before has faded below e^-37 = 5e-17 of its size, which is less than one rounding.
-BLOCKS = (1024, 16384)
-DECAY_BORDER = 600.0 / BLOCKS[1]
+Aggregate = Literal[
+    "min", "max", "mean", "variance", "covariance", "skewness", "correlation", "slope", "r2",
+    "quantile_20", "quantile_80", "values",
+]  # fmt: skip
 
 
 class Series:
@@ -117,30 +114,38 @@ class Lag(Series):
 
 @dataclass(frozen=True, eq=False)
 class Rolling(Series):
-    """An aggregate of the last `bars` bars; null unless all of them are known. It costs `bars` steps a row."""
+    """An aggregate of the last `bars` bars; null unless all of them are known. It costs `bars` steps a row.
+
+    `slope`, `r2` and `correlation` relate the series to `other`.
+    """
 
     source: Series
     bars: int
     aggregate: Aggregate
+    other: Series | None = None
 
 
 @dataclass(frozen=True, eq=False)
-class BlockSum(Series):
-    """The sum from the first bar of the current block to now; nulls count as 0."""
+class RunningSum(Series):
+    """The sum from the ticker's first bar to now; nulls count as 0."""
 
     source: Series
-    block: int
 
 
 @dataclass(frozen=True, eq=False)
-class PreviousBlockEnd(Series):
-    """The value at the last bar of the block before the current one; null in the first block."""
+class ExponentialMean(Series):
+    """The mean of all known values so far, weighted by decay^(bars ago); null before the first, held where x is null.
+
+    `weight` is the sum of these weights, which a run that goes on from a stored mean needs.
+    """
 
     source: Series
-    block: int
+    decay: float
+    weight: Series
 
 
-WindowSeries = Lag | Rolling | BlockSum | PreviousBlockEnd
+Recursive = RunningSum | ExponentialMean  # what remembers the whole history
+WindowSeries = Lag | Rolling | Recursive
 
 BAR = Input("bar")  # 0, 1, 2, ... from a ticker's first bar, without holes
 
@@ -184,9 +189,24 @@ def sqrt(x: Series) -> Series:
     return Apply("sqrt", (x,))
 
 
+def mean_of_lags(x: Series, bars: int) -> Series:
+    """The mean of the last few values; null unless all of them are known."""
+    return _sum([x.lag(k) for k in range(bars)]) / bars
+
+
 def known(x: Series) -> Series:
     """1.0 where x is known, 0.0 where it is null."""
     return Apply("known", (x,))
+
+
+def in_order(x: Series, bars: int) -> Series:
+    """The last `bars` values in ascending order, as an array; null unless all of them are known."""
+    return Apply("sorted", (Rolling(x, bars, "values"),))
+
+
+def element(values: Series, place: int) -> Series:
+    """The element of an array at a place, the first being 0."""
+    return Apply("element", (values, series(place)))
 
 
 def power(base: float, exponent: Series) -> Series:
@@ -194,24 +214,31 @@ def power(base: float, exponent: Series) -> Series:
     return Apply("power", (Constant(base), exponent))
 
 
-def decayed_sum(x: Series, decay: float) -> Series:
-    """sum over j <= t of decay^(t-j) x_j: a recursive filter's answer to x, exact and in one pass. Nulls count as 0.
+@dataclass(frozen=True)
+class Weights:
+    """Of an exponentially weighted mean: the sum of decay^(bars ago) over the values so far, and the sum of squares."""
 
-    A single running sum of x_j decay^(-j) would overflow after some thousand bars. So the history is cut into blocks of
-    a fixed number of bars from the ticker's first; each block sums by itself, and the last value of the block before is
-    carried in. Nothing is truncated but what has faded below a rounding error (see BLOCKS).
-    """
+    total: Series
+    squares: Series
+
+
+def weights_since(decay: float, values: Series) -> Weights:
+    """The weights of an unbroken row of so many values up to now; null where there are none."""
+    faded = where(values >= 1, Apply("exp", (math.log(decay) * values,)))
+    return Weights((1.0 - faded) / (1.0 - decay), (1.0 - faded * faded) / (1.0 - decay * decay))
+
+
+def weights_where(counted: Series, decay: float) -> Weights:
+    """The weights of the bars at which `counted` is 1 and not 0."""
+    return Weights(decayed_sum(counted, decay), decayed_sum(counted, decay * decay))
+
+
+def decayed_sum(x: Series, decay: float) -> Series:
+    """sum over j <= t of decay^(t-j) x_j, for a series that is known at every bar: exact, nothing is truncated."""
     if not 0.0 < decay < 1.0:
         raise ValueError(f"decay must lie between 0 and 1, got {decay}")
-    block = BLOCKS[1] if -math.log(decay) <= DECAY_BORDER else BLOCKS[0]
-    if -math.log(decay) * block > 700.0:
-        raise ValueError(f"a filter that forgets as fast as decay {decay:.3f} needs no recursion: use a rolling mean")
-    if -math.log(decay) * block < 37.0:
-        raise ValueError(f"decay {decay:.6f} forgets too slowly: two blocks of {block} bars would not hold its memory")
-    position = BAR % block
-    local = power(decay, position) * BlockSum(x * power(decay, -position), block)
-    carried = PreviousBlockEnd(local, block)
-    return local + where(known(carried) >= 1.0, carried * power(decay, position + 1.0), 0.0)
+    weight = weights_since(decay, BAR + 1).total
+    return ExponentialMean(x, decay, weight) * weight
 
 
 def recursive_mean(x: Series, alpha: float, first: int, bars: int) -> Series:
@@ -247,28 +274,27 @@ class Moments:
         return sqrt(self.variance)
 
 
-def exponential_moments(x: Series, alpha: float) -> Moments:
+def exponential_moments(x: Series, alpha: float, weights: Weights | None = None) -> Moments:
     """Exponentially weighted mean and unbiased variance, as pandas' `ewm(alpha=...)` (adjust=True) defines them.
 
-    Nulls have no weight but time goes on over them. The variance is null for fewer than two known values, and 0 where
-    what is left of it is below the rounding of the squares that it is a difference of.
+    Nulls have no weight but time goes on over them. `weights` saves two sums where the sums of the weights are known in
+    closed form, or are shared by several series. The variance is null for fewer than two known values, and 0 where what
+    is left of it is below the rounding of the squares that it is a difference of.
     """
     decay = 1.0 - alpha
-    weight, squares = decayed_sum(known(x), decay), decayed_sum(known(x), decay * decay)
-    mean = decayed_sum(x, decay) / weight
-    second = decayed_sum(x * x, decay) / weight
+    weights = weights or weights_where(known(x), decay)
+    mean = ExponentialMean(x, decay, weights.total)
+    second = ExponentialMean(x * x, decay, weights.total)
     spread = second - mean * mean
-    spread = where(spread < 1e-13 * second, 0.0, spread)
-    unbiased = weight * weight - squares
-    variance = where(unbiased >= 1e-12 * weight * weight, spread * weight * weight / unbiased)
+    biased = weights.squares / (weights.total * weights.total)
+    variance = where(biased < 1.0 - 1e-12, where(spread < 1e-13 * second, 0.0, spread) / (1.0 - biased))
     is_known = known(x) >= 1.0
     return Moments(where(is_known, mean), where(is_known, variance))
 
 
 def exponential_mean(x: Series, alpha: float) -> Series:
     """Exponentially weighted mean with pandas' adjust=True, of a series that is known from the first bar on."""
-    decay = 1.0 - alpha
-    return decayed_sum(x, decay) * (alpha / (1.0 - power(decay, BAR + 1.0)))
+    return ExponentialMean(x, 1.0 - alpha, weights_since(1.0 - alpha, BAR + 1).total)
 
 
 def rolling_moments(x: Series, bars: int) -> Moments:
@@ -280,7 +306,7 @@ def rolling_moments(x: Series, bars: int) -> Moments:
     """
     part = _part(bars)
     count = bars // part
-    mean, variance = Rolling(x, part, "mean"), Rolling(x, part, "variance")
+    mean, variance = _part_moments(x, part)
     means = [mean.lag(part * k) for k in range(count)]
     variances = [variance.lag(part * k) for k in range(count)]
     # Means are joined as distances from the newest, so that a constant series has a variance of exactly 0.
@@ -291,9 +317,44 @@ def rolling_moments(x: Series, bars: int) -> Moments:
     return Moments(means[0] + centre, squares / (bars - 1))
 
 
+def _part_moments(x: Series, bars: int) -> tuple[Series, Series]:
+    """Mean and variance (divisor bars) of a short window: for some bars arithmetic on lags is cheaper than a frame."""
+    if bars > 12:
+        return Rolling(x, bars, "mean"), Rolling(x, bars, "variance")
+    distances = [x.lag(k) - x for k in range(1, bars)]
+    centre = _sum(distances) / bars
+    squares = _sum([(distance - centre) * (distance - centre) for distance in distances]) + centre * centre
+    return x + centre, squares / bars
+
+
+def filled(counted: Series, bars: int) -> Series:
+    """1.0 where `counted` was 1 at each of the last `bars` bars, else 0.0."""
+    return where(_within(counted, bars) >= bars, 1.0, 0.0)
+
+
+def rolling_moments_of_bounded(x: Series, bars: int, counted: Series) -> Moments:
+    """As `rolling_moments`, by differences of running sums: of constant cost, for a series without a scale.
+
+    `counted` is 1 where x is known, else 0. The sums lose the digits by which the history outweighs the window. A ratio
+    that stays within some units of its deviation loses three or four of sixteen; a price could lose all. Where less is
+    left than rounding, the variance is 0.
+    """
+    mean, second = _within(x, bars) / bars, _within(x * x, bars) / bars
+    spread = second - mean * mean
+    spread = where(spread < 1e-11 * second, 0.0, spread)
+    full = filled(counted, bars) >= 1.0
+    return Moments(where(full, mean), where(full, spread * (bars / (bars - 1))))
+
+
+def _within(x: Series, bars: int) -> Series:
+    """The sum of the last `bars` values; nulls count as 0."""
+    running = RunningSum(x)
+    return where(bars <= BAR, running - running.lag(bars), running)
+
+
 def _part(bars: int) -> int:
     """The divisor of `bars` that makes the cheapest two-level window: short frame plus number of lags."""
-    if bars <= 32:
+    if bars <= 12:
         return bars
     return min((part for part in range(2, bars + 1) if bars % part == 0), key=lambda part: part + bars // part)
 

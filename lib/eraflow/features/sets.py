@@ -6,19 +6,10 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from eraflow.errors import InputError
-from eraflow.features.indicators import (
-    Beta,
-    Feature,
-    Macd,
-    Momentum,
-    NormalisedMacd,
-    Output,
-    Rsi,
-    Size,
-    Stochastic,
-    Volatility,
-    VolScaledReturn,
-)
+from eraflow.features.feature import Feature, Output
+from eraflow.features.momentum import NormalisedMacd, VolScaledReturn
+from eraflow.features.risk import Beta, Momentum, Size, Volatility
+from eraflow.features.technical import Macd, Rsi, Stochastic
 
 TECHNICAL: tuple[Feature, ...] = (Rsi(14), Macd(12, 26, 9), Stochastic(5, 3, 3))
 MOMENTUM: tuple[Feature, ...] = (

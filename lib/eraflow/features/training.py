@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from eraflow.features import cross_section
-from eraflow.features.indicators import Feature
+from eraflow.features.feature import Feature
 from eraflow.features.sets import EXPOSURES, columns, families
 
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is

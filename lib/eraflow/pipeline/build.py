@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
@@ -14,15 +13,15 @@ from pyspark.sql import functions as F
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.features import cross_section, sets
-from eraflow.features.daily import daily_features
+from eraflow.features.daily import daily_features, later_features
+from eraflow.features.export import dictionary, plain
 from eraflow.features.training import training_table
-from eraflow.models.base import Training
+from eraflow.pipeline.reading import calendar
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
-from eraflow.sources import price_files, prices, synthetic
+from eraflow.sources import price_files, prices, synthetic, updates
 from eraflow.sources.calendar import Calendar
-from eraflow.tables import Store, Version
-from eraflow.validation import EraSpan
+from eraflow.tables import Part, Store, Version, refuse_taken, write_plain
 
 
 @dataclass(frozen=True)
@@ -46,85 +45,141 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class _Made:
+    """A frame for a table: all of it, or the part that is new."""
+
+    frame: DataFrame
+    manifest: Mapping[str, object]
+    part: Part | None = None
+
+
+@dataclass(frozen=True)
 class Builder:
-    """Builds tables in the order of the data's way. Every method returns a fresh version, and makes it if need be."""
+    """Builds tables in the order of the data's way. Every method returns a fresh version, and makes it if need be.
+
+    A table whose recipe (config, code) is still the same and whose inputs have changed only from some day on is made
+    again from that day on. By the point-in-time property nothing before it can differ.
+    """
 
     spark: SparkSession
     config: Config
     store: Store
     progress: Progress
 
-    def tables(self) -> Tables:
+    def tables(self, rebuild: tuple[date, date] | None = None) -> Tables:
+        """All tables; the features of the days of `rebuild` are made again in any case."""
         self._check_names()
         raw = self.prices()
-        features = self.features(raw)
+        features = self.features(raw, rebuild)
         eras = self.eras(raw)
-        return Tables(raw, features, eras, self.training(raw, features, eras))
+        return Tables(raw, features, eras, self.training(raw, features, eras, rebuild is not None))
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
-        made_from = self._source_identity()
+        where, minimum = self._source_name(), self.config.prices.min_tickers
 
-        def make() -> tuple[DataFrame, Mapping[str, object]]:
-            where, minimum = self._source_name(), self.config.prices.min_tickers
+        def make() -> _Made:
             raw = self._raw()
-            return prices.bars(raw, prices.check(raw, where, minimum)), {"source": where}
+            return _Made(prices.bars(raw, prices.check(raw, where, minimum)), {"source": where})
 
-        return self._fresh("prices", fingerprint("prices", made_from), (), make)
+        def make_later(there: Version) -> _Made | Version:
+            raw, stored = self._raw(), self.store.read(there)
+            with price_files.reading():
+                update = updates.compare(raw, stored)
+            first = update.first
+            self.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
+            if first is None:
+                return there
+            later = F.col("date") >= F.lit(first)
+            known = [day for day in calendar(stored).dates if day < first]
+            to_check = raw if update.repeated else raw.where(F.col("date").isNull() | later)
+            days = prices.check(to_check, where, minimum, () if update.repeated else tuple(known))
+            anchors = updates.anchors(stored, first)
+            touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
+            touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
+            return _Made(prices.bars(touched, days, anchors), {"source": where}, _from_day(first))
 
-    def features(self, raw: Version) -> Version:
+        settings, state = self._source_identity()
+        return self._fresh("prices", settings, state, (), make, make_later, ("year",))
+
+    def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
+        """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
         chosen = sets.feature_set(self.config.features.set)
+        manifest = {"columns": sets.families([*chosen, *sets.EXPOSURES])}
 
-        def make() -> tuple[DataFrame, Mapping[str, object]]:
-            families = sets.families([*chosen, *sets.EXPOSURES])
-            return daily_features(self.store.read(raw), chosen), {"columns": families}
+        def make() -> _Made:
+            return _Made(daily_features(self.store.read(raw), chosen), manifest)
 
-        print_ = fingerprint(raw.fingerprint, sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES))
-        return self._fresh("features", print_, (raw,), make)
+        def make_later(there: Version) -> _Made | None:
+            first, last = self.store.changed_since("prices", there.inputs["prices"]), None
+            if first == date.min:
+                return None
+            if rebuild:
+                first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
+            later = later_features(self.store.read(raw), chosen, self.store.read(there), first, last)
+            return _Made(later, manifest, _from_day(first, last))
+
+        recipe = [sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES)]
+        return self._fresh("features", recipe, None, (raw,), make, make_later, ("year",), again=rebuild is not None)
 
     def eras(self, raw: Version) -> Version:
         """For each era and horizon the dates at which its label starts and ends; null where it has not ended yet."""
         targets = self.config.targets
 
-        def make() -> tuple[DataFrame, Mapping[str, object]]:
+        def make() -> _Made:
             labels = self._calendar(raw).labels(targets.horizons, targets.lag)
             frame = pd.DataFrame([(x.era, x.date, x.horizon, x.start, x.end) for x in labels])
             schema = "era int, date date, horizon int, label_start date, label_end date"
             rows = [tuple(row) for row in frame.astype(object).where(frame.notna(), None).to_numpy()]
-            return self.spark.createDataFrame(rows, schema).coalesce(1), {}
+            return _Made(self.spark.createDataFrame(rows, schema).coalesce(1), {})
 
-        return self._fresh("eras", fingerprint(raw.fingerprint, targets.horizons, targets.lag), (raw,), make)
+        return self._fresh("eras", [targets.horizons, targets.lag], None, (raw,), make)
 
-    def training(self, raw: Version, features: Version, eras: Version) -> Version:
+    def training(self, raw: Version, features: Version, eras: Version, rebuild: bool = False) -> Version:
+        """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
         targets, chosen = self.config.targets, sets.feature_set(self.config.features.set)
+        block = self.config.tables.era_block
+        names = list(sets.columns(chosen))
+        manifest = {
+            "features": names,
+            "features_hash": fingerprint(names),
+            "dtype": "int8",
+            "missing": cross_section.MISSING,
+            "targets": targets.names,
+        }
 
-        def make() -> tuple[DataFrame, Mapping[str, object]]:
-            calendar = self._calendar(raw)
-            table = training_table(
-                self.store.read(features),
-                self.store.read(raw),
-                calendar.eras,
-                len(calendar.dates),
+        def frame(days: Calendar, first: date) -> DataFrame:
+            later = F.col("date") >= F.lit(first)
+            return training_table(
+                self.store.read(features).where(later),
+                self.store.read(raw).where(later),
+                {era: day for era, day in days.eras.items() if day >= first},
+                len(days.dates),
                 chosen,
                 targets.horizons,
                 targets.lag,
                 targets.exposures,
-                self.config.tables.era_block,
+                block,
             )
-            names = list(sets.columns(chosen))
-            manifest = {
-                "features": names,
-                "features_hash": fingerprint(names),
-                "dtype": "int8",
-                "missing": cross_section.MISSING,
-                "targets": targets.names,
-            }
-            return table, manifest
 
-        print_ = fingerprint(
-            [version.fingerprint for version in (raw, features, eras)], targets.exposures, self.config.tables.era_block
-        )
-        return self._fresh("training", print_, (raw, features, eras), make, partition_by=("era_block",))
+        def make() -> _Made:
+            days = self._calendar(raw)
+            return _Made(frame(days, days.dates[0]), manifest)
+
+        def make_later(there: Version) -> _Made | None:
+            first = self.store.changed_since("features", there.inputs["features"])
+            if first == date.min:
+                return None
+            days = self._calendar(raw)
+            labels = days.labels(targets.horizons, targets.lag)
+            changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
+            era, day = min((era, day) for era, day in days.eras.items() if day >= changed)
+            condition = f"era_block >= {era // block} AND era >= {era}"
+            return _Made(frame(days, day), manifest, Part(day, condition))
+
+        recipe = [targets.exposures, targets.horizons, targets.lag, block]
+        inputs = (raw, features, eras)
+        return self._fresh("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
 
     def _check_names(self) -> None:
         """Refuses a set or an exposure that there is not, before anything is built."""
@@ -136,21 +191,32 @@ class Builder:
     def _fresh(
         self,
         table: str,
-        print_: str,
+        recipe: object,
+        state: object,
         inputs: Sequence[Version],
-        make: Callable[[], tuple[DataFrame, Mapping[str, object]]],
+        make: Callable[[], _Made],
+        make_later: Callable[[Version], _Made | Version | None] | None = None,
         partition_by: Sequence[str] = (),
+        again: bool = False,
     ) -> Version:
         # Other code may compute something else from the same config.
-        wanted = fingerprint(print_, code("sources", "features"))
+        recipe = fingerprint(table, recipe, code("sources", "features"))
+        wanted = fingerprint(recipe, state, [version.fingerprint for version in inputs])
         there = self.store.latest(table)
-        if there and there.fingerprint == wanted:
+        if there and there.fingerprint == wanted and not again:
             self.progress.note(f"table {table}: version {there.number} is fresh")
             return there
         self.progress.stage(f"building table {table}")
-        frame, manifest = make()
-        version = self.store.write(table, frame, wanted, inputs, manifest, partition_by)
-        self.progress.note(f"table {table}: version {version.number} written")
+        made: _Made | Version | None = None
+        if there and make_later and there.manifest.get("recipe") == recipe:
+            made = make_later(there)
+        if isinstance(made, Version):
+            return made
+        made = made or make()
+        manifest = {**made.manifest, "recipe": recipe}
+        version = self.store.write(table, made.frame, wanted, inputs, manifest, partition_by, made.part)
+        since = f" from {made.part.first} on" if made.part else ""
+        self.progress.note(f"table {table}: version {version.number} written{since}")
         return version
 
     def _calendar(self, raw: Version) -> Calendar:
@@ -164,13 +230,20 @@ class Builder:
     def _source_name(self) -> str:
         return str(self.config.prices.path) if self.config.source == "prices" else "the synthetic universe"
 
-    def _source_identity(self) -> list[object]:
-        """What the raw prices depend on: their files by path, size and time, or the generator's settings."""
+    def _source_identity(self) -> tuple[object, object]:
+        """What the raw prices depend on: settings, and files by path, size and time or the generator's settings."""
         if self.config.source == "prices":
             found = price_files.files(self.spark, self.config.prices)
             settings = self.config.prices.model_dump(exclude={"path", "note"})
-            return [settings, [(file.path, file.size, file.modified) for file in found]]
-        return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers]
+            return settings, [(file.path, file.size, file.modified) for file in found]
+        return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers], None
+
+
+def _from_day(first: date, last: date | None = None) -> Part:
+    condition = f"year >= {first.year} AND date >= '{first}'"
+    if last is not None:
+        condition += f" AND year <= {last.year} AND date <= '{last}'"
+    return Part(first, condition)
 
 
 def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -180,41 +253,36 @@ def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str
         return _told(Builder(spark, config, store, progress).prices())
 
 
-def build(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
-    """Brings every table up to date; returns what a user wants to read at the end."""
+def build(
+    spark: SparkSession,
+    config: Config,
+    progress: Progress,
+    first: date | None = None,
+    last: date | None = None,
+    export: str | None = None,
+) -> tuple[str, ...]:
+    """Brings every table up to date; returns what a user wants to read at the end.
+
+    `first` and `last` make the features of a range of days again. `export` names a folder for a plain copy of them.
+    """
+    if last and not first:
+        raise InputError(f"--to {last} needs --from: name the first day as well.")
+    if first and last and last < first:
+        raise InputError(f"--from {first} is after --to {last}; name the earlier day first.")
+    if export:
+        refuse_taken(spark, export)
     store = Store(spark, config.tables.root)
     with store.lock():
-        return _told(*Builder(spark, config, store, progress).tables().all)
+        builder = Builder(spark, config, store, progress)
+        tables = builder.tables((first, last or date.max) if first else None)
+        told = _told(*tables.all)
+        if export:
+            progress.stage(f"exporting to {export}")
+            chosen = sets.feature_set(config.features.set)
+            write_plain(plain(store.read(tables.features), chosen), dictionary(chosen), export)
+            told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
+    return told
 
 
 def _told(*versions: Version) -> tuple[str, ...]:
     return tuple(f"table {version.table}: version {version.number}" for version in versions)
-
-
-def calendar(raw: DataFrame) -> Calendar:
-    """The trading days of the `prices` table: one row a day, some thousand at the most."""
-    return Calendar(tuple(row["date"] for row in raw.select("date").distinct().orderBy("date").collect()))
-
-
-def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int, date]]:
-    """The eras whose label has ended, with the dates from the era's own to that end; and the date of every era.
-
-    A span starts at the era's date, not at the label's first price: a prediction is made on that date, and only labels
-    that had ended before it could have been learned. One row an era.
-    """
-    rows = eras.where(F.col("horizon") == horizon).orderBy("era").collect()
-    spans = [EraSpan(row["era"], row["date"], row["label_end"]) for row in rows if row["label_end"] is not None]
-    return spans, {row["era"]: row["date"] for row in rows}
-
-
-def label_overlap(eras: DataFrame, horizon: int) -> int:
-    """How many consecutive eras share returns with one of them: scores are correlated that far. One row an era."""
-    rows = eras.where((F.col("horizon") == horizon) & F.col("label_end").isNotNull()).orderBy("era").collect()
-    starts = [row["label_start"] for row in rows]
-    return max((bisect_left(starts, row["label_end"]) - position for position, row in enumerate(rows)), default=1)
-
-
-def training(store: Store, version: Version, target: str) -> Training:
-    """The training table as models see it, read at one version."""
-    manifest = version.manifest
-    return Training(store.read(version), tuple(manifest["features"]), target, int(manifest["missing"]))

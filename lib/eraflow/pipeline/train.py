@@ -16,8 +16,9 @@ from eraflow.config import Config, fingerprint
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import outputs
-from eraflow.pipeline.build import Builder, Tables, label_overlap, label_spans, training
+from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.reading import label_overlap, label_spans, training
 from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
 from eraflow.session import local_path

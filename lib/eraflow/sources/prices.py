@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+
 import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
@@ -14,8 +16,10 @@ from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 JUMP = 0.5
 
 
-def check(raw: DataFrame, where: str, min_tickers: int) -> Calendar:
+def check(raw: DataFrame, where: str, min_tickers: int, days_before: tuple[datetime.date, ...] = ()) -> Calendar:
     """Reads the prices for faults; raises InputError for the first, else says which days there are.
+
+    `days_before` are earlier days, whose rows are in the table and not in `raw`.
 
     Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
     ticker twice on a date, an era with too few tickers. Zero volume, gaps and jumps are for `quality` to count.
@@ -25,14 +29,16 @@ def check(raw: DataFrame, where: str, min_tickers: int) -> Calendar:
         _refuse_duplicates(raw, where)
         # One row a trading day: some thousand rows at the most.
         days = {row["date"]: row["count"] for row in raw.groupBy("date").count().orderBy("date").collect()}
-    if not days:
+    if not days and not days_before:
         raise InputError(f"{where} holds no rows; name files with prices in them.")
-    calendar = Calendar(tuple(days))
+    calendar = Calendar((*days_before, *days))
     most: dict[int, int] = {}  # by Monday, the tickers of the week's fullest day
     for day, tickers in days.items():
         monday = day.toordinal() - day.weekday()
         most[monday] = max(tickers, most.get(monday, 0))
     for era, day in calendar.eras.items():
+        if day not in days:
+            continue
         # Far fewer than on the week's other days: a stray row, or a date that lacks most of its prices.
         fullest = most[day.toordinal() - day.weekday()]
         wanted = max(min_tickers, fullest // 2)
@@ -103,14 +109,15 @@ def _refuse_duplicates(raw: DataFrame, where: str) -> None:
         )
 
 
-def bars(raw: DataFrame, calendar: Calendar) -> DataFrame:
+def bars(raw: DataFrame, calendar: Calendar, anchors: DataFrame | None = None) -> DataFrame:
     """The `prices` table: raw prices, and of each ticker its bars, sessions and total returns.
 
     `bar` counts 0, 1, ... by date, `session` is the number of the trading day, `total_return` an index that starts at
-    the first raw close, `daily_return` its change (null at bar 0).
+    the first raw close, `daily_return` its change (null at bar 0), `year` the date's.
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
-    changes no earlier level: a vendor's adjusted level tells the future.
+    changes no earlier level: a vendor's adjusted level tells the future. With `anchors` (`updates.anchors`) a ticker
+    goes on from its last bar that is in the table, and only later rows come out.
     """
     spark = raw.sparkSession
     sessions = spark.createDataFrame(pd.DataFrame({"date": calendar.dates, "session": range(len(calendar.dates))}))
@@ -118,17 +125,26 @@ def bars(raw: DataFrame, calendar: Calendar) -> DataFrame:
     history = Window.partitionBy("ticker").orderBy("date")
     to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     adjusted = F.col("adjusted_close")
-    start = F.first("close").over(to_now) / F.first(adjusted).over(to_now)
-    return raw.join(F.broadcast(sessions), on="date", how="inner").select(
+    level, bar, is_new = F.col("close"), F.lit(0), F.lit(True)
+    if anchors is not None:
+        raw = raw.join(F.broadcast(anchors), on="ticker", how="left")
+        raw = raw.where(F.col("anchor_date").isNull() | (F.col("date") >= F.col("anchor_date")))
+        level, bar = F.coalesce("anchor_level", "close"), F.coalesce("anchor_bar", F.lit(0))
+        is_new = F.col("anchor_date").isNull() | (F.col("date") > F.col("anchor_date"))
+    start = F.first(level).over(to_now) / F.first(adjusted).over(to_now)
+    numbered = raw.join(F.broadcast(sessions), on="date", how="inner").select(
         "ticker",
         "date",
         "session",
-        (F.row_number().over(history) - 1).alias("bar"),
+        (F.row_number().over(history) - 1 + bar).cast("int").alias("bar"),
         "sector",
         *("open", "high", "low", "close", "volume"),
         (adjusted * start).alias("total_return"),
         (adjusted / F.lag(adjusted).over(history) - 1.0).alias("daily_return"),
+        F.year("date").alias("year"),
+        is_new.alias("is_new"),
     )
+    return numbered.where("is_new").drop("is_new")
 
 
 def quality(prices: DataFrame) -> pd.DataFrame:

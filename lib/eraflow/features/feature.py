@@ -1,0 +1,57 @@
+"""What a feature is: a small frozen object that says its names, what it is made of and what is ranked across tickers.
+
+Prices are total-return prices (`open`, `high`, `low`, `close` scaled forward from a ticker's first day; see
+`eraflow.sources.prices`); `raw_close` and `volume` are as traded. To add a feature, add a class to one of the families
+(`technical`, `momentum`, `risk`, `alpha158`), name it in `eraflow.features.sets` and hold it against an oracle.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from eraflow.features.series import Input, Series
+
+OPEN, HIGH, LOW, CLOSE = Input("open"), Input("high"), Input("low"), Input("close")
+RAW_CLOSE, VOLUME = Input("raw_close"), Input("volume")
+MARKET = Input("market_return")  # the universe's mean daily return at the bar's date
+SECTOR = Input("sector_return")  # the mean daily return of the ticker's sector
+
+
+@dataclass(frozen=True)
+class Output:
+    """One column of a feature: its raw series, and the series without a scale that is ranked across tickers."""
+
+    raw: Series
+    ranked: Series
+
+
+class Feature(ABC):
+    """What a feature declares. `family` is the array of the feature table that its columns stand in."""
+
+    family: ClassVar[str]
+
+    @abstractmethod
+    def outputs(self) -> dict[str, Output]:
+        """Column name -> output, in the order in which they are stored."""
+
+    @property
+    @abstractmethod
+    def meaning(self) -> str:
+        """One line for the table in the documentation."""
+
+
+def unscaled(**columns: Series) -> dict[str, Output]:
+    """Outputs that are ranked as they are: they have no unit of price."""
+    return {name: Output(column, column) for name, column in columns.items()}
+
+
+def over_price(**columns: Series) -> dict[str, Output]:
+    """Outputs in the unit of the price, ranked over the price."""
+    return {name: Output(column, column / CLOSE) for name, column in columns.items()}
+
+
+def total_return(bars: int) -> Series:
+    """The return over the last `bars` bars, as a fraction."""
+    return CLOSE / CLOSE.lag(bars) - 1.0

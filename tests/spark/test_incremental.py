@@ -1,0 +1,195 @@
+"""Later days are computed from a part of the history and equal a full computation; what was restated is noticed."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from tests.spark import oracles
+
+from eraflow.config import Config, load
+from eraflow.pipeline.build import Builder, Tables
+from eraflow.progress import Progress
+from eraflow.sources.synthetic import sector_prices
+from eraflow.tables import Store
+
+DAYS = 520
+
+
+class Notes(Progress):
+    """Keeps what a user is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def stage(self, text: str) -> None:
+        self.told.append(text)
+
+    def note(self, text: str) -> None:
+        self.told.append(text)
+
+
+def universe() -> pd.DataFrame:
+    config = load([], []).synthetic.model_dump() | {"sectors": 2, "tickers_per_sector": 12, "days": DAYS}
+    frame = pd.concat([sector_prices(sector, **config) for sector in range(2)], ignore_index=True)
+    late = (frame["ticker"] == "S01T011") & (frame["date"] < frame["date"].unique()[DAYS - 40])
+    return frame[~late].drop(columns=["file", "unreadable"])
+
+
+@pytest.fixture(scope="module")
+def raw() -> pd.DataFrame:
+    return universe()
+
+
+@pytest.fixture(scope="module")
+def last_week(raw: pd.DataFrame) -> date:
+    return sorted(raw["date"].unique())[-5]
+
+
+class Job:
+    """`jobs/features.py` over one price file and one folder of tables."""
+
+    def __init__(self, spark: SparkSession, folder: Path) -> None:
+        self.spark, self.folder = spark, folder
+        self.notes = Notes()
+
+    @property
+    def config(self) -> Config:
+        return load(
+            ["signals.yml"],
+            [f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables", "tables.era_block=20"],
+        )
+
+    def run(self, frame: pd.DataFrame, rebuild: tuple[date, date] | None = None) -> Tables:
+        frame.to_parquet(self.folder / "prices.parquet")
+        self.notes.told.clear()
+        return Builder(self.spark, self.config, Store(self.spark, f"{self.folder}/tables"), self.notes).tables(rebuild)
+
+    def features(self, tables: Tables) -> pd.DataFrame:
+        return oracles.values(Store(self.spark, f"{self.folder}/tables").read(tables.features))
+
+    def training(self, tables: Tables) -> pd.DataFrame:
+        table = Store(self.spark, f"{self.folder}/tables").read(tables.training)
+        return table.toPandas().sort_values("id", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def complete(spark: SparkSession, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Job:
+    job = Job(spark, tmp_path_factory.mktemp("complete"))
+    job.run(raw)
+    return job
+
+
+@pytest.fixture(scope="module")
+def wanted(complete: Job, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    tables = complete.run(raw)
+    return complete.features(tables), complete.training(tables)
+
+
+@pytest.fixture
+def started(spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path: Path) -> Job:
+    """A store that lacks the last week."""
+    job = Job(spark, tmp_path)
+    job.run(raw[raw["date"] < last_week])
+    return job
+
+
+def assert_equal(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    """Values within 1e-12 of value or price, missing at the same places."""
+    pd.testing.assert_frame_equal(left[["ticker", "date"]], right[["ticker", "date"]])
+    for name in right.columns[2:]:
+        one, other = left[name].to_numpy(), right[name].to_numpy()
+        assert (np.isnan(one) == np.isnan(other)).all(), name
+        scale = 100.0 if name.startswith("macd_") else 1.0
+        np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * scale, err_msg=name)
+
+
+def assert_same_training(left: pd.DataFrame, right: pd.DataFrame) -> None:
+    assert left["id"].tolist() == right["id"].tolist()
+    assert np.array_equal(np.array([*left["features"]]), np.array([*right["features"]]))
+    for name in (column for column in right if column.startswith("target_")):
+        assert oracles.same_bits(left[name], right[name]), name
+
+
+def test_a_new_week_equals_a_full_computation(
+    started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    tables = started.run(raw)
+
+    assert any(f"changed from {last_week}" in text for text in started.notes.told)
+    assert sum(f"written from {last_week} on" in text for text in started.notes.told) == 2
+    assert_equal(started.features(tables), wanted[0])
+    assert_same_training(started.training(tables), wanted[1])
+
+
+def test_a_dividend_restates_nothing(
+    started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    paid = raw.copy()
+    paid.loc[paid["ticker"] == "S00T003", "adjusted_close"] *= 0.987
+
+    tables = started.run(paid)
+
+    assert any(f"changed from {last_week}" in text and "restated" not in text for text in started.notes.told)
+    assert_equal(started.features(tables), wanted[0])
+
+
+@pytest.mark.parametrize("column", ["close", "adjusted_close"])
+def test_a_changed_past_close_is_noticed(
+    column: str, complete: Job, raw: pd.DataFrame, wanted: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+) -> None:
+    day = sorted(raw["date"].unique())[DAYS - 60]
+    changed = raw.copy()
+    changed.loc[(changed["ticker"] == "S00T003") & (changed["date"] == day), column] *= 1.02
+
+    tables = complete.run(changed)
+    fresh = Job(complete.spark, tmp_path)
+
+    assert any(f"1 tickers with a restated history (S00T003 from {day})" in text for text in complete.notes.told)
+    assert_equal(complete.features(tables), fresh.features(fresh.run(changed)))
+
+
+def test_a_row_that_is_gone_is_noticed(started: Job, raw: pd.DataFrame, last_week: date) -> None:
+    day = sorted(raw["date"].unique())[DAYS - 30]
+    tables = started.run(raw[(raw["date"] < last_week) & ((raw["ticker"] != "S00T003") | (raw["date"] != day))])
+
+    found = started.features(tables)
+    assert any(f"changed from {day}" in text for text in started.notes.told)
+    assert not ((found["ticker"] == "S00T003") & (found["date"] == day)).any()
+
+
+def test_nothing_new_writes_no_row(started: Job, raw: pd.DataFrame, last_week: date) -> None:
+    before = started.features(started.run(raw[raw["date"] < last_week]))
+    shuffled = raw[raw["date"] < last_week].sample(frac=1.0, random_state=3)
+
+    after = started.features(started.run(shuffled))
+
+    assert "table prices: 0 new rows" in started.notes.told
+    pd.testing.assert_frame_equal(before, after)
+
+
+def test_a_range_is_made_again(complete: Job, raw: pd.DataFrame) -> None:
+    days = sorted(raw["date"].unique())
+    first, last = days[400], days[420]
+    before = complete.run(raw)
+
+    after = complete.run(raw, (first, last))
+
+    assert after.features.number == before.features.number + 1
+    assert any(
+        f"table features: version {after.features.number} written from {first} on" in t for t in complete.notes.told
+    )
+    assert_equal(complete.features(after), complete.features(before))
+
+
+def test_a_fault_in_the_new_week_writes_nothing(started: Job, raw: pd.DataFrame, last_week: date) -> None:
+    broken = raw.copy()
+    broken.loc[(broken["ticker"] == "S00T003") & (broken["date"] == last_week), "high"] = -1.0
+    before = started.features(started.run(raw[raw["date"] < last_week]))
+
+    with pytest.raises(Exception, match="S00T003"):
+        started.run(broken)
+
+    assert_equal(started.features(started.run(raw[raw["date"] < last_week])), before)
