@@ -51,6 +51,8 @@ class PriceColumns(_Section):
     adjusted_close: str
     volume: str
     sector: str | None
+    country: str | None
+    currency: str | None
 
 
 class Prices(_Section):
@@ -59,7 +61,23 @@ class Prices(_Section):
     path: str | None
     columns: PriceColumns
     min_tickers: PositiveInt
+    universe: str | None
+    rates: str | None
     note: str | None
+
+
+Policy = Literal["keep", "mask", "drop"]
+
+
+class Quality(_Section):
+    """What becomes of suspicious prices, by check."""
+
+    gap: Literal["keep", "mask"]
+    zero_volume: Policy
+    stale: Policy
+    jump: Policy
+    adjustment: Policy
+    contradiction: Policy
 
 
 class Synthetic(_Section):
@@ -75,9 +93,19 @@ class Synthetic(_Section):
 
 
 class Features(_Section):
-    """Which features are built."""
+    """Which features are built, and how they are ranked."""
 
     set: str
+    ranks: Annotated[tuple[Literal["universe", "sector", "country", "neutral"], ...], Field(min_length=1)]
+    neutral_to: tuple[str, ...]
+    interactions: tuple[tuple[str, str], ...]
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Features:
+        named = (self.ranks, self.neutral_to, [tuple(sorted(pair)) for pair in self.interactions])
+        if any(len(set(names)) < len(names) for names in named):
+            raise ValueError("a rank, an exposure or an interaction is named twice")
+        return self
 
 
 class Targets(_Section):
@@ -135,6 +163,7 @@ class Config(_Section):
     tables: Tables
     source: Literal["synthetic", "prices"]
     prices: Prices
+    quality: Quality
     synthetic: Synthetic
     features: Features
     targets: Targets

@@ -97,7 +97,7 @@ def assert_same_content(run: Path, expected: Path) -> None:
 
 
 def test_a_run_killed_in_a_fold_goes_on_from_the_last_finished_one(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices", "features", "eras", "training")
+    with_tables_of(undisturbed, tmp_path, "prices", "quality", "features", "eras", "training")
     with started(tmp_path) as process:
         wait_for(lambda: is_done(tmp_path, "fold-2"), process, tmp_path)
         time.sleep(0.2)
@@ -115,7 +115,7 @@ def test_a_run_killed_in_a_fold_goes_on_from_the_last_finished_one(undisturbed: 
 
 
 def test_a_run_killed_while_a_table_is_built_goes_on_from_the_tables_before(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices")
+    with_tables_of(undisturbed, tmp_path, "prices", "quality")
     with started(tmp_path) as process:
         wait_for(lambda: "building table training" in log_of(tmp_path), process, tmp_path)
         time.sleep(1)
@@ -131,7 +131,7 @@ def test_a_run_killed_while_a_table_is_built_goes_on_from_the_tables_before(undi
 
 
 def test_an_interrupted_run_says_so_and_goes_on(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices", "features", "eras", "training")
+    with_tables_of(undisturbed, tmp_path, "prices", "quality", "features", "eras", "training")
     with started(tmp_path) as process:
         wait_for(lambda: is_done(tmp_path, "fold-1"), process, tmp_path)
         code = stop(process, signal.SIGINT)
@@ -139,7 +139,7 @@ def test_an_interrupted_run_says_so_and_goes_on(undisturbed: Path, tmp_path: Pat
 
     # A terminal's Ctrl-C reaches Java too, whose own 130 can come before the job's 1.
     assert code in {1, 130}, f"{code}: {told}"
-    assert told.count("eraflow: interrupted; the same command goes on from the last finished fold.") == 1
+    assert told.count("eraflow: interrupted; the same command goes on from what is finished.") == 1
     assert "Traceback" not in told
 
     assert_same_content(completed(tmp_path), undisturbed)

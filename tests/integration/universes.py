@@ -14,16 +14,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from eraflow import config
 from eraflow.features import cross_section
 from eraflow.features.daily import daily_features
 from eraflow.features.momentum import VolScaledReturn
+from eraflow.features.ranking import Ranking
 from eraflow.features.technical import Rsi
 from eraflow.features.training import training_table
 from eraflow.scoring import mean_interval, numerai_corr
-from eraflow.sources import prices, synthetic
-from eraflow.sources.calendar import Calendar, Label
+from eraflow.sources import prices, reference, synthetic
+from eraflow.sources.calendar import Calendar, Calendars, Label
 from eraflow.sources.price_files import SCHEMA
 from eraflow.validation import EraSpan, WalkForward
 
@@ -84,13 +86,22 @@ class Score:
 def universes(spark: SparkSession, shape: Shape, seeds: Sequence[int]) -> list[Universe]:
     histories = {seed: _days(shape, place) for place, seed in enumerate(seeds)}
     labels = {seed: _labels(days) for seed, days in histories.items()}
-    everything = Calendar(tuple(day for days in histories.values() for day in days))
+    everything = Calendars.of({"": (day for days in histories.values() for day in days)})
     era_of = {day: era for era, day in everything.eras.items()}
-    eras = {era_of[label.date]: label.date for known in labels.values() for label in known}
-    bars = prices.bars(_raw(spark, shape, histories), everything).cache()
+    eras = [(era_of[label.date], "", label.date) for known in labels.values() for label in known]
+    policies = config.load([], []).quality.model_dump()
+    bars = prices.bars(_raw(spark, shape, histories), everything, policies).withColumn("masked", F.lit(False)).cache()
     daily = daily_features(bars, FEATURES)
     table = training_table(
-        daily, bars, eras, len(everything.dates), FEATURES, [HORIZON], TARGETS.lag, TARGETS.exposures, era_block=100
+        daily,
+        bars,
+        eras,
+        everything.sessions,
+        Ranking(FEATURES),
+        [HORIZON],
+        TARGETS.lag,
+        TARGETS.exposures,
+        era_block=100,
     )
     rows = table.select("id", "era", "features", TARGETS.main).toPandas().sort_values(["era", "id"])
     bars.unpersist()
@@ -146,7 +157,8 @@ def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...
                 yield frame.assign(ticker=f"U{seed:03d}" + frame["ticker"])
 
     schema = ", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())
-    return spark.createDataFrame([(seed,) for seed in starts], "seed int").mapInPandas(make, schema)
+    raw = spark.createDataFrame([(seed,) for seed in starts], "seed int").mapInPandas(make, schema)
+    return reference.enriched(raw, config.load([], []).prices)
 
 
 def _universe(rows: pd.DataFrame, seed: int, labels: Sequence[Label], era_of: dict[date, int]) -> Universe:

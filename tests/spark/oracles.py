@@ -24,9 +24,9 @@ from pyspark.sql import functions as F
 from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
-from eraflow.pipeline.reading import calendar
-from eraflow.sources import price_files, prices
-from eraflow.sources.calendar import Calendar
+from eraflow.pipeline.reading import calendars
+from eraflow.sources import price_files, prices, reference
+from eraflow.sources.calendar import Calendars
 
 Array = npt.NDArray[np.float64]
 
@@ -34,21 +34,25 @@ FEATURES = sets.SETS["main"]
 COLUMNS = list(sets.columns([*FEATURES, *sets.EXPOSURES]))
 RANKED = list(sets.columns(FEATURES))
 RAW = "ticker string, date date, open double, high double, low double, close double, adjusted_close double, \
-volume double, sector string"
+volume double, sector string, country string, member boolean, rate double"
+POLICIES = load([], []).quality.model_dump()
 
 
-def calendar_of(raw: pd.DataFrame) -> Calendar:
-    return Calendar(tuple(sorted(raw["date"].unique())))
+def calendars_of(raw: pd.DataFrame) -> Calendars:
+    country = raw["country"] if "country" in raw else pd.Series("", index=raw.index)
+    return Calendars.of({name: set(days) for name, days in raw["date"].groupby(country)})
 
 
 def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:
     """The `prices` table of a pandas frame with the columns of RAW."""
+    raw = pd.DataFrame({"country": "", "member": True, "rate": 1.0}, index=raw.index).combine_first(raw)
     names = [part.split()[0] for part in RAW.split(", ")]
-    return prices.bars(spark.createDataFrame(raw[names], RAW), calendar_of(raw))
+    return prices.bars(spark.createDataFrame(raw[names], RAW), calendars_of(raw), POLICIES)
 
 
 def read_file(spark: SparkSession, path: Path) -> DataFrame:
-    return price_files.read(spark, load([], [f"prices.path={path}"]).prices)
+    config = load([], [f"prices.path={path}"]).prices
+    return reference.enriched(price_files.read(spark, config), config)
 
 
 def folder_for_now() -> str:
@@ -70,7 +74,7 @@ def real_tables(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
     """Prices table and daily features of the whole real file: some minutes, so made once for all tests."""
     raw = read_file(spark, path)
     folder = folder_for_now()
-    prices.bars(raw, calendar(raw)).write.mode("overwrite").parquet(folder)
+    prices.bars(raw, calendars(raw), POLICIES).write.mode("overwrite").parquet(folder)
     bars = spark.read.parquet(folder)
     return bars, stored_daily(bars)
 

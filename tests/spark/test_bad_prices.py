@@ -16,7 +16,7 @@ from eraflow.cli import job
 from eraflow.config import load
 from eraflow.pipeline.build import ingest
 from eraflow.pipeline.train import train
-from eraflow.sources import price_files, prices
+from eraflow.sources import price_files, prices, quality, reference
 
 ROOT = Path(__file__).parents[2]
 TICKERS, DAYS = 22, 12
@@ -149,8 +149,8 @@ def test_a_ticker_twice_on_a_date_is_refused(refused: Callable[..., str], tmp_pa
 def test_an_era_without_enough_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     path = saved(frame().query("date != '2020-01-10' or ticker < 'T06'"), tmp_path / "prices.csv")
     assert refused(path) == (
-        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than 20 (prices.min_tickers=20, or half "
-        "of that week's 22); add the missing prices, cut that date away, or lower the minimum."
+        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than half of that week's 22; add the "
+        "missing prices, or cut that date away."
     )
 
 
@@ -255,9 +255,10 @@ def test_a_run_that_cannot_be_is_refused_before_its_folder_is_claimed(
 
 def bars_of(spark: SparkSession, path: object, *settings: str) -> pd.DataFrame:
     """The `prices` table that the files at a path would become."""
-    config = load(["signals.yml"], [f"prices.path={path}", *settings]).prices
-    calendar = prices.check(price_files.read(spark, config), str(path), config.min_tickers)
-    bars = prices.bars(price_files.read(spark, config), calendar).toPandas()
+    config = load(["signals.yml"], [f"prices.path={path}", *settings])
+    raw = reference.enriched(price_files.read(spark, config.prices), config.prices)
+    calendars = prices.check(raw, str(path), config.prices.min_tickers)
+    bars = prices.bars(raw, calendars, config.quality.model_dump()).toPandas()
     return bars.sort_values(["ticker", "date"], ignore_index=True)
 
 
@@ -289,17 +290,18 @@ def test_halts_and_gaps_are_accepted_and_counted(spark: SparkSession, tmp_path: 
     rows = with_cell("volume", 0.0).query("ticker != 'T03' or date < '2020-01-08' or date > '2020-01-09'")
 
     bars = bars_of(spark, saved(rows, tmp_path / "prices.parquet"))
-    found = prices.quality(spark.createDataFrame(bars)).set_index("check")
+    findings = quality.findings(spark.createDataFrame(bars))
+    found = quality.counted(findings, load([], []).quality.model_dump()).set_index("check")
 
     assert bars.query("ticker == 'T03'")["bar"].tolist() == [*range(DAYS - 2)]
     assert bars.query("ticker == 'T03'")["session"].tolist() == [0, 1, *range(4, DAYS)]
     assert found["count"].to_dict() == {
-        "zero-volume days": 1,
-        "gaps in a history": 1,
-        "moves over 50 % in a day": 0,
-        "unchanged close without volume": 0,
-        "high below low, open or close": 0,
-        "low above high, open or close": 0,
+        "gap (keep)": 1,
+        "zero_volume (keep)": 1,
+        "stale (keep)": 0,
+        "jump (keep)": 0,
+        "adjustment (keep)": 0,
+        "contradiction (keep)": 0,
     }
-    assert "first T08 on 2020-01-07" in found.loc["zero-volume days", "detail"]
-    assert "first T03 on 2020-01-10" in found.loc["gaps in a history", "detail"]
+    assert "first T08 on 2020-01-07" in found.loc["zero_volume (keep)", "detail"]
+    assert "first T03 on 2020-01-10" in found.loc["gap (keep)", "detail"]

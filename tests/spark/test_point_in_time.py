@@ -19,10 +19,11 @@ from pyspark.sql import functions as F
 from tests.spark import oracles
 
 from eraflow.features import cross_section
+from eraflow.features.ranking import Ranking
 from eraflow.features.training import training_table
-from eraflow.pipeline.reading import calendar
+from eraflow.pipeline.reading import calendars
 from eraflow.sources import prices, synthetic
-from eraflow.sources.calendar import Calendar
+from eraflow.sources.calendar import Calendars
 
 HORIZONS, LAG, EXPOSURES = (5, 20), 2, ("beta", "size", "volatility", "momentum")
 QUOTED = ["open", "high", "low", "close", "adjusted_close"]
@@ -75,13 +76,13 @@ CHANGES: Mapping[str, Change] = {
 @dataclass(frozen=True)
 class Variant:
     bars: DataFrame
-    calendar: Calendar
+    calendars: Calendars
     daily: DataFrame
 
     def training(self) -> pd.DataFrame:
         table = training_table(
-            self.daily, self.bars, self.calendar.eras, len(self.calendar.dates),
-            oracles.FEATURES, HORIZONS, LAG, EXPOSURES, era_block=50,
+            self.daily, self.bars.withColumn("masked", F.lit(False)), self.calendars.era_days, self.calendars.sessions,
+            Ranking(oracles.FEATURES), HORIZONS, LAG, EXPOSURES, era_block=50,
         )  # fmt: skip
         return table.toPandas().sort_values(["era", "id"], ignore_index=True)
 
@@ -97,7 +98,7 @@ def compute(spark: SparkSession, raws: Mapping[str, pd.DataFrame]) -> dict[str, 
         own = daily.where(F.col("ticker").startswith(f"{name} ")).withColumns(
             {"ticker": F.substring_index("ticker", " ", -1), "date": F.date_sub("date", number * APART.days)}
         )
-        variants[name] = Variant(oracles.bars_of(spark, raw), oracles.calendar_of(raw), own)
+        variants[name] = Variant(oracles.bars_of(spark, raw), oracles.calendars_of(raw), own)
     return variants
 
 
@@ -137,7 +138,7 @@ def test_daily_features_do_not_know_the_future(
 def test_training_rows_of_complete_weeks_do_not_know_the_future(
     future: str, variants: dict[str, Variant], base_training: pd.DataFrame
 ) -> None:
-    eras = variants["base"].calendar.eras
+    eras = variants["base"].calendars.eras
     complete = [era for era, day in eras.items() if day <= LAST_COMPLETE_WEEK]
     before, after = (table[table["era"].isin(complete)].reset_index(drop=True) for table in
                      (base_training, variants[future].training()))  # fmt: skip
@@ -146,7 +147,7 @@ def test_training_rows_of_complete_weeks_do_not_know_the_future(
     for name in ("features", "raw"):
         assert oracles.same_bits(np.array([*before[name]], float), np.array([*after[name]], float)), name
 
-    ends = {(label.era, label.horizon): label.end for label in variants["base"].calendar.labels(HORIZONS, LAG)}
+    ends = {(label.era, label.horizon): label.end for label in variants["base"].calendars.labels(HORIZONS, LAG)}
     for horizon in HORIZONS:
         ended = before["era"].map(lambda era, horizon=horizon: ends[era, horizon] <= CUT)
         for kind in ("raw", "sector", "neutral"):
@@ -198,9 +199,9 @@ def test_the_real_past_does_not_know_the_future(spark: SparkSession, real_prices
     cut_day, last_complete = date(2010, 6, 16), date(2010, 6, 11)
     bars, daily = oracles.real_tables(spark, real_prices)
     raw = oracles.read_file(spark, real_prices).where(F.col("date") <= F.lit(cut_day))
-    cut_bars = prices.bars(raw, calendar(raw))
-    whole = Variant(bars, calendar(bars), daily)
-    past = Variant(cut_bars, calendar(cut_bars), oracles.stored_daily(cut_bars))
+    cut_bars = prices.bars(raw, calendars(raw), oracles.POLICIES)
+    whole = Variant(bars, calendars(bars), daily)
+    past = Variant(cut_bars, calendars(cut_bars), oracles.stored_daily(cut_bars))
 
     families = ["technical", "momentum", "exposures", "ranked"]
     before = daily.where(F.col("date") <= F.lit(cut_day))

@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 from tests.spark import oracles
 
 from eraflow.features import cross_section, sets
 from eraflow.features.momentum import VolScaledReturn
+from eraflow.features.ranking import Ranking
 from eraflow.features.technical import Rsi
 from eraflow.features.training import STALE_SESSIONS, forward_returns, schema, training_table
 
@@ -49,9 +51,13 @@ def bars(spark: SparkSession) -> DataFrame:
     return oracles.bars_of(spark, raw).cache()
 
 
+def unmasked(bars: DataFrame) -> DataFrame:
+    return bars.withColumn("masked", F.lit(False))
+
+
 @pytest.fixture(scope="module")
 def forward(bars: DataFrame) -> pd.DataFrame:
-    frame = forward_returns(bars, HORIZONS, LAG, DAYS).toPandas()
+    frame = forward_returns(unmasked(bars), HORIZONS, LAG, {"": DAYS}).toPandas()
     sessions = {day: session for session, day in enumerate(oracles.dates("2010-01-04", DAYS))}
     return frame.assign(session=frame["date"].map(sessions))
 
@@ -109,6 +115,7 @@ def daily_frame() -> pd.DataFrame:
             "ticker": [ticker for ticker, _ in rows],
             "date": [day for _, day in rows],
             "sector": [("even", "odd")[int(ticker[1:]) % 2] for ticker, _ in rows],
+            "country": "",
             "technical": random.normal(size=(len(rows), 1)).tolist(),
             "momentum": random.normal(size=(len(rows), 1)).tolist(),
             "ranked": [[None if np.isnan(value) else value for value in row] for row in ranked.tolist()],
@@ -123,10 +130,13 @@ CHOSEN = ["momentum", "beta"]
 
 @pytest.fixture(scope="module")
 def training(spark: SparkSession, bars: DataFrame) -> DataFrame:
-    kinds = "ticker string, date date, sector string, technical array<double>, momentum array<double>, \
+    kinds = "ticker string, date date, sector string, country string, technical array<double>, momentum array<double>, \
 ranked array<float>, exposures array<double>"
     daily = spark.createDataFrame(daily_frame(), kinds)
-    return training_table(daily, bars, ERAS, DAYS, FEATURES, HORIZONS, LAG, CHOSEN, era_block=4)
+    eras = [(era, "", day) for era, day in ERAS.items()]
+    return training_table(
+        daily, unmasked(bars), eras, {"": DAYS}, Ranking(FEATURES), HORIZONS, LAG, CHOSEN, era_block=4
+    )
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eraflow.sources.calendar import Calendar, Label
+from eraflow.sources.calendar import Calendar, Calendars, Label
 
 
 def weekdays(first: str, last: str, *closed: str) -> Calendar:
@@ -84,3 +84,39 @@ def test_later_days_move_no_complete_era_and_no_known_label(days: tuple[date, ..
     assert {era: whole.eras[era] for era in complete} == complete
     known = [label for label in cut.labels([horizon], lag) if label.end is not None and label.era in complete]
     assert set(known) <= set(whole.labels([horizon], lag))
+
+
+CLOSED_ON_FRIDAY = weekdays("2010-03-29", "2010-04-30", "2010-04-02").dates
+CLOSED_FOR_A_WEEK = weekdays("2010-03-22", "2010-04-30", *pd.bdate_range("2010-04-05", "2010-04-09").astype(str)).dates
+
+
+def test_weeks_are_common_to_countries_and_days_are_their_own() -> None:
+    both = Calendars.of({"us": CLOSED_ON_FRIDAY, "jp": CLOSED_FOR_A_WEEK})
+
+    assert both.era_days[:5] == [
+        (1, "jp", date(2010, 3, 26)),
+        (2, "jp", date(2010, 4, 2)),
+        (2, "us", date(2010, 4, 1)),
+        (3, "us", date(2010, 4, 9)),
+        (4, "jp", date(2010, 4, 16)),
+    ]
+    assert both.eras[2] == date(2010, 4, 2)
+    assert both.sessions == {"jp": len(CLOSED_FOR_A_WEEK), "us": len(CLOSED_ON_FRIDAY)}
+
+
+def test_a_label_spans_those_of_all_countries_and_ends_when_all_have() -> None:
+    both = Calendars.of({"us": CLOSED_ON_FRIDAY, "jp": CLOSED_FOR_A_WEEK})
+    found = {label.era: label for label in both.labels((10,), lag=2)}
+
+    # Era 2 starts on Tuesday 6 April in the US; in Japan two days after the week without trading.
+    assert found[2] == Label(2, date(2010, 4, 2), 10, start=date(2010, 4, 6), end=date(2010, 4, 27))
+    assert found[4].end is None
+
+
+def test_a_country_alone_gives_its_own_calendar_whatever_was_known_before() -> None:
+    days = Calendars.of({"": CLOSED_ON_FRIDAY})
+    again = Calendars.of({"": CLOSED_ON_FRIDAY[10:]}, before=days.until(CLOSED_ON_FRIDAY[10]))
+
+    assert again == days
+    assert days.eras == Calendar(CLOSED_ON_FRIDAY).eras
+    assert days.labels((3, 5), 2) == Calendar(CLOSED_ON_FRIDAY).labels((3, 5), 2)

@@ -13,6 +13,8 @@ from scipy.stats import rankdata
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
+Levels = npt.NDArray[np.int8]
+Names = npt.NDArray[np.object_]
 
 MISSING = -1  # the level of a feature that is not known; a packed array has no null elements
 LEVELS = 5
@@ -30,7 +32,7 @@ def quantiles(values: Vector) -> Vector:
     return out
 
 
-def levels(ranked: Matrix) -> npt.NDArray[np.int8]:
+def levels(ranked: Matrix) -> Levels:
     """Tickers x features -> the same shape with 0..4 by fifths of the era, and MISSING where a value is not known."""
     out = np.full(ranked.shape, MISSING, dtype=np.int8)
     for column in range(ranked.shape[1]):
@@ -53,15 +55,18 @@ def gaussian(values: Vector) -> Vector:
     return np.nan_to_num(ndtri(quantiles(values)))
 
 
-def residual(values: Vector, sectors: npt.NDArray[np.object_], exposures: Matrix | None) -> Vector:
+def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) -> Vector:
     """What is left of the normal scores of `values` after a regression on sectors and on the exposures' normal scores.
+
+    Without sectors the regression has one constant for all tickers.
 
     Only tickers with a known value take part; the others stay NaN, and so does everyone where there are fewer known
     values than regressors plus MIN_LABELLED. Ranking both sides first keeps one crash from bending the whole era.
     """
     known = ~np.isnan(values)
     out = np.full(values.shape, np.nan)
-    parts = [pd.get_dummies(pd.Series(sectors[known])).to_numpy(dtype=np.float64)]
+    groups = np.zeros(values.shape) if sectors is None else sectors
+    parts = [pd.get_dummies(pd.Series(groups[known])).to_numpy(dtype=np.float64)]
     if exposures is not None:
         parts += [gaussian(column)[:, None] for column in exposures[known].T]
     regressors = np.hstack(parts)
@@ -74,7 +79,7 @@ def residual(values: Vector, sectors: npt.NDArray[np.object_], exposures: Matrix
     return out
 
 
-def targets(returns: Vector, sectors: npt.NDArray[np.object_], exposures: Matrix) -> dict[str, Vector]:
+def targets(returns: Vector, sectors: Names, exposures: Matrix) -> dict[str, Vector]:
     """The three variants of one horizon's target by kind: raw, neutral to the sector, neutral to exposures as well."""
     if (~np.isnan(returns)).sum() < MIN_LABELLED:
         nothing = np.full(returns.shape, np.nan)

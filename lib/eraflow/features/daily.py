@@ -17,16 +17,16 @@ from eraflow.features.sets import EXPOSURES, columns, families
 # Daily returns enter a mean over tickers clipped to this and as whole multiples of 1e-12: a sum of integers does not
 # depend on the order in which Spark meets the rows, so that cutting or re-reading a file changes no bit of it.
 MEAN_CLIP, MEAN_UNIT = 0.5, 1e-12
-KEYS = ("ticker", "date", "session", "sector")
+KEYS = ("ticker", "date", "session", "sector", "country")
 
 
 def daily_features(prices: DataFrame, features: Sequence[Feature]) -> DataFrame:
     """The daily features of all of `prices`.
 
-    `ticker, date, session, sector, bar, year`; a double array for each family and `exposures`; `ranked array<float>`;
-    `states array<double>`. Array elements follow `sets.columns`; an element is null while its look-back is not filled.
-    `ranked` holds what is compared across tickers: the outputs without a scale, rounded to float so that no rounding
-    noise parts equals. `states` is what `later_features` goes on from, null at most bars.
+    `ticker, date, session, sector, country, bar, year`; a double array for each family and `exposures`;
+    `ranked array<float>`; `states array<double>`. Array elements follow `sets.columns`; an element is null while its
+    look-back is not filled. `ranked` holds what is compared across tickers: the outputs without a scale, rounded to
+    float so that no rounding noise parts equals. `states` is what `later_features` goes on from, null at most bars.
     """
     outputs = _outputs(features)
     bars = _bars(prices, prices, outputs)
@@ -87,7 +87,8 @@ def _bars(prices: DataFrame, universe: DataFrame, outputs: Mapping[str, Series])
     scale = F.col("total_return") / F.col("close")
     scaled = {name: F.col(name) * scale for name in ("open", "high", "low", "close")}
     if MARKET.name in wanted:
-        prices = prices.join(F.broadcast(_mean_return(universe, ["date"], MARKET.name)), on="date", how="left")
+        by_country = _mean_return(universe, ["date", "country"], MARKET.name)
+        prices = prices.join(F.broadcast(by_country), on=["date", "country"], how="left")
     if SECTOR.name in wanted:
         by_sector = _mean_return(universe, ["date", "sector"], SECTOR.name)
         prices = prices.join(F.broadcast(by_sector), on=["date", "sector"], how="left")
@@ -95,15 +96,15 @@ def _bars(prices: DataFrame, universe: DataFrame, outputs: Mapping[str, Series])
     return prices.select(
         *_KEPT,
         *(column.alias(name) for name, column in scaled.items()),
-        F.col("close").alias("raw_close"),
+        (F.col("close") * F.col("rate")).alias("raw_close"),
         "volume",
         *others,
     )
 
 
 def _mean_return(universe: DataFrame, by: Sequence[str], name: str) -> DataFrame:
-    """The mean daily return by date (and sector): one row a trading day (and sector), small enough to broadcast."""
+    """The mean daily return of the members by date and country, or sector: small enough to broadcast."""
     clipped = F.least(F.greatest(F.col("daily_return"), F.lit(-MEAN_CLIP)), F.lit(MEAN_CLIP))
     units = F.round(clipped / MEAN_UNIT).cast("long")
     mean = F.sum(units) / F.count(units) * MEAN_UNIT
-    return universe.where(F.col("daily_return").isNotNull()).groupBy(*by).agg(mean.alias(name))
+    return universe.where(F.col("member") & F.col("daily_return").isNotNull()).groupBy(*by).agg(mean.alias(name))

@@ -1,8 +1,8 @@
 """What a feature is: a small frozen object that says its names, what it is made of and what is ranked across tickers.
 
 Prices are total-return prices (`open`, `high`, `low`, `close` scaled forward from a ticker's first day; see
-`eraflow.sources.prices`); `raw_close` and `volume` are as traded. To add a feature, add a class to one of the families
-(`technical`, `momentum`, `risk`, `alpha158`), name it in `eraflow.features.sets` and hold it against an oracle.
+`eraflow.sources.prices`); `raw_close` is as traded, in the common currency, and `volume` as traded. To add a feature,
+add a class to the module of its family, name it in `eraflow.features.sets` and hold it against an oracle.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from eraflow.features.series import Input, Series
 
 OPEN, HIGH, LOW, CLOSE = Input("open"), Input("high"), Input("low"), Input("close")
 RAW_CLOSE, VOLUME = Input("raw_close"), Input("volume")
-MARKET = Input("market_return")  # the universe's mean daily return at the bar's date
-SECTOR = Input("sector_return")  # the mean daily return of the ticker's sector
+MARKET = Input("market_return")  # the mean daily return of the universe's members in the ticker's country
+SECTOR = Input("sector_return")  # the mean daily return of the members of the ticker's sector
 
 
 @dataclass(frozen=True)

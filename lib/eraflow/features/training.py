@@ -7,11 +7,11 @@ from datetime import date
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from eraflow.features import cross_section
-from eraflow.features.feature import Feature
+from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns, families
 
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is
@@ -22,9 +22,9 @@ STALE_SESSIONS = 5
 def training_table(
     daily: DataFrame,
     prices: DataFrame,
-    eras: Mapping[int, date],
-    sessions: int,
-    features: Sequence[Feature],
+    eras: Sequence[tuple[int, str, date]],
+    sessions: Mapping[str, int],
+    ranking: Ranking,
     horizons: Sequence[int],
     lag: int,
     exposures: Sequence[str],
@@ -32,34 +32,35 @@ def training_table(
 ) -> DataFrame:
     """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`.
 
-    `id` is `TICKER_YYYY-MM-DD`. `features` are the levels 0..4 in the order of `sets.columns`, cross_section.MISSING
-    where a value is not known; `raw` are the values behind them, family by family. `sessions` is the
-    number of trading days there are: a label that ends after the last is null.
+    `id` is `TICKER_YYYY-MM-DD`. `features` are the levels 0..4 in the order of `ranking.names`, cross_section.MISSING
+    where a value is not known; `raw` are the values behind them, family by family. Rows are the universe's members.
+
+    `eras`: of each era and country its day. `sessions`: by country the number of trading days there are; a label that
+    ends after the last is null. `prices` has `masked`, where neither features nor labels over the day are known.
     """
     spark = daily.sparkSession
-    # One row an era: some thousand at the most.
-    calendar = spark.createDataFrame(pd.DataFrame({"era": list(eras), "date": list(eras.values())}))
-    calendar = F.broadcast(calendar.select(F.col("era").cast("int"), F.col("date").cast("date")))
+    # One row an era and country: some thousand for each country.
+    days = F.broadcast(spark.createDataFrame(pd.DataFrame(eras), "era int, country string, date date"))
+    labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
+    known = F.coalesce(~F.col("masked"), F.lit(True))
     rows = (
-        daily.join(calendar, on="date", how="inner")
-        .join(
-            forward_returns(prices, horizons, lag, sessions).join(calendar.select("date"), on="date", how="left_semi"),
-            on=["ticker", "date"],
-            how="left",
-        )
+        daily.join(days, on=["country", "date"], how="inner")
+        .join(labels.drop("country"), on=["ticker", "date"], how="left")
+        .where(F.coalesce("member", F.lit(True)))
         .select(
             "era",
             F.concat_ws("_", "ticker", F.col("date").cast("string")).alias("id"),
             "sector",
-            "ranked",
-            F.concat(*families(features)).alias("raw"),
+            "country",
+            F.transform("ranked", lambda value: F.when(known, value)).alias("ranked"),
+            F.transform(
+                F.concat(*families(ranking.features)), lambda value: F.when(known, value)
+            ).alias("raw"),
             "exposures",
             *(_forward(horizon) for horizon in horizons),
         )
-    )
-    names = list(columns(EXPOSURES))
-    chosen = [names.index(name) for name in exposures]
-    return rows.groupBy("era").applyInPandas(_era_rows(horizons, chosen, era_block), schema(horizons))
+    )  # fmt: skip
+    return rows.groupBy("era").applyInPandas(_era_rows(ranking, horizons, exposures, era_block), schema(horizons))
 
 
 def schema(horizons: Sequence[int]) -> str:
@@ -68,44 +69,56 @@ def schema(horizons: Sequence[int]) -> str:
     return f"id string, era int, era_block int, features array<tinyint>, raw array<double>, {kinds}"
 
 
-def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: int) -> DataFrame:
-    """`ticker, date` and, for each horizon, the total return from `lag` sessions after the date over that many more.
+def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:
+    """`ticker, date, country, member, masked` and, for each horizon, the forward return.
 
-    Null where the label's last day is not known yet, or where the ticker has no price near enough to its ends.
+    It is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
+    label's last day is not known yet, where the ticker has no price near enough to its ends, or where it reaches over a
+    masked day.
     """
     history = Window.partitionBy("ticker").orderBy("session")
 
     def price_after(days: int, oldest: int) -> Column:
         return F.last("total_return").over(history.rangeBetween(oldest, days))
 
+    def label(horizon: int) -> Column:
+        there = F.col("session") + lag + horizon < F.col("sessions")
+        unmasked = ~F.coalesce(F.max("masked").over(history.rangeBetween(lag, lag + horizon)), F.lit(False))
+        last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
+        return F.when(there & unmasked, last / entry - 1.0).alias(_forward(horizon))
+
     entry = price_after(lag, max(0, lag - STALE_SESSIONS + 1))
-    returns = [
-        F.when(
-            F.col("session") + lag + horizon < sessions,
-            price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1)) / entry - 1.0,
-        ).alias(_forward(horizon))
-        for horizon in horizons
-    ]
-    return prices.select("ticker", "date", *returns)
+    return prices.join(_sessions(prices.sparkSession, sessions), on="country", how="inner").select(
+        "ticker", "date", "country", "member", "masked", *(label(horizon) for horizon in horizons)
+    )
+
+
+def _sessions(spark: SparkSession, sessions: Mapping[str, int]) -> DataFrame:
+    return F.broadcast(spark.createDataFrame(list(sessions.items()), "country string, sessions int"))
 
 
 def _forward(horizon: int) -> str:
     return f"forward_{horizon}"
 
 
-def _era_rows(horizons: Sequence[int], chosen: Sequence[int], era_block: int) -> Callable[[pd.DataFrame], pd.DataFrame]:
+def _era_rows(
+    ranking: Ranking, horizons: Sequence[int], exposures: Sequence[str], era_block: int
+) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    names = list(columns(EXPOSURES))
+    chosen = [names.index(name) for name in exposures]
+
     def make(rows: pd.DataFrame) -> pd.DataFrame:
         # The order in which Spark brings an era's rows is not fixed; sums below depend on it to the last bit.
         rows = rows.sort_values("id", ignore_index=True)
         ranked = np.array(rows["ranked"].tolist(), dtype=np.float64)
-        exposures = np.array(rows["exposures"].tolist(), dtype=np.float64)[:, chosen]
-        sectors = rows["sector"].to_numpy(dtype=object)
+        exposed = np.array(rows["exposures"].tolist(), dtype=np.float64)
+        groups = {name: rows[name].to_numpy(dtype=object) for name in ("sector", "country")}
         out = {"id": rows["id"], "era": rows["era"], "era_block": rows["era"] // era_block}
-        out["features"] = pd.Series(list(cross_section.levels(ranked)))
+        out["features"] = pd.Series(list(ranking.levels(ranked, groups, exposed)))
         out["raw"] = rows["raw"]
         for horizon in horizons:
             returns = rows[_forward(horizon)].to_numpy(dtype=np.float64)
-            for kind, values in cross_section.targets(returns, sectors, exposures).items():
+            for kind, values in cross_section.targets(returns, groups["sector"], exposed[:, chosen]).items():
                 out[f"target_{kind}_{horizon}"] = pd.Series(values, dtype="float32")
         return pd.DataFrame(out)
 

@@ -15,12 +15,13 @@ from eraflow.errors import InputError
 from eraflow.features import cross_section, sets
 from eraflow.features.daily import daily_features, later_features
 from eraflow.features.export import dictionary, plain
+from eraflow.features.ranking import Ranking
 from eraflow.features.training import training_table
-from eraflow.pipeline.reading import calendar
+from eraflow.pipeline.reading import calendars
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
-from eraflow.sources import price_files, prices, synthetic, updates
-from eraflow.sources.calendar import Calendar
+from eraflow.sources import price_files, prices, quality, reference, synthetic, updates
+from eraflow.sources.calendar import Calendars
 from eraflow.tables import Part, Store, Version, refuse_taken, write_plain
 
 
@@ -29,6 +30,7 @@ class Tables:
     """The versions that a run reads."""
 
     prices: Version
+    quality: Version
     features: Version
     eras: Version
     training: Version
@@ -41,7 +43,7 @@ class Tables:
 
     @property
     def all(self) -> tuple[Version, ...]:
-        return (self.prices, self.features, self.eras, self.training)
+        return (self.prices, self.quality, self.features, self.eras, self.training)
 
 
 @dataclass(frozen=True)
@@ -72,15 +74,16 @@ class Builder:
         raw = self.prices()
         features = self.features(raw, rebuild)
         eras = self.eras(raw)
-        return Tables(raw, features, eras, self.training(raw, features, eras, rebuild is not None))
+        training = self.training(raw, features, eras, rebuild is not None)
+        return Tables(raw, self.quality(raw), features, eras, training)
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
-        where, minimum = self._source_name(), self.config.prices.min_tickers
+        where, minimum, policies = self._source_name(), self.config.prices.min_tickers, self._policies
 
         def make() -> _Made:
             raw = self._raw()
-            return _Made(prices.bars(raw, prices.check(raw, where, minimum)), {"source": where})
+            return _Made(prices.bars(raw, prices.check(raw, where, minimum), policies), {"source": where})
 
         def make_later(there: Version) -> _Made | Version:
             raw, stored = self._raw(), self.store.read(there)
@@ -91,16 +94,24 @@ class Builder:
             if first is None:
                 return there
             later = F.col("date") >= F.lit(first)
-            known = [day for day in calendar(stored).dates if day < first]
             to_check = raw if update.repeated else raw.where(F.col("date").isNull() | later)
-            days = prices.check(to_check, where, minimum, () if update.repeated else tuple(known))
+            known = None if update.repeated else calendars(stored).until(first)
+            days = prices.check(to_check, where, minimum, known)
             anchors = updates.anchors(stored, first)
             touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
             touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
-            return _Made(prices.bars(touched, days, anchors), {"source": where}, _from_day(first))
+            return _Made(prices.bars(touched, days, policies, anchors), {"source": where}, _from_day(first))
 
         settings, state = self._source_identity()
-        return self._fresh("prices", settings, state, (), make, make_later, ("year",))
+        return self._fresh("prices", [settings, policies], state, (), make, make_later, ("year",))
+
+    def quality(self, raw: Version) -> Version:
+        """What the prices hold that is suspicious, row by row."""
+
+        def make() -> _Made:
+            return _Made(quality.findings(self.store.read(raw)).coalesce(1), {"policies": self._policies})
+
+        return self._fresh("quality", None, None, (raw,), make)
 
     def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
         """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
@@ -108,7 +119,7 @@ class Builder:
         manifest = {"columns": sets.families([*chosen, *sets.EXPOSURES])}
 
         def make() -> _Made:
-            return _Made(daily_features(self.store.read(raw), chosen), manifest)
+            return _Made(daily_features(self._kept(raw), chosen), manifest)
 
         def make_later(there: Version) -> _Made | None:
             first, last = self.store.changed_since("prices", there.inputs["prices"]), None
@@ -116,7 +127,7 @@ class Builder:
                 return None
             if rebuild:
                 first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
-            later = later_features(self.store.read(raw), chosen, self.store.read(there), first, last)
+            later = later_features(self._kept(raw), chosen, self.store.read(there), first, last)
             return _Made(later, manifest, _from_day(first, last))
 
         recipe = [sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES)]
@@ -127,7 +138,7 @@ class Builder:
         targets = self.config.targets
 
         def make() -> _Made:
-            labels = self._calendar(raw).labels(targets.horizons, targets.lag)
+            labels = calendars(self.store.read(raw)).labels(targets.horizons, targets.lag)
             frame = pd.DataFrame([(x.era, x.date, x.horizon, x.start, x.end) for x in labels])
             schema = "era int, date date, horizon int, label_start date, label_end date"
             rows = [tuple(row) for row in frame.astype(object).where(frame.notna(), None).to_numpy()]
@@ -137,9 +148,8 @@ class Builder:
 
     def training(self, raw: Version, features: Version, eras: Version, rebuild: bool = False) -> Version:
         """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
-        targets, chosen = self.config.targets, sets.feature_set(self.config.features.set)
-        block = self.config.tables.era_block
-        names = list(sets.columns(chosen))
+        targets, block, ranking = self.config.targets, self.config.tables.era_block, self._ranking
+        names = ranking.names
         manifest = {
             "features": names,
             "features_hash": fingerprint(names),
@@ -148,14 +158,15 @@ class Builder:
             "targets": targets.names,
         }
 
-        def frame(days: Calendar, first: date) -> DataFrame:
-            later = F.col("date") >= F.lit(first)
+        def frame(days: Calendars, first: int) -> DataFrame:
+            eras_made = [row for row in days.era_days if row[0] >= first]
+            later = F.col("date") >= F.lit(min(day for _, _, day in eras_made))
             return training_table(
                 self.store.read(features).where(later),
-                self.store.read(raw).where(later),
-                {era: day for era, day in days.eras.items() if day >= first},
-                len(days.dates),
-                chosen,
+                self._kept(raw).where(later).withColumn("masked", quality.fails(self._policies, "mask")),
+                eras_made,
+                days.sessions,
+                ranking,
                 targets.horizons,
                 targets.lag,
                 targets.exposures,
@@ -163,27 +174,28 @@ class Builder:
             )
 
         def make() -> _Made:
-            days = self._calendar(raw)
-            return _Made(frame(days, days.dates[0]), manifest)
+            days = calendars(self.store.read(raw))
+            return _Made(frame(days, min(days.eras)), manifest)
 
         def make_later(there: Version) -> _Made | None:
             first = self.store.changed_since("features", there.inputs["features"])
             if first == date.min:
                 return None
-            days = self._calendar(raw)
+            days = calendars(self.store.read(raw))
             labels = days.labels(targets.horizons, targets.lag)
             changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
-            era, day = min((era, day) for era, day in days.eras.items() if day >= changed)
+            era = min(era for era, _, day in days.era_days if day >= changed)
             condition = f"era_block >= {era // block} AND era >= {era}"
-            return _Made(frame(days, day), manifest, Part(day, condition))
+            return _Made(frame(days, era), manifest, Part(days.eras[era], condition))
 
-        recipe = [targets.exposures, targets.horizons, targets.lag, block]
+        rules = self.config.features.model_dump(mode="json")
+        recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, self._policies]
         inputs = (raw, features, eras)
         return self._fresh("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
 
     def _check_names(self) -> None:
-        """Refuses a set or an exposure that there is not, before anything is built."""
-        sets.feature_set(self.config.features.set)
+        """Refuses a set, a feature or an exposure that there is not, before anything is built."""
+        _ = self._ranking
         known = list(sets.columns(sets.EXPOSURES))
         if unknown := sorted(set(self.config.targets.exposures) - set(known)):
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
@@ -219,13 +231,24 @@ class Builder:
         self.progress.note(f"table {table}: version {version.number} written{since}")
         return version
 
-    def _calendar(self, raw: Version) -> Calendar:
-        return calendar(self.store.read(raw))
+    @property
+    def _ranking(self) -> Ranking:
+        rules = self.config.features
+        return Ranking(sets.feature_set(rules.set), rules.ranks, rules.neutral_to, rules.interactions)
+
+    @property
+    def _policies(self) -> dict[str, str]:
+        return self.config.quality.model_dump()
+
+    def _kept(self, raw: Version) -> DataFrame:
+        return prices.kept(self.store.read(raw))
 
     def _raw(self) -> DataFrame:
         if self.config.source == "prices":
-            return price_files.read(self.spark, self.config.prices)
-        return synthetic.prices(self.spark, self.config.synthetic)
+            raw = price_files.read(self.spark, self.config.prices)
+        else:
+            raw = synthetic.prices(self.spark, self.config.synthetic)
+        return reference.enriched(raw, self.config.prices)
 
     def _source_name(self) -> str:
         return str(self.config.prices.path) if self.config.source == "prices" else "the synthetic universe"
@@ -234,7 +257,9 @@ class Builder:
         """What the raw prices depend on: settings, and files by path, size and time or the generator's settings."""
         if self.config.source == "prices":
             found = price_files.files(self.spark, self.config.prices)
-            settings = self.config.prices.model_dump(exclude={"path", "note"})
+            for path in filter(None, (self.config.prices.universe, self.config.prices.rates)):
+                found += price_files.listed(self.spark, path)
+            settings = self.config.prices.model_dump(exclude={"path", "universe", "rates", "note"})
             return settings, [(file.path, file.size, file.modified) for file in found]
         return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers], None
 

@@ -19,7 +19,7 @@ from eraflow.pipeline.build import Tables
 from eraflow.pipeline.folder import write_json, write_text
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import ReportContent, render
-from eraflow.sources.prices import quality
+from eraflow.sources import quality
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
@@ -53,7 +53,7 @@ class Content:
     unscored: Mapping[str, Sequence[int]]
     unlabelled: Sequence[int]  # eras whose label has ended without enough known returns for a target
     overlap: int
-    prices: DataFrame
+    quality: DataFrame
     seconds: float
 
 
@@ -63,7 +63,7 @@ def write(folder: Path, content: Content) -> None:
     summary = scoring.summarise(per_era, content.overlap)
     write_csv(per_era, folder / "per_era.csv")
     write_json(folder / "summary.json", summary)
-    found = quality(content.prices)
+    found = quality.counted(content.quality, content.config.quality.model_dump())
     dated = per_era.assign(date=per_era["era"].map(dict(content.era_dates)))
     report = ReportContent(
         title="eraflow: out-of-fold scores",

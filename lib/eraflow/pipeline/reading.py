@@ -9,14 +9,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.models.base import Training
-from eraflow.sources.calendar import Calendar
+from eraflow.sources.calendar import Calendars
 from eraflow.tables import Store, Version
 from eraflow.validation import EraSpan
 
 
-def calendar(raw: DataFrame) -> Calendar:
-    """The trading days of the `prices` table: one row a day, some thousand at the most."""
-    return Calendar(tuple(row["date"] for row in raw.select("date").distinct().orderBy("date").collect()))
+def calendars(prices: DataFrame) -> Calendars:
+    """The trading days of the `prices` table: one row a country and day, some thousand for each country."""
+    days: dict[str, list[date]] = {}
+    for row in prices.select("country", "date").distinct().collect():
+        days.setdefault(row["country"], []).append(row["date"])
+    return Calendars.of(days)
 
 
 def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int, date]]:

@@ -85,7 +85,7 @@ class _Run:
             unscored=unscored,
             unlabelled=sorted({span.era for span in spans} - {span.era for span in learnable}),
             overlap=label_overlap(eras, horizon),
-            prices=self.store.read(self.tables.prices),
+            quality=self.store.read(self.tables.quality),
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)

@@ -23,7 +23,7 @@ NUMBERS = (*PRICES, "volume")
 # The frame that every price source gives: these columns, the file of the row, and what could not be read as its type.
 SCHEMA: Mapping[str, str] = {
     "ticker": "string", "date": "date", **dict.fromkeys(NUMBERS, "double"), "sector": "string",
-    "file": "string", "unreadable": "struct<column:string,value:string>",
+    "country": "string", "currency": "string", "file": "string", "unreadable": "struct<column:string,value:string>",
 }  # fmt: skip
 # The types of a file's columns, without their parameters, that are read as ours.
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
@@ -54,7 +54,7 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
     if not config.path:
         raise InputError("prices.path is not set: name a parquet or CSV file with --set prices.path=FILE.")
     with _opened(f"prices.path: {config.path} cannot be opened", "check the path"):
-        found = _listed(spark, config.path)
+        found = listed(spark, config.path)
     if not found:
         raise InputError(f"prices.path: there is no parquet or CSV file at {config.path}; check the path.")
     kinds = {_is_csv(file.path) for file in found}
@@ -63,7 +63,8 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
     return sorted(found, key=lambda file: file.path)
 
 
-def _listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
+def listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
+    """The parquet and CSV files that a path, folder or glob names; none where there is nothing."""
     jvm: Any = spark.sparkContext._jvm
     path = jvm.org.apache.hadoop.fs.Path(pattern)
     system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
@@ -136,7 +137,7 @@ def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices
             )
     source = {ours: F.col(f"`{theirs}`") for ours, theirs in names.items() if theirs is not None}
     typed = {ours: _cast(column, types[names[ours]], SCHEMA[ours]) for ours, column in source.items()}
-    typed.setdefault("sector", F.lit("all"))
+    typed = {"sector": F.lit("all"), "country": F.lit(""), "currency": F.lit("")} | typed
     broken = F.col(_BROKEN) if _BROKEN in frame.columns else F.lit(None).cast("string")
     unreadable = F.coalesce(
         F.when(broken.isNotNull(), F.struct(F.lit("line").alias("column"), broken.alias("value"))),

@@ -3,61 +3,80 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Mapping
 
 import pandas as pd
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.sources.calendar import Calendar
+from eraflow.sources import quality
+from eraflow.sources.calendar import Calendar, Calendars
 from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 
-# A one-day move beyond this, up or down, is counted as a possible wrong adjustment.
-JUMP = 0.5
 
-
-def check(raw: DataFrame, where: str, min_tickers: int, days_before: tuple[datetime.date, ...] = ()) -> Calendar:
+def check(raw: DataFrame, where: str, min_tickers: int, before: Calendars | None = None) -> Calendars:
     """Reads the prices for faults; raises InputError for the first, else says which days there are.
 
-    `days_before` are earlier days, whose rows are in the table and not in `raw`.
+    `before` are earlier days, whose rows are in the table and not in `raw`.
 
     Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
-    ticker twice on a date, an era with too few tickers. Zero volume, gaps and jumps are for `quality` to count.
+    ticker twice on a date, an era with too few tickers. The rest is for `quality`.
     """
     with reading():
         _refuse_faulty_rows(raw, where)
         _refuse_duplicates(raw, where)
-        # One row a trading day: some thousand rows at the most.
-        days = {row["date"]: row["count"] for row in raw.groupBy("date").count().orderBy("date").collect()}
-    if not days and not days_before:
+        # One row a country and trading day: some thousand for each country.
+        counts = raw.groupBy("country", "date").count().collect()
+    if not counts and not before:
         raise InputError(f"{where} holds no rows; name files with prices in them.")
-    calendar = Calendar((*days_before, *days))
+    tickers: dict[str, dict[datetime.date, int]] = {}
+    for row in counts:
+        tickers.setdefault(row["country"], {})[row["date"]] = row["count"]
+    calendars = Calendars.of(tickers, before)
+    for country, days in tickers.items():
+        _refuse_thin_eras(calendars.by_country[country], days, f"{where}: {country}" if country else where)
+    _refuse_few_tickers(calendars, tickers, where, min_tickers)
+    return calendars
+
+
+def _refuse_thin_eras(calendar: Calendar, tickers: Mapping[datetime.date, int], where: str) -> None:
+    """Far fewer than on the week's other days: a stray row, or a date that lacks most of its prices."""
     most: dict[int, int] = {}  # by Monday, the tickers of the week's fullest day
-    for day, tickers in days.items():
+    for day, count in tickers.items():
         monday = day.toordinal() - day.weekday()
-        most[monday] = max(tickers, most.get(monday, 0))
+        most[monday] = max(count, most.get(monday, 0))
     for era, day in calendar.eras.items():
-        if day not in days:
-            continue
-        # Far fewer than on the week's other days: a stray row, or a date that lacks most of its prices.
-        fullest = most[day.toordinal() - day.weekday()]
-        wanted = max(min_tickers, fullest // 2)
-        if days[day] < wanted:
+        fullest = most.get(day.toordinal() - day.weekday(), 0)
+        if day in tickers and tickers[day] < fullest // 2:
             raise InputError(
-                f"{where}: on {day} (era {era}) only {days[day]} tickers have a price, fewer than {wanted} "
-                f"(prices.min_tickers={min_tickers}, or half of that week's {fullest}); add the missing prices, cut "
-                f"that date away, or lower the minimum."
+                f"{where}: on {day} (era {era}) only {tickers[day]} tickers have a price, fewer than half of that "
+                f"week's {fullest}; add the missing prices, or cut that date away."
             )
-    return calendar
+
+
+def _refuse_few_tickers(
+    calendars: Calendars, tickers: Mapping[str, Mapping[datetime.date, int]], where: str, least: int
+) -> None:
+    found: dict[int, int] = {}
+    for era, country, day in calendars.era_days:
+        found[era] = found.get(era, 0) + tickers.get(country, {}).get(day, 0)
+    for era, day in calendars.eras.items():
+        if 0 < found[era] < least:
+            raise InputError(
+                f"{where}: on {day} (era {era}) only {found[era]} tickers have a price, fewer than {least} "
+                "(prices.min_tickers); add the missing prices, cut that date away, or lower the minimum."
+            )
 
 
 def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
     checks = [("unreadable", "", F.col("unreadable").isNotNull())]
     checks += [("missing", name, F.col(name).isNull() | F.isnan(name)) for name in NUMBERS]
-    checks += [("missing", name, F.col(name).isNull()) for name in ("ticker", "date", "sector")]
+    checks += [("missing", name, F.col(name).isNull()) for name in ("ticker", "date", "sector", "country", "currency")]
     checks += [("infinite", name, F.abs(name) == float("inf")) for name in NUMBERS]
     checks += [("not above zero", name, F.col(name) <= 0) for name in PRICES]
     checks += [("negative", "volume", F.col("volume") < 0)]
+    checks += [("without a rate", "currency", F.col("rate").isNull())]
     fault = F.coalesce(
         *(
             F.when(wrong, F.struct(F.lit(kind).alias("kind"), F.lit(name).alias("column")))
@@ -65,11 +84,11 @@ def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
         )
     )
     found = (
-        raw.select("ticker", "date", "file", "unreadable", *NUMBERS, fault.alias("fault"))
+        raw.select("ticker", "date", "file", "unreadable", "currency", *NUMBERS, fault.alias("fault"))
         .where(F.col("fault").isNotNull())
         .agg(
             F.count("*").alias("rows"),
-            F.min(F.struct("fault", "date", "ticker", "file", "unreadable", *NUMBERS)).alias("first"),
+            F.min(F.struct("fault", "date", "ticker", "file", "unreadable", "currency", *NUMBERS)).alias("first"),
         )
         .first()
     )
@@ -87,6 +106,8 @@ def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
         what = f"holds {value!r}, which is no {'date (YYYY-MM-DD)' if SCHEMA[column] == 'date' else 'number'},"
     elif kind == "missing":
         what = "is empty"
+    elif kind == "without a rate":
+        what = f"holds {first['currency']!r}, for which prices.rates has no rate,"
     else:
         what = f"is {kind} ({first[column]})"
     named = raw.schema[column].metadata.get("named") or column
@@ -109,66 +130,68 @@ def _refuse_duplicates(raw: DataFrame, where: str) -> None:
         )
 
 
-def bars(raw: DataFrame, calendar: Calendar, anchors: DataFrame | None = None) -> DataFrame:
+def bars(
+    raw: DataFrame, calendars: Calendars, policies: Mapping[str, str], anchors: DataFrame | None = None
+) -> DataFrame:
     """The `prices` table: raw prices, and of each ticker its bars, sessions and total returns.
 
-    `bar` counts 0, 1, ... by date, `session` is the number of the trading day, `total_return` an index that starts at
-    the first raw close, `daily_return` its change (null at bar 0), `year` the date's.
+    `bar` counts 0, 1, ... by date and is null for a row that `policies` (conf: quality) drop, `session` numbers the
+    country's trading days, `total_return` an index that starts at the first raw close, `daily_return` its change
+    (null at bar 0), `correction` the product of the moves that were left out of it, `flags` the quality checks that
+    the row fails, `year` the date's. `member` says whether the ticker belongs to the universe that day, `rate` what a
+    unit of its currency is worth.
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
     changes no earlier level: a vendor's adjusted level tells the future. With `anchors` (`updates.anchors`) a ticker
     goes on from its last bar that is in the table, and only later rows come out.
     """
-    spark = raw.sparkSession
-    sessions = spark.createDataFrame(pd.DataFrame({"date": calendar.dates, "session": range(len(calendar.dates))}))
-    sessions = sessions.select(F.col("date").cast("date"), F.col("session").cast("int"))
     history = Window.partitionBy("ticker").orderBy("date")
-    to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    adjusted = F.col("adjusted_close")
-    level, bar, is_new = F.col("close"), F.lit(0), F.lit(True)
+    level, bar, correction, is_new = F.col("close"), F.lit(0), F.lit(1.0), F.lit(True)
     if anchors is not None:
         raw = raw.join(F.broadcast(anchors), on="ticker", how="left")
         raw = raw.where(F.col("anchor_date").isNull() | (F.col("date") >= F.col("anchor_date")))
         level, bar = F.coalesce("anchor_level", "close"), F.coalesce("anchor_bar", F.lit(0))
+        correction = F.coalesce("anchor_correction", F.lit(1.0))
         is_new = F.col("anchor_date").isNull() | (F.col("date") > F.col("anchor_date"))
-    start = F.first(level).over(to_now) / F.first(adjusted).over(to_now)
-    numbered = raw.join(F.broadcast(sessions), on="date", how="inner").select(
-        "ticker",
-        "date",
-        "session",
-        (F.row_number().over(history) - 1 + bar).cast("int").alias("bar"),
-        "sector",
-        *("open", "high", "low", "close", "volume"),
-        (adjusted * start).alias("total_return"),
-        (adjusted / F.lag(adjusted).over(history) - 1.0).alias("daily_return"),
+    lags = {"close_before": "close", "adjusted_before": "adjusted_close", "session_before": "session"}
+    flagged = (
+        raw.join(F.broadcast(_sessions(raw.sparkSession, calendars)), on=["country", "date"], how="inner")
+        .withColumns({name: F.lag(column).over(history) for name, column in lags.items()})
+        .withColumn("flags", quality.flags())
+        .withColumns({
+            "kept": ~quality.fails(policies, "drop", tuple(set(quality.MEANINGS) - set(quality.MOVES))),
+            "left_out": quality.fails(policies, "drop", quality.MOVES),
+            "level": level,
+        })
+    )  # fmt: skip
+    to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
+    adjusted = F.when(F.col("kept"), F.col("adjusted_close"))
+    before = F.last(adjusted, ignorenulls=True).over(history.rowsBetween(Window.unboundedPreceding, -1))
+    moves = F.when(F.col("kept") & F.col("left_out"), F.log(F.col("adjusted_close") / F.col("adjusted_before")))
+    start = F.first(F.when(F.col("kept"), F.col("level") / F.col("adjusted_close")), ignorenulls=True).over(to_now)
+    own = F.exp(-F.coalesce(F.sum(moves).over(to_now), F.lit(0.0)))
+    numbered = flagged.select(
+        *("ticker", "date", "country", "session"),
+        F.when(F.col("kept"), F.sum(F.col("kept").cast("int")).over(to_now) - 1 + bar).cast("int").alias("bar"),
+        *("sector", "member", "rate", "open", "high", "low", "close", "volume"),
+        (F.col("adjusted_close") * own * start).alias("total_return"),
+        F.when(F.col("kept"), F.when(F.col("left_out"), 0.0 * before).otherwise(adjusted / before - 1.0)).alias(
+            "daily_return"
+        ),
+        (own * correction).alias("correction"),
+        "flags",
         F.year("date").alias("year"),
         is_new.alias("is_new"),
     )
     return numbered.where("is_new").drop("is_new")
 
 
-def quality(prices: DataFrame) -> pd.DataFrame:
-    """What is accepted but worth knowing, counted: columns `check, count, detail` (a handful of rows)."""
-    history = Window.partitionBy("ticker").orderBy("session")
-    gap = F.col("session") - F.lag("session").over(history) - 1
-    same = F.col("close") == F.lag("close").over(history)
-    jump = (F.col("daily_return") > JUMP) | (F.col("daily_return") < -JUMP)
-    checks = {
-        "zero-volume days": (F.col("volume") == 0, "accepted; the price stands"),
-        "gaps in a history": (F.col("gap") > 0, "days on which others traded; indicators go on over them"),
-        "moves over 50 % in a day": (jump, "some may be wrong split adjustments"),
-        "unchanged close without volume": (F.col("same") & (F.col("volume") == 0), "stale prices"),
-        "high below low, open or close": (F.col("high") < F.greatest("low", "open", "close"), "a contradiction"),
-        "low above high, open or close": (F.col("low") > F.least("high", "open", "close"), "a contradiction"),
-    }  # fmt: skip
-    columns = []
-    for number, (condition, _) in enumerate(checks.values()):
-        columns.append(F.count(F.when(condition, 1)).alias(f"count_{number}"))
-        columns.append(F.min(F.when(condition, F.struct("date", "ticker"))).alias(f"first_{number}"))
-    found = prices.withColumns({"gap": gap, "same": same}).agg(*columns).first()
-    rows = []
-    for number, (name, (_, detail)) in enumerate(checks.items()):
-        first = found[f"first_{number}"] if found else None
-        seen = f"{detail}; first {first['ticker']} on {first['date']}" if first else "none seen"
-        rows.append((name, int(found[f"count_{number}"]) if found else 0, seen))
-    return pd.DataFrame(rows, columns=["check", "count", "detail"])
+def _sessions(spark: SparkSession, calendars: Calendars) -> DataFrame:
+    """One row a country and trading day: some thousand for each country."""
+    rows = [(country, day, n) for country, days in calendars.by_country.items() for n, day in enumerate(days.dates)]
+    return spark.createDataFrame(pd.DataFrame(rows), "country string, date date, session int")
+
+
+def kept(prices: DataFrame) -> DataFrame:
+    """The rows of the `prices` table that no policy has dropped."""
+    return prices.where(F.col("bar").isNotNull())

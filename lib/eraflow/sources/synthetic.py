@@ -103,4 +103,5 @@ def _traded(
     frame = pd.DataFrame({name: values.ravel(order="F") for name, values in columns.items()})
     frame.insert(0, "ticker", np.repeat(names, days))
     frame.insert(1, "date", np.tile(dates.date, n))
-    return frame.assign(sector=f"sector {sector:02d}", file=None, unreadable=None)[list(SCHEMA)]
+    frame = frame.assign(sector=f"sector {sector:02d}", country="", currency="", file=None, unreadable=None)
+    return frame[list(SCHEMA)]

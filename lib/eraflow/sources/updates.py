@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 # A vendor restates all earlier adjusted closes by one factor at each dividend, and rounds them anew. A ticker's total
 # return counts as restated where that factor changes by more than this from one day to another.
 ROUNDING = 1e-4
-_AS_TRADED = ("open", "high", "low", "close", "volume", "sector")
+_AS_TRADED = ("open", "high", "low", "close", "volume", "sector", "country", "member", "rate")
 EXAMPLES = 3
 
 
@@ -34,14 +34,14 @@ class Update:
 
 def compare(raw: DataFrame, stored: DataFrame) -> Update:
     """Holds every row of the raw prices against the table. A new dividend changes nothing; a changed return does."""
-    ours = stored.select("ticker", "date", F.struct(*_AS_TRADED).alias("ours"), "total_return")
+    ours = stored.select("ticker", "date", F.struct(*_AS_TRADED).alias("ours"), "total_return", "correction")
     theirs = raw.select("ticker", "date", F.struct(*_AS_TRADED).alias("theirs"), "adjusted_close")
     both = theirs.join(ours, on=["ticker", "date"], how="full_outer").select(
         "ticker",
         "date",
         F.col("ours").isNull().alias("new"),
         (F.col("ours").isNotNull() & ~F.col("ours").eqNullSafe(F.col("theirs"))).alias("other"),
-        (F.col("adjusted_close") / F.col("total_return")).alias("factor"),
+        (F.col("adjusted_close") * F.col("correction") / F.col("total_return")).alias("factor"),
     )
     # One row a ticker. Its factor is one number but for the vendor's rounding, unless a return was changed.
     tickers = both.groupBy("ticker").agg(
@@ -90,10 +90,10 @@ def compare(raw: DataFrame, stored: DataFrame) -> Update:
 
 
 def anchors(stored: DataFrame, first: date) -> DataFrame:
-    """`ticker, anchor_date, anchor_bar, anchor_level`: each ticker's last bar before `first`, from which it goes on."""
-    last = F.max(F.struct("date", "bar", "total_return")).alias("last")
+    """`ticker, anchor_{date, bar, level, correction}`: each ticker's last bar before `first`, from which it goes on."""
+    last = F.max(F.struct("date", "bar", "total_return", "correction")).alias("last")
     return (
-        stored.where(F.col("date") < F.lit(first))
+        stored.where((F.col("date") < F.lit(first)) & F.col("bar").isNotNull())
         .groupBy("ticker")
         .agg(last)
         .select(
@@ -101,5 +101,6 @@ def anchors(stored: DataFrame, first: date) -> DataFrame:
             F.col("last.date").alias("anchor_date"),
             F.col("last.bar").alias("anchor_bar"),
             F.col("last.total_return").alias("anchor_level"),
+            F.col("last.correction").alias("anchor_correction"),
         )
     )

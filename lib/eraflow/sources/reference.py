@@ -1,0 +1,102 @@
+"""Small tables beside the prices: who belongs to the universe when, and what currencies are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from eraflow.config import Prices
+from eraflow.errors import InputError
+
+STALE_RATE = 7  # days that a rate stands for where the file has none: weekends and holidays
+_OPEN = (pd.Timestamp("1700-01-01"), pd.Timestamp("2200-12-31"))  # within what nanoseconds can count
+
+
+def enriched(raw: DataFrame, config: Prices) -> DataFrame:
+    """The raw prices with `member boolean` and `rate double` (null where the currency has none)."""
+    spark = raw.sparkSession
+    if config.universe:
+        ranges = spark.createDataFrame(members(spark, config.universe), "ticker string, first date, last date")
+        ranges = F.broadcast(ranges.withColumn("member", F.lit(True)))
+        its = (raw["ticker"] == ranges["ticker"]) & raw["date"].between(ranges["first"], ranges["last"])
+        raw = raw.join(ranges, on=its, how="left").select(raw["*"], F.coalesce("member", F.lit(False)).alias("member"))
+    else:
+        raw = raw.withColumn("member", F.lit(True))
+    if config.rates:
+        known = F.broadcast(
+            spark.createDataFrame(rates(spark, config.rates), "currency string, date date, rate double")
+        )
+        return raw.join(known, on=["currency", "date"], how="left")
+    return raw.withColumn("rate", F.lit(1.0))
+
+
+def members(spark: SparkSession, path: str) -> pd.DataFrame:
+    """`ticker, first, last`: the ranges of days, both ends included, in which a ticker belongs to the universe.
+
+    InputError: a file or column that is missing, what is no date, ranges of one ticker that overlap.
+    """
+    table = _table(spark, path, "prices.universe", ("ticker", "from", "to"))
+    first = _dates(table, "from", path).fillna(_OPEN[0])
+    last = _dates(table, "to", path).fillna(_OPEN[1])
+    found = pd.DataFrame({"ticker": table["ticker"], "first": first, "last": last}).sort_values(["ticker", "first"])
+    late = (found["ticker"] == found["ticker"].shift()) & (found["first"] <= found["last"].shift())
+    wrong = found[late | (found["first"] > found["last"])]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise InputError(
+            f"{path}: the range of {row['ticker']} from {row['first']:%Y-%m-%d} overlaps an earlier one or ends before "
+            "it begins; give each ticker ranges that follow one another."
+        )
+    return found.assign(first=found["first"].dt.date, last=found["last"].dt.date)
+
+
+def rates(spark: SparkSession, path: str) -> pd.DataFrame:
+    """`currency, date, rate` for every calendar day, a rate standing until the next, at most STALE_RATE days.
+
+    InputError: a file or column that is missing, what is no date or no number above 0, a currency twice on a date.
+    """
+    table = _table(spark, path, "prices.rates", ("currency", "date", "rate"))
+    table = table.assign(date=_dates(table, "date", path), rate=pd.to_numeric(table["rate"], errors="coerce"))
+    wrong = table[table["date"].isna() | ~(table["rate"] > 0) | table.duplicated(["currency", "date"], keep=False)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise InputError(
+            f"{path}: the rate of {row['currency']} on {row['date']:%Y-%m-%d} is there twice or no number above 0; "
+            "give one for each currency and date."
+        )
+    filled = []
+    for currency, known in table.groupby("currency"):
+        days = pd.date_range(known["date"].min(), known["date"].max() + pd.Timedelta(days=STALE_RATE))
+        series = known.set_index("date")["rate"].reindex(days).ffill(limit=STALE_RATE).dropna()
+        filled.append(series.rename("rate").rename_axis("date").reset_index().assign(currency=currency))
+    whole = pd.concat(filled, ignore_index=True)
+    return whole.assign(date=whole["date"].dt.date)[["currency", "date", "rate"]]
+
+
+def _table(spark: SparkSession, path: str, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """A small file, as text: it is read on the driver."""
+    try:
+        frame = spark.read.csv(path, header=True) if path.endswith((".csv", ".csv.gz")) else spark.read.parquet(path)
+    except PySparkException as error:
+        raise InputError(f"{key}: {path} cannot be read ({type(error).__name__}); check the path.") from None
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise InputError(f"{key}: {path} has no column {missing[0]!r}, only {', '.join(frame.columns)}; add it.")
+    table = frame.select(*(F.trim(F.col(f"`{name}`").cast("string")).alias(name) for name in columns)).toPandas()
+    if empty := table.index[table[columns[0]].isna()].tolist():
+        raise InputError(f"{path}: column {columns[0]!r} is empty in row {empty[0] + 1}; fill it or remove the row.")
+    return table
+
+
+def _dates(table: pd.DataFrame, column: str, path: str) -> pd.Series[pd.Timestamp]:
+    dates = pd.to_datetime(table[column], format="ISO8601", errors="coerce")
+    wrong = table[column].notna() & (table[column] != "") & dates.isna()
+    if wrong.any():
+        raise InputError(
+            f"{path}: column {column!r} holds {table.loc[wrong, column].iloc[0]!r}, which is no date (YYYY-MM-DD); "
+            "mend or remove the row."
+        )
+    return dates
