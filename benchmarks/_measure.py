@@ -3,8 +3,11 @@
 PSS shares a page among the processes that map it, so that forked workers are not counted twice as RSS would.
 """
 
+import os
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,17 +21,35 @@ class Measured:
     peak_gb: float
     exit_code: int
     output: str
+    over_limit: bool = False
 
 
-def measure(command: list[str], log: Path) -> Measured:
+def measure(command: list[str], log: Path, limit_gb: float | None = None) -> Measured:
+    """What the command took. Once its tree holds more than `limit_gb` it is killed, and `over_limit` says so.
+
+    The limit is below the machine's memory, so that not the kernel chooses whom to kill.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
-    started, peak = time.monotonic(), 0
+    started, peak, over_limit = time.monotonic(), 0, False
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         while process.poll() is None:
-            peak = max(peak, sum(map(_pss, _tree(process.pid))))
+            tree = _tree(process.pid)
+            peak = max(peak, sum(map(_pss, tree)))
+            if limit_gb is not None and peak > limit_gb * GB:
+                over_limit = True
+                _kill(tree)
+                process.wait()
+                break
             time.sleep(INTERVAL)
-    return Measured(time.monotonic() - started, peak / GB, process.returncode, log.read_text(errors="replace"))
+    seconds, output = time.monotonic() - started, log.read_text(errors="replace")
+    return Measured(seconds, peak / GB, process.returncode, output, over_limit)
+
+
+def _kill(tree: list[int]) -> None:
+    for pid in tree:  # the root first, so that it starts no child anew
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def _tree(root: int) -> list[int]:
