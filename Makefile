@@ -2,7 +2,7 @@
 # A step says one line; its details go to var/setup.log and are shown when it fails. Only Python 3.11 must be there.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-full lint bench doctor clean distclean
+.PHONY: help setup run test test-full lint bench docs doctor clean distclean
 
 VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
@@ -70,6 +70,9 @@ bench: ## list the benchmarks
 bench-%: setup
 	@file=benchmarks/$(subst -,_,$*).py; [ -f $$file ] || { echo "There is no $$file: see make bench."; exit 1; }; \
 	$(IN_VENV) python $$file $(ARGS)
+
+docs: setup ## write docs/features.md from the feature objects
+	@mkdir -p docs; $(PYTHON) -c 'from eraflow.features.sets import reference; print(reference(), end="")' >docs/features.md
 
 doctor: ## say what the machine has and lacks, and what to type
 	@python=$(PYTHON); [ -x $$python ] || python=python3.11; command -v $$python >/dev/null || \

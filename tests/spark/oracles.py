@@ -24,6 +24,7 @@ from pyspark.sql import functions as F
 from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
+from eraflow.features.feature import Feature
 from eraflow.pipeline.reading import calendars
 from eraflow.sources import price_files, prices, reference
 from eraflow.sources.calendar import Calendars
@@ -62,10 +63,10 @@ def folder_for_now() -> str:
     return folder
 
 
-def stored_daily(bars: DataFrame) -> DataFrame:
-    """The daily features of all of `main`, computed once: written to a folder for the time of the tests."""
+def stored_daily(bars: DataFrame, features: Sequence[Feature] = FEATURES) -> DataFrame:
+    """The daily features of a set, computed once: written to a folder for the time of the tests."""
     folder = folder_for_now()
-    daily_features(bars, FEATURES).write.mode("overwrite").parquet(folder)
+    daily_features(bars, features).write.mode("overwrite").parquet(folder)
     return bars.sparkSession.read.parquet(folder)
 
 
@@ -79,9 +80,9 @@ def real_tables(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
     return bars, stored_daily(bars)
 
 
-def values(daily: DataFrame) -> pd.DataFrame:
+def values(daily: DataFrame, features: Sequence[Feature] = FEATURES) -> pd.DataFrame:
     """Daily features as one column an output, sorted by ticker and date, missing values as NaN."""
-    families = sets.families([*FEATURES, *sets.EXPOSURES])
+    families = sets.families([*features, *sets.EXPOSURES])
     outputs = [
         F.col(family)[place].alias(name) for family, names in families.items() for place, name in enumerate(names)
     ]

@@ -229,7 +229,7 @@ SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synth
         ),
         (
             ["features.set=mian"],
-            "features.set: there is no feature set 'mian'; choose one of technical, momentum, main",
+            "features.set: there is no feature set 'mian'; choose one of main, technical, momentum, volatility",
         ),
         (["targets.exposures=[bate]"], "targets.exposures: there is no exposure 'bate'; choose from beta, size, "),
     ],

@@ -146,6 +146,7 @@ def test_a_dividend_restates_nothing(
     assert_equal(started.features(tables), wanted[0])
 
 
+@pytest.mark.slow
 def test_changed_past_closes_are_noticed(
     complete: Job, raw: pd.DataFrame, wanted: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:

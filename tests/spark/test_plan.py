@@ -31,18 +31,30 @@ def operators(frame: DataFrame) -> Counter[str]:
 
 @pytest.fixture(scope="module")
 def bars(spark: SparkSession) -> DataFrame:
-    prices = [F.col("id").cast("double").alias(name) for name in ("high", "low", "close", "raw_close", "volume")]
+    prices = [
+        F.col("id").cast("double").alias(name) for name in ("open", "high", "low", "close", "raw_close", "volume")
+    ]
     return spark.range(100).select(
         F.col("id").cast("string").alias("ticker"),
         F.date_add(F.lit("2020-01-01").cast("date"), F.col("id").cast("int")).alias("date"),
         F.col("id").cast("int").alias("bar"),
         *prices,
         F.lit(0.0).alias("market_return"),
+        F.lit(0.0).alias("sector_return"),
     )
 
 
 # A window for each depth of what is built on one another; not one for each feature.
-WINDOWS = {"technical": 3, "momentum": 5, "main": 5}
+WINDOWS = {
+    "main": 5,
+    "technical": 4,
+    "momentum": 5,
+    "volatility": 3,
+    "trend": 2,
+    "residual": 3,
+    "alpha158": 6,
+    "all": 6,
+}
 
 
 @pytest.mark.parametrize("name", WINDOWS)

@@ -45,6 +45,8 @@ FUNCTIONS: Mapping[str, str] = {
     "exp": "exp({0})",
     "power": "pow({0}, {1})",
     "or_zero": "coalesce({0}, 0.0D)",
+    "greatest": "greatest({0}, {1})",
+    "least": "least({0}, {1})",
     "element": "get({0}, {1})",
     "sorted": "sort_array({0})",
     "reversed": "reverse({0})",

@@ -6,20 +6,34 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 from eraflow.errors import InputError
+from eraflow.features.alpha158 import ALPHA158
 from eraflow.features.feature import Feature, Output
+from eraflow.features.liquidity import LIQUIDITY
 from eraflow.features.momentum import NormalisedMacd, VolScaledReturn
+from eraflow.features.oscillators import OSCILLATORS
+from eraflow.features.residual import RESIDUAL
 from eraflow.features.risk import Beta, Momentum, Size, Volatility
 from eraflow.features.technical import Macd, Rsi, Stochastic
+from eraflow.features.trend import TREND
+from eraflow.features.volatility import VOLATILITY
 
-TECHNICAL: tuple[Feature, ...] = (Rsi(14), Macd(12, 26, 9), Stochastic(5, 3, 3))
+CLASSIC: tuple[Feature, ...] = (Rsi(14), Macd(12, 26, 9), Stochastic(5, 3, 3))
+TECHNICAL = (*CLASSIC, *OSCILLATORS)
 MOMENTUM: tuple[Feature, ...] = (
     *(VolScaledReturn(bars) for bars in (1, 21, 63, 126, 252)),
     *(NormalisedMacd(short, long) for short, long in ((8, 24), (16, 48), (32, 96))),
 )
+# A family stands in one row here: the columns of a set are in the order of its families.
 SETS: Mapping[str, tuple[Feature, ...]] = {
+    "main": (*CLASSIC, *MOMENTUM),
     "technical": TECHNICAL,
     "momentum": MOMENTUM,
-    "main": (*TECHNICAL, *MOMENTUM),
+    "volatility": VOLATILITY,
+    "liquidity": LIQUIDITY,
+    "trend": TREND,
+    "residual": RESIDUAL,
+    "alpha158": ALPHA158,
+    "all": (*TECHNICAL, *MOMENTUM, *VOLATILITY, *LIQUIDITY, *TREND, *RESIDUAL, *ALPHA158),
 }
 
 # What targets can be neutralised to (conf: targets.exposures). They are stored beside the features, never ranked.
@@ -60,3 +74,26 @@ def documentation(features: Sequence[Feature]) -> str:
     """A Markdown table of the features, for the README and the reports."""
     rows = [f"| {', '.join(f'`{name}`' for name in f.outputs())} | {f.family} | {f.meaning} |" for f in features]
     return "\n".join(["| columns | family | meaning |", "| --- | --- | --- |", *rows])
+
+
+def reference() -> str:
+    """docs/features.md: every feature that there is, and the sets that hold them."""
+    held = "\n".join(
+        f"| `{name}` | {len(columns(chosen))} | {', '.join(families(chosen))} |" for name, chosen in SETS.items()
+    )
+    return f"""# Features
+
+Written by `make docs` from the feature objects; a test compares.
+
+| set (`features.set`) | columns | families |
+| --- | --- | --- |
+{held}
+
+A column is null until its look-back is filled. How each is tested: [CONTRIBUTING.md](../CONTRIBUTING.md).
+
+{documentation(SETS["all"])}
+
+Exposures are stored beside every set; targets and ranks can be made neutral to them.
+
+{documentation(EXPOSURES)}
+"""

@@ -1,0 +1,117 @@
+"""Long windows put together from short ones: a frame costs its length at every row, a lag next to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eraflow.features.series import BAR, Apply, Rolling, Series, absolute, maximum, sqrt, where
+
+ROUNDING = 1e-12  # what scaling to total return can leave of equal prices, in units of the price
+FLAT = 1e-12  # a deviation of daily returns that is nothing but rounding
+
+
+def highest(x: Series, bars: int) -> Series:
+    """The largest of the last `bars` values of a series that is known at every bar; null until there are so many."""
+    return _extreme("max", "greatest", x, bars)
+
+
+def lowest(x: Series, bars: int) -> Series:
+    """The smallest of the last `bars` values of a series that is known at every bar; null until there are so many."""
+    return _extreme("min", "least", x, bars)
+
+
+def _extreme(aggregate: str, function: str, x: Series, bars: int) -> Series:
+    part = max(length for length in range(1, 22) if bars % length == 0)
+    of_part = Rolling(x, part, "max" if aggregate == "max" else "min")
+    found: Series = of_part
+    for back in range(part, bars, part):
+        found = Apply(function, (found, of_part.lag(back)))
+    return where(bars - 1 <= BAR, found)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Moments of two series over the same window, divisors the number of bars."""
+
+    mean: Series
+    mean_of_other: Series
+    variance: Series
+    variance_of_other: Series
+    covariance: Series
+
+    @property
+    def slope(self) -> Series:
+        """By least squares, of the first series on the other; null where the other is flat."""
+        return where(self.variance_of_other >= FLAT * FLAT, self.covariance / self.variance_of_other)
+
+
+def joint_moments(x: Series, other: Series, part: int, first: int, parts: int) -> Joint:
+    """Of `parts` windows of `part` bars that lie behind one another, the newest of them `first` windows back.
+
+    Parts are joined by the parallel formula of Chan, Golub and LeVeque (1979), which loses no digits. Null unless both
+    series are known throughout.
+    """
+
+    def behind(moment: Series) -> list[Series]:
+        return [moment.lag(part * back) for back in range(first, first + parts)]
+
+    def mean(values: list[Series]) -> Series:
+        total = values[0]
+        for value in values[1:]:
+            total = total + value
+        return total / parts
+
+    means, means_of_other = behind(Rolling(x, part, "mean")), behind(Rolling(other, part, "mean"))
+    centre, centre_of_other = mean(means), mean(means_of_other)
+    apart, apart_of_other = [m - centre for m in means], [m - centre_of_other for m in means_of_other]
+    pairs = list(zip(apart, apart_of_other, strict=True))
+    return Joint(
+        centre,
+        centre_of_other,
+        mean(behind(Rolling(x, part, "variance"))) + mean([a * a for a in apart]),
+        mean(behind(Rolling(other, part, "variance"))) + mean([b * b for b in apart_of_other]),
+        mean(behind(Rolling(x, part, "covariance", other))) + mean([a * b for a, b in pairs]),
+    )
+
+
+def skewness(x: Series, part: int, parts: int) -> Series:
+    """Sample skewness (adjusted Fisher-Pearson, as pandas') of daily returns over `part` x `parts` bars.
+
+    Null where a value is not known or the window is flat.
+    """
+    bars = part * parts
+    distances = [x.lag(back) - x for back in range(1, part)]
+    centre = _total(distances) / part
+    around = [distance - centre for distance in distances]
+    of_part = (
+        x + centre,
+        (_total([d * d for d in around]) + centre * centre) / part,
+        (_total([d * d * d for d in around]) - centre * centre * centre) / part,
+    )
+    means, seconds, thirds = ([moment.lag(part * back) for back in range(parts)] for moment in of_part)
+    mean = _total(means) / parts
+    apart = [m - mean for m in means]
+    second = _total([v + d * d for v, d in zip(seconds, apart, strict=True)]) / parts
+    third = _total([t + d * (3.0 * v + d * d) for t, v, d in zip(thirds, seconds, apart, strict=True)]) / parts
+    adjusted = (bars * (bars - 1)) ** 0.5 / (bars - 2)
+    return where(second >= FLAT * FLAT, adjusted * third / (second * sqrt(second)))
+
+
+def _total(terms: list[Series]) -> Series:
+    total = terms[0]
+    for term in terms[1:]:
+        total = total + term
+    return total
+
+
+def mean_of_known(x: Series, bars: int) -> Series:
+    """The mean of those of the last `bars` values that are known; null where none is, and before `bars` bars."""
+    sums = Rolling(Apply("or_zero", (x,)), bars, "mean")
+    return sums / Rolling(Apply("known", (x,)), bars, "mean")
+
+
+def moved(now: Series, before: Series) -> Series:
+    """1 where a price rose, -1 where it fell, 0 where it stayed, up to rounding."""
+    limit = ROUNDING * maximum(absolute(now), absolute(before))
+    change = now - before
+    return where(limit < change, 1.0, where(change < -limit, -1.0, where(change >= -limit, 0.0)))

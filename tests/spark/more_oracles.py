@@ -1,0 +1,130 @@
+"""Independent answers for the families beyond the main set: TA-Lib, and numpy over each window by itself.
+
+All take one ticker's bars (`open, high, low, close, raw_close, volume, market_return, sector_return`), as features do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import talib
+from tests.spark.oracles import Array
+
+Bars = dict[str, Array]
+
+
+def oscillators(bars: pd.DataFrame) -> dict[str, Array]:
+    high, low, close, volume = (bars[name].to_numpy(dtype=float) for name in ("high", "low", "close", "volume"))
+    mean = over(lambda window: window.mean(axis=1), close, 20)
+    deviation = over(lambda window: window.std(axis=1), close, 20)
+    deviation = np.where(deviation < 1e-12 * mean, 0.0, deviation)
+    typical = (high + low + close) / 3
+    still = over(lambda w: np.abs(w - w.mean(axis=1, keepdims=True)).mean(axis=1) < 1e-12 * w[:, -1], typical, 14) == 1
+    return {
+        "atr_14": talib.ATR(high, low, close, 14),
+        "adx_14": talib.ADX(high, low, close, 14),
+        "plus_di_14": talib.PLUS_DI(high, low, close, 14),
+        "minus_di_14": talib.MINUS_DI(high, low, close, 14),
+        "bollinger_position_20": ratio(close - (mean - 2 * deviation), 4 * deviation),
+        "bollinger_width_20": 4 * deviation / mean,
+        "obv": talib.OBV(without_last_bits(close), volume),
+        "mfi_14": money_flow_index(typical, volume, 14),
+        "cci_14": np.where(still, 0.0, talib.CCI(high, low, close, 14)),
+        "williams_r_14": talib.WILLR(high, low, close, 14),
+        "trix_15": talib.TRIX(close, 15),
+        "ppo_12_26": talib.PPO(close, 12, 26, matype=1),
+    }
+
+
+def without_last_bits(x: Array) -> Array:
+    """To twelve digits, by which prices that are equal but for the rounding of their scaling are so again."""
+    digits = 10.0 ** (11 - np.floor(np.log10(x)))
+    return np.round(x * digits) / digits
+
+
+def money_flow_index(typical: Array, volume: Array, bars: int) -> Array:
+    """TA-Lib's, but equal prices that scaling has parted in the last bits are equal: TA-Lib takes that for moves."""
+    change = np.diff(typical, prepend=np.nan)
+    moved = np.abs(change) > 1e-12 * typical
+    flows = (np.where(chosen, typical * volume, 0.0)[1:] for chosen in (moved & (change > 0), moved))
+    rising, both = (over(mean, flow, bars) * bars for flow in flows)
+    index = np.where(both < 1.0, 0.0, 100 * ratio(rising, both))
+    return np.concatenate([[np.nan], np.where(np.isnan(both), np.nan, index)])
+
+
+def others(bars: pd.DataFrame) -> dict[str, Array]:
+    opened, high, low, close = (bars[name].to_numpy(dtype=float) for name in ("open", "high", "low", "close"))
+    money = (bars["raw_close"] * bars["volume"]).to_numpy(dtype=float)
+    returns, logs = change(close), np.log1p(change(close))
+    spread, body = np.log(high / low), np.log(close / opened)
+    garman_klass = over(mean, 0.5 * spread**2 - (2 * np.log(2) - 1) * body**2, 21)
+    impact = ratio(np.abs(returns), money) * 1e6
+    found = {
+        "realised_volatility_21": over(deviation, logs, 21) * np.sqrt(252),
+        "realised_volatility_63": over(deviation, logs, 63) * np.sqrt(252),
+        "garman_klass_21": np.sqrt(np.where(garman_klass >= 0, garman_klass, np.nan) * 252),
+        "parkinson_21": np.sqrt(over(mean, spread**2, 21) / (4 * np.log(2)) * 252),
+        "skewness_63": over(skewness, returns, 63),
+        "amihud_21": np.where(np.arange(len(close)) >= 21, over(mean_of_known, impact, 21), np.nan),
+        "dollar_volume_21": np.log1p(over(mean, money, 21)),
+        "volume_ratio_5_63": ratio(over(mean, money, 5), over(mean, money, 63)),
+        "drawdown_252": close / over(lambda window: window.max(axis=1), close, 252) - 1,
+        **{f"distance_to_mean_{n}": close / over(mean, close, n) - 1 for n in (20, 50, 200)},
+        "high_position_252": close / over(lambda window: window.max(axis=1), high, 252),
+        "low_position_252": close / over(lambda window: window.min(axis=1), low, 252),
+    }
+    for group in ("market", "sector"):
+        beta, momentum = residual(returns, bars[f"{group}_return"].to_numpy(dtype=float))
+        found[f"{group}_beta_252"], found[f"residual_momentum_{group}_252"] = beta, momentum
+    return found
+
+
+def residual(returns: Array, group: Array) -> tuple[Array, Array]:
+    beta, momentum = np.full(len(returns), np.nan), np.full(len(returns), np.nan)
+    for now in range(252, len(returns)):
+        x, y = group[now - 251 : now + 1], returns[now - 251 : now + 1]
+        if x.std() < 1e-12:
+            continue
+        beta[now] = np.cov(x, y, ddof=0)[0, 1] / x.var()
+        left = (y - beta[now] * x)[:-21]
+        if left.std() >= 1e-12 and left.var() >= 1e-12 * y[:-21].var():
+            momentum[now] = left.sum() / left.std()
+    return beta, momentum
+
+
+def over(statistic: Callable[[Array], Array], x: Array, bars: int) -> Array:
+    """The statistic of each full window, NaN before."""
+    out = np.full(len(x), np.nan)
+    if len(x) >= bars:
+        out[bars - 1 :] = statistic(np.lib.stride_tricks.sliding_window_view(x, bars))
+    return out
+
+
+def mean(window: Array) -> Array:
+    return window.mean(axis=1)
+
+
+def deviation(window: Array) -> Array:
+    return window.std(axis=1, ddof=1)
+
+
+def mean_of_known(window: Array) -> Array:
+    return ratio(np.nansum(window, axis=1), (~np.isnan(window)).sum(axis=1).astype(float))
+
+
+def skewness(window: Array) -> Array:
+    n = window.shape[1]
+    apart = window - window.mean(axis=1, keepdims=True)
+    second, third = (apart**2).mean(axis=1), (apart**3).mean(axis=1)
+    second = np.where(second >= 1e-24, second, np.nan)
+    return np.sqrt(n * (n - 1)) / (n - 2) * third / second**1.5
+
+
+def change(x: Array) -> Array:
+    return np.concatenate([[np.nan], x[1:] / x[:-1] - 1]) if len(x) else x
+
+
+def ratio(x: Array, divisor: Array) -> Array:
+    return np.where(divisor == 0, np.nan, x / np.where(divisor == 0, 1.0, divisor))
