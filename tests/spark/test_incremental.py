@@ -11,12 +11,14 @@ from pyspark.sql import SparkSession
 from tests.spark import oracles
 
 from eraflow.config import Config, load
+from eraflow.features import sets
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.progress import Progress
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
 
 DAYS = 520
+SCALES = {"obv": 1e9, "atr_14": 100.0}  # volume of a history, price
 
 
 class Notes(Progress):
@@ -52,15 +54,20 @@ def last_week(raw: pd.DataFrame) -> date:
 class Job:
     """`jobs/features.py` over one price file and one folder of tables."""
 
-    def __init__(self, spark: SparkSession, folder: Path) -> None:
-        self.spark, self.folder = spark, folder
+    def __init__(self, spark: SparkSession, folder: Path, features: str = "main") -> None:
+        self.spark, self.folder, self.set = spark, folder, features
         self.notes = Notes()
 
     @property
     def config(self) -> Config:
         return load(
             ["signals.yml"],
-            [f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables", "tables.era_block=20"],
+            [
+                f"prices.path={self.folder}/prices.parquet",
+                f"tables.root={self.folder}/tables",
+                "tables.era_block=20",
+                f"features.set={self.set}",
+            ],
         )
 
     def run(self, frame: pd.DataFrame, rebuild: tuple[date, date] | None = None) -> Tables:
@@ -69,7 +76,8 @@ class Job:
         return Builder(self.spark, self.config, Store(self.spark, f"{self.folder}/tables"), self.notes).tables(rebuild)
 
     def features(self, tables: Tables) -> pd.DataFrame:
-        return oracles.values(Store(self.spark, f"{self.folder}/tables").read(tables.features))
+        found = Store(self.spark, f"{self.folder}/tables").read(tables.features)
+        return oracles.values(found, sets.SETS[self.set])
 
     def training(self, tables: Tables) -> pd.DataFrame:
         table = Store(self.spark, f"{self.folder}/tables").read(tables.training)
@@ -111,7 +119,7 @@ def assert_equal(left: pd.DataFrame, right: pd.DataFrame) -> None:
     for name in right.columns[2:]:
         one, other = left[name].to_numpy(), right[name].to_numpy()
         assert (np.isnan(one) == np.isnan(other)).all(), name
-        scale = 100.0 if name.startswith("macd_") else 1.0
+        scale = SCALES.get(name, 100.0 if name.startswith("macd_") else 1.0)
         np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-12 * scale, err_msg=name)
 
 
@@ -131,6 +139,19 @@ def test_a_new_week_equals_a_full_computation(
     assert sum(f"written from {last_week} on" in text for text in started.notes.told) == 2
     assert_equal(started.features(tables), wanted[0])
     assert_same_training(started.training(tables), wanted[1])
+
+
+@pytest.mark.slow
+def test_a_new_week_of_every_set_equals_a_full_computation(
+    spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    extended, whole = (Job(spark, tmp_path_factory.mktemp("all"), "all") for _ in range(2))
+    extended.run(raw[raw["date"] < last_week])
+
+    tables = extended.run(raw)
+
+    assert any(f"features: version 1 written from {last_week} on" in text for text in extended.notes.told)
+    assert_equal(extended.features(tables), whole.features(whole.run(raw)))
 
 
 @pytest.mark.slow

@@ -1,0 +1,99 @@
+"""Feature tables that are extended by a week: killed amid the writing, completed, exported."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from tests.fault.test_resume import PATIENCE, ROOT, log_of, stop, wait_for
+
+from eraflow.config import load
+from eraflow.sources.synthetic import sector_prices
+from eraflow.tables import Store
+
+pytestmark = pytest.mark.slow
+
+
+def universe() -> pd.DataFrame:
+    settings = load([], []).synthetic.model_dump() | {"sectors": 2, "tickers_per_sector": 12, "days": 320}
+    frame = pd.concat([sector_prices(sector, **settings) for sector in range(2)], ignore_index=True)
+    return frame.drop(columns=["file", "unreadable"])
+
+
+@contextmanager
+def started(base: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`jobs/features.py` over base/prices.parquet in a process group of its own; its lines go to base/log.txt."""
+    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/features.py"]
+    command += ["--config", "signals.yml", *options]
+    for text in (f"prices.path={base}/prices.parquet", f"tables.root={base}/tables"):
+        command += ["--set", text]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    with (base / "log.txt").open("wb") as log:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                stop(process, signal.SIGKILL)
+
+
+def ended(base: Path, *options: str) -> int:
+    with started(base, *options) as process:
+        return process.wait(timeout=PATIENCE)
+
+
+def stored(spark: SparkSession, base: Path) -> tuple[int, pd.DataFrame]:
+    """The newest version of the features, and its rows."""
+    store = Store(spark, f"{base}/tables")
+    version = store.latest("features")
+    assert version is not None
+    rows = store.read(version).select("ticker", "date", "technical").toPandas()
+    return version.number, rows.sort_values(["ticker", "date"], ignore_index=True)
+
+
+def exported(folder: Path) -> pd.DataFrame:
+    return pd.read_parquet(folder / "features").sort_values(["ticker", "date"], ignore_index=True)
+
+
+def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    raw = universe()
+    last_week = sorted(raw["date"].unique())[-5]
+    update, fresh = tmp_path / "update", tmp_path / "fresh"
+    for base in (update, fresh):
+        base.mkdir()
+    raw[raw["date"] < last_week].to_parquet(update / "prices.parquet")
+    assert ended(update) == 0, log_of(update)
+    number, before = stored(spark, update)
+
+    raw.to_parquet(update / "prices.parquet")
+    files = set(update.glob("tables/features/year=*/*"))
+    with started(update) as process:
+        wait_for(lambda: bool(set(update.glob("tables/features/year=*/*")) - files), process, update)
+        stop(process, signal.SIGKILL)
+
+    number_after, after = stored(spark, update)
+    assert number_after == number
+    pd.testing.assert_frame_equal(after, before)
+
+    assert ended(update, "--export", f"{update}/plain") == 0, log_of(update)
+    assert f"table features: version {number + 1} written from {last_week} on" in log_of(update)
+
+    raw.to_parquet(fresh / "prices.parquet")
+    assert ended(fresh, "--export", f"{fresh}/plain") == 0, log_of(fresh)
+    one, other = exported(update / "plain"), exported(fresh / "plain")
+    assert len(one) == len(raw)
+    pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-10)
+    assert pd.read_csv(update / "plain/dictionary.csv")["column"].tolist() == list(one)
+
+    assert ended(update, "--export", f"{update}/plain") == 2
+    assert f"--export {update}/plain: that is there already" in log_of(update)
