@@ -66,6 +66,22 @@ class Prices(_Section):
     note: str | None
 
 
+class Signals(_Section):
+    """Numerai Signals' own files."""
+
+    path: str | None
+    mapping: str | None
+    features: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _used(self) -> Signals:
+        if len(set(self.features)) < len(self.features):
+            raise ValueError("a feature is named twice")
+        if self.path is None and (self.features or self.mapping):
+            raise ValueError("features or a mapping are named, but no path")
+        return self
+
+
 Policy = Literal["keep", "mask", "drop"]
 
 
@@ -114,12 +130,24 @@ class Targets(_Section):
     horizons: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     lag: Annotated[int, Field(ge=0)]
     main: str
+    signals: tuple[str, ...]
     exposures: tuple[str, ...]
 
     @property
     def names(self) -> dict[str, int]:
         """Target name -> horizon in trading days."""
-        return {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
+        own = {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
+        return own | {name: int(name.rpartition("_")[2]) for name in self.signals}
+
+    @model_validator(mode="after")
+    def _signals_have_a_horizon(self) -> Targets:
+        ends = tuple(f"_{horizon}" for horizon in self.horizons)
+        for name in self.signals:
+            if not (name.startswith("target_") and name.endswith(ends)):
+                raise ValueError(
+                    f"signals holds {name!r}; name targets that end with one of {', '.join(ends)} (horizons)"
+                )
+        return self
 
     @model_validator(mode="after")
     def _main_is_made(self) -> Targets:
@@ -163,12 +191,19 @@ class Config(_Section):
     tables: Tables
     source: Literal["synthetic", "prices"]
     prices: Prices
+    signals: Signals
     quality: Quality
     synthetic: Synthetic
     features: Features
     targets: Targets
     validation: Validation
     model: LightGbm
+
+    @model_validator(mode="after")
+    def _signals_are_there(self) -> Config:
+        if self.targets.signals and self.signals.path is None:
+            raise ValueError("targets.signals names targets, but signals.path no folder")
+        return self
 
     def resolved(self) -> dict[str, Any]:
         """The whole configuration as plain values, for the run manifest."""

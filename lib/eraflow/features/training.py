@@ -29,11 +29,13 @@ def training_table(
     lag: int,
     exposures: Sequence[str],
     era_block: int,
+    others: Sequence[str] = (),
 ) -> DataFrame:
-    """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`.
+    """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`, and `others`.
 
     `id` is `TICKER_YYYY-MM-DD`. `features` are the levels 0..4 in the order of `ranking.names`, cross_section.MISSING
     where a value is not known; `raw` are the values behind them, family by family. Rows are the universe's members.
+    `others` are further targets, which `daily` holds as columns.
 
     `eras`: of each era and country its day. `sessions`: by country the number of trading days there are; a label that
     ends after the last is null. `prices` has `masked`, where neither features nor labels over the day are known.
@@ -58,14 +60,17 @@ def training_table(
             ).alias("raw"),
             "exposures",
             *(_forward(horizon) for horizon in horizons),
+            *others,
         )
     )  # fmt: skip
-    return rows.groupBy("era").applyInPandas(_era_rows(ranking, horizons, exposures, era_block), schema(horizons))
+    make = _era_rows(ranking, horizons, exposures, era_block, others)
+    return rows.groupBy("era").applyInPandas(make, schema(horizons, others))
 
 
-def schema(horizons: Sequence[int]) -> str:
+def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     """The columns of the training table in Spark's DDL."""
-    kinds = ", ".join(f"target_{kind}_{horizon} float" for horizon in horizons for kind in ("raw", "sector", "neutral"))
+    own = [f"target_{kind}_{horizon}" for horizon in horizons for kind in ("raw", "sector", "neutral")]
+    kinds = ", ".join(f"{name} float" for name in (*own, *others))
     return f"id string, era int, era_block int, features array<tinyint>, raw array<double>, {kinds}"
 
 
@@ -102,7 +107,7 @@ def _forward(horizon: int) -> str:
 
 
 def _era_rows(
-    ranking: Ranking, horizons: Sequence[int], exposures: Sequence[str], era_block: int
+    ranking: Ranking, horizons: Sequence[int], exposures: Sequence[str], era_block: int, others: Sequence[str]
 ) -> Callable[[pd.DataFrame], pd.DataFrame]:
     names = list(columns(EXPOSURES))
     chosen = [names.index(name) for name in exposures]
@@ -120,6 +125,7 @@ def _era_rows(
             returns = rows[_forward(horizon)].to_numpy(dtype=np.float64)
             for kind, values in cross_section.targets(returns, groups["sector"], exposed[:, chosen]).items():
                 out[f"target_{kind}_{horizon}"] = pd.Series(values, dtype="float32")
+        out |= {name: rows[name].astype("float32") for name in others}
         return pd.DataFrame(out)
 
     return make

@@ -16,11 +16,12 @@ from eraflow.features import cross_section, sets
 from eraflow.features.daily import daily_features, later_features
 from eraflow.features.export import dictionary, plain
 from eraflow.features.ranking import Ranking
+from eraflow.features.signals import SignalsFeature, with_signals
 from eraflow.features.training import training_table
 from eraflow.pipeline.reading import calendars
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
-from eraflow.sources import price_files, prices, quality, reference, synthetic, updates
+from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
 from eraflow.sources.calendar import Calendars
 from eraflow.tables import Part, Store, Version, refuse_taken, write_plain
 
@@ -34,6 +35,8 @@ class Tables:
     features: Version
     eras: Version
     training: Version
+    signals: Version | None = None  # Numerai Signals' files, where there are any
+    signals_match: Version | None = None
 
     def numbers(self) -> dict[str, int]:
         return {version.table: version.number for version in self.all}
@@ -43,7 +46,8 @@ class Tables:
 
     @property
     def all(self) -> tuple[Version, ...]:
-        return (self.prices, self.quality, self.features, self.eras, self.training)
+        own = (self.prices, self.quality, self.features, self.eras, self.training)
+        return (*own, *filter(None, (self.signals, self.signals_match)))
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,12 @@ class Builder:
         self._check_names()
         raw = self.prices()
         features = self.features(raw, rebuild)
-        eras = self.eras(raw)
-        training = self.training(raw, features, eras, rebuild is not None)
-        return Tables(raw, self.quality(raw), features, eras, training)
+        eras, signals, match = self.eras(raw), None, None
+        if self.config.signals.path:
+            signals = self.signals()
+            match = self.signals_match(raw, signals)
+        training = self.training(raw, features, eras, signals, rebuild is not None)
+        return Tables(raw, self.quality(raw), features, eras, training, signals, match)
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
@@ -146,7 +153,33 @@ class Builder:
 
         return self._fresh("eras", [targets.horizons, targets.lag], None, (raw,), make)
 
-    def training(self, raw: Version, features: Version, eras: Version, rebuild: bool = False) -> Version:
+    def signals(self) -> Version:
+        """Numerai Signals' features and targets by ticker and week. InputError where the files have faults."""
+        chosen, targets = self.config.signals, self.config.targets.signals
+
+        def make() -> _Made:
+            return _Made(signals_files.read(self.spark, chosen, targets), {"columns": [*chosen.features, *targets]})
+
+        found = signals_files.files(self.spark, chosen)
+        recipe = [chosen.features, targets, chosen.mapping is None]
+        return self._fresh("signals", recipe, [(file.path, file.size, file.modified) for file in found], (), make)
+
+    def signals_match(self, raw: Version, signals: Version) -> Version:
+        """Which tickers of the prices and of Numerai Signals met, and which did not."""
+
+        def make() -> _Made:
+            prices = self._kept(raw)
+            known = calendars(self.store.read(raw))
+            days = self._era_days(known.era_days)
+            at_eras = prices.join(F.broadcast(days), on=["country", "date"], how="left_semi")
+            found = signals_files.compared(at_eras, self.store.read(signals), max(known.eras.values()))
+            return _Made(found.coalesce(1), {})
+
+        return self._fresh("signals_match", None, None, (raw, signals), make)
+
+    def training(
+        self, raw: Version, features: Version, eras: Version, signals: Version | None = None, rebuild: bool = False
+    ) -> Version:
         """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
         targets, block, ranking = self.config.targets, self.config.tables.era_block, self._ranking
         names = ranking.names
@@ -161,8 +194,13 @@ class Builder:
         def frame(days: Calendars, first: int) -> DataFrame:
             eras_made = [row for row in days.era_days if row[0] >= first]
             later = F.col("date") >= F.lit(min(day for _, _, day in eras_made))
+            daily = self.store.read(features).where(later)
+            if signals:
+                at_eras = daily.join(F.broadcast(self._era_days(eras_made)), on=["country", "date"], how="left_semi")
+                joined = signals_files.of_era_days(at_eras, self.store.read(signals), max(days.eras.values()))
+                daily = with_signals(joined, self.config.signals.features, targets.signals)
             return training_table(
-                self.store.read(features).where(later),
+                daily,
                 self._kept(raw).where(later).withColumn("masked", quality.fails(self._policies, "mask")),
                 eras_made,
                 days.sessions,
@@ -171,6 +209,7 @@ class Builder:
                 targets.lag,
                 targets.exposures,
                 block,
+                targets.signals,
             )
 
         def make() -> _Made:
@@ -179,7 +218,7 @@ class Builder:
 
         def make_later(there: Version) -> _Made | None:
             first = self.store.changed_since("features", there.inputs["features"])
-            if first == date.min:
+            if first == date.min or (signals and signals.number != there.inputs.get("signals")):
                 return None
             days = calendars(self.store.read(raw))
             labels = days.labels(targets.horizons, targets.lag)
@@ -189,8 +228,9 @@ class Builder:
             return _Made(frame(days, era), manifest, Part(days.eras[era], condition))
 
         rules = self.config.features.model_dump(mode="json")
-        recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, self._policies]
-        inputs = (raw, features, eras)
+        theirs = [self.config.signals.features, targets.signals]
+        recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, theirs, self._policies]
+        inputs = (raw, features, eras, *([signals] if signals else []))
         return self._fresh("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
 
     def _check_names(self) -> None:
@@ -231,10 +271,17 @@ class Builder:
         self.progress.note(f"table {table}: version {version.number} written{since}")
         return version
 
+    def _era_days(self, days: Sequence[tuple[int, str, date]]) -> DataFrame:
+        """`era, country, date`: some thousand rows for each country."""
+        return self.spark.createDataFrame(pd.DataFrame(days), "era int, country string, date date")
+
     @property
     def _ranking(self) -> Ranking:
-        rules = self.config.features
-        return Ranking(sets.feature_set(rules.set), rules.ranks, rules.neutral_to, rules.interactions)
+        rules, named = self.config.features, sets.feature_set(self.config.features.set)
+        theirs = [SignalsFeature(name) for name in self.config.signals.features]
+        if taken := sorted(set(self.config.signals.features) & set(sets.columns([*named, *sets.EXPOSURES]))):
+            raise InputError(f"signals.features: {taken[0]!r} is a feature of the set {rules.set} too; leave it out.")
+        return Ranking([*named, *theirs], rules.ranks, rules.neutral_to, rules.interactions)
 
     @property
     def _policies(self) -> dict[str, str]:

@@ -19,7 +19,7 @@ from eraflow.pipeline.build import Tables
 from eraflow.pipeline.folder import write_json, write_text
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import ReportContent, render
-from eraflow.sources import quality
+from eraflow.sources import quality, signals_files
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
@@ -54,6 +54,7 @@ class Content:
     unlabelled: Sequence[int]  # eras whose label has ended without enough known returns for a target
     overlap: int
     quality: DataFrame
+    signals_match: DataFrame | None
     seconds: float
 
 
@@ -64,6 +65,8 @@ def write(folder: Path, content: Content) -> None:
     write_csv(per_era, folder / "per_era.csv")
     write_json(folder / "summary.json", summary)
     found = quality.counted(content.quality, content.config.quality.model_dump())
+    if content.signals_match is not None:
+        found = pd.concat([found, signals_files.counted(content.signals_match)], ignore_index=True)
     dated = per_era.assign(date=per_era["era"].map(dict(content.era_dates)))
     report = ReportContent(
         title="eraflow: out-of-fold scores",

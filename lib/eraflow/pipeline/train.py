@@ -86,6 +86,7 @@ class _Run:
             unlabelled=sorted({span.era for span in spans} - {span.era for span in learnable}),
             overlap=label_overlap(eras, horizon),
             quality=self.store.read(self.tables.quality),
+            signals_match=self.store.read(self.tables.signals_match) if self.tables.signals_match else None,
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
@@ -96,6 +97,7 @@ class _Run:
         config = self.config.resolved()
         config["run"] = {"seed": self.config.run.seed}
         config.pop("tables")
+        config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
         return {
             "config": config,

@@ -27,7 +27,7 @@ SCHEMA: Mapping[str, str] = {
 }  # fmt: skip
 # The types of a file's columns, without their parameters, that are read as ours.
 _WHOLE = ("tinyint", "smallint", "int", "bigint")
-_TAKEN: Mapping[str, tuple[str, ...]] = {
+TAKEN: Mapping[str, tuple[str, ...]] = {
     "double": ("string", *_WHOLE, "float", "double", "decimal"),
     "date": ("string", "date", "timestamp", "timestamp_ntz", "bigint"),
     "string": ("string", *_WHOLE),
@@ -53,7 +53,7 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
     """The files that `prices.path` names (a file, a folder, a glob; any store that Spark reads), sorted by path."""
     if not config.path:
         raise InputError("prices.path is not set: name a parquet or CSV file with --set prices.path=FILE.")
-    with _opened(f"prices.path: {config.path} cannot be opened", "check the path"):
+    with opened(f"prices.path: {config.path} cannot be opened", "check the path"):
         found = listed(spark, config.path)
     if not found:
         raise InputError(f"prices.path: there is no parquet or CSV file at {config.path}; check the path.")
@@ -105,7 +105,7 @@ def _is_csv(path: str) -> bool:
 def _layout(spark: SparkSession, path: str) -> tuple[tuple[str, str], ...]:
     """The file's own columns and types, in its order; CSV columns are all text."""
     kind = "CSV" if _is_csv(path) else "parquet"
-    with _opened(f"{shown(path)} cannot be read as a {kind} file", "replace it or leave it out"):
+    with opened(f"{shown(path)} cannot be read as a {kind} file", "replace it or leave it out"):
         frame = spark.read.csv(path, header=True) if _is_csv(path) else spark.read.parquet(path)
     if not frame.columns:
         raise InputError(f"{shown(path)} is empty; replace it or leave it out.")
@@ -130,13 +130,13 @@ def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices
                 f"{shown(path)} has no column {theirs!r} (prices.columns.{ours}), only {', '.join(types)}; "
                 f"map it with --set prices.columns.{ours}=NAME."
             )
-        if theirs is not None and types[theirs].partition("(")[0] not in _TAKEN[SCHEMA[ours]]:
+        if theirs is not None and types[theirs].partition("(")[0] not in TAKEN[SCHEMA[ours]]:
             raise InputError(
                 f"{shown(path)}: column {theirs!r} is of type {types[theirs]}, which is no {_KINDS[SCHEMA[ours]]}; "
                 "write it as one."
             )
     source = {ours: F.col(f"`{theirs}`") for ours, theirs in names.items() if theirs is not None}
-    typed = {ours: _cast(column, types[names[ours]], SCHEMA[ours]) for ours, column in source.items()}
+    typed = {ours: as_type(column, types[names[ours]], SCHEMA[ours]) for ours, column in source.items()}
     typed = {"sector": F.lit("all"), "country": F.lit(""), "currency": F.lit("")} | typed
     broken = F.col(_BROKEN) if _BROKEN in frame.columns else F.lit(None).cast("string")
     unreadable = F.coalesce(
@@ -154,7 +154,8 @@ def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices
     )
 
 
-def _cast(column: Column, given: str, wanted: str) -> Column:
+def as_type(column: Column, given: str, wanted: str) -> Column:
+    """The column as a type of ours, null where its value is none; `given` is one of TAKEN[wanted]."""
     if wanted == "date" and given == "bigint":
         # pandas' datetime64[ns], which the session reads as whole nanoseconds since 1970
         days = F.timestamp_seconds(F.floor(column / 1_000_000_000)).cast("date")
@@ -183,7 +184,8 @@ def reading() -> Iterator[None]:
 
 
 @contextmanager
-def _opened(what: str, mend: str) -> Iterator[None]:
+def opened(what: str, mend: str) -> Iterator[None]:
+    """Turns the failure to open a path into an InputError: what, why, and how to mend it."""
     try:
         yield
     except (PySparkException, Py4JJavaError) as error:

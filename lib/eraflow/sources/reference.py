@@ -39,7 +39,7 @@ def members(spark: SparkSession, path: str) -> pd.DataFrame:
 
     InputError: a file or column that is missing, what is no date, ranges of one ticker that overlap.
     """
-    table = _table(spark, path, "prices.universe", ("ticker", "from", "to"))
+    table = small_table(spark, path, "prices.universe", ("ticker", "from", "to"))
     first = _dates(table, "from", path).fillna(_OPEN[0])
     last = _dates(table, "to", path).fillna(_OPEN[1])
     found = pd.DataFrame({"ticker": table["ticker"], "first": first, "last": last}).sort_values(["ticker", "first"])
@@ -59,7 +59,7 @@ def rates(spark: SparkSession, path: str) -> pd.DataFrame:
 
     InputError: a file or column that is missing, what is no date or no number above 0, a currency twice on a date.
     """
-    table = _table(spark, path, "prices.rates", ("currency", "date", "rate"))
+    table = small_table(spark, path, "prices.rates", ("currency", "date", "rate"))
     table = table.assign(date=_dates(table, "date", path), rate=pd.to_numeric(table["rate"], errors="coerce"))
     wrong = table[table["date"].isna() | ~(table["rate"] > 0) | table.duplicated(["currency", "date"], keep=False)]
     if len(wrong):
@@ -77,8 +77,8 @@ def rates(spark: SparkSession, path: str) -> pd.DataFrame:
     return whole.assign(date=whole["date"].dt.date)[["currency", "date", "rate"]]
 
 
-def _table(spark: SparkSession, path: str, key: str, columns: Sequence[str]) -> pd.DataFrame:
-    """A small file, as text: it is read on the driver."""
+def small_table(spark: SparkSession, path: str, key: str, columns: Sequence[str]) -> pd.DataFrame:
+    """These columns of a small file, as text: it is read on the driver. The first may not be empty."""
     try:
         frame = spark.read.csv(path, header=True) if path.endswith((".csv", ".csv.gz")) else spark.read.parquet(path)
     except PySparkException as error:
