@@ -1,6 +1,6 @@
 """Build the feature tables and the packed training table, or bring them up to date."""
 
-from eraflow.cli import Option, day, job
+from eraflow.cli import Option, day, job, leave
 from eraflow.pipeline.build import build
 
 OPTIONS = (
@@ -10,4 +10,4 @@ OPTIONS = (
 )
 
 if __name__ == "__main__":
-    raise SystemExit(job(__doc__ or "", build, options=OPTIONS))
+    leave(job(__doc__ or "", build, options=OPTIONS))

@@ -3,8 +3,8 @@
 Builds the tables that it needs if they are missing or stale. A stopped run goes on from its last finished fold.
 """
 
-from eraflow.cli import job
+from eraflow.cli import job, leave
 from eraflow.pipeline.train import train
 
 if __name__ == "__main__":
-    raise SystemExit(job(__doc__ or "", train))
+    leave(job(__doc__ or "", train))

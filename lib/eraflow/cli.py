@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, NoReturn
 
 from eraflow.config import load
 from eraflow.errors import InputError
 from eraflow.progress import shown
-from eraflow.session import session
+from eraflow.session import session, stop_session
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -87,6 +88,20 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
         return FAILED
     print("\n".join(lines))
     return DONE
+
+
+def leave(code: int) -> NoReturn:
+    """Ends the process of a job.
+
+    Runs that had told all of their results have been seen not to end now and then. So Spark is stopped here, not
+    in a hook of its JVM's, and Python's clean-up, which speaks with that JVM, is left out. Databricks ends its own.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == DONE and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+        stop_session()
+        os._exit(code)
+    raise SystemExit(code)
 
 
 @contextmanager

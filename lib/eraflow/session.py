@@ -46,6 +46,13 @@ def _settled(spark: SparkSession) -> SparkSession:
     return spark
 
 
+def stop_session() -> None:
+    """Stops the active session, if there is one."""
+    active = SparkSession.getActiveSession()
+    if active is not None:
+        active.stop()
+
+
 def slots(spark: SparkSession) -> int:
     """Tasks that can run at once."""
     return spark.sparkContext.defaultParallelism

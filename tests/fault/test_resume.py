@@ -7,8 +7,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -25,12 +25,18 @@ TINY = (
 PATIENCE = 400  # seconds
 
 
+def started(base: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The main job over base/tables."""
+    return submitted(base, "jobs/train.py", [], [*TINY, f"run.dir={base}/runs"])
+
+
 @contextmanager
-def started(base: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The main job in a process group of its own; its lines go to base/log.txt."""
-    settings = [*TINY, f"tables.root={base}/tables", f"run.dir={base}/runs"]
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/train.py"]
-    command += [part for text in settings for part in ("--set", text)]
+def submitted(
+    base: Path, job: str, options: Sequence[str], settings: Sequence[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A job over base/tables in a process group of its own; its lines go to base/log.txt."""
+    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", job, *options]
+    command += [part for text in (*settings, f"tables.root={base}/tables") for part in ("--set", text)]
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with (base / "log.txt").open("wb") as log:
         process = subprocess.Popen(
@@ -60,9 +66,20 @@ def log_of(base: Path) -> str:
     return (base / "log.txt").read_text(encoding="utf-8", errors="replace")
 
 
+def ended(process: subprocess.Popen[bytes], base: Path) -> int:
+    """The exit code. Of a process that does not end, the failure shows its log with the JVM's threads."""
+    try:
+        return process.wait(timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        alive = subprocess.run(["ps", "-o", "pid,stat,wchan:20,args", "-g", str(process.pid)], capture_output=True)
+        os.killpg(process.pid, signal.SIGQUIT)
+        time.sleep(5)
+        raise AssertionError(f"did not end:\n{alive.stdout.decode()}\n{log_of(base)}") from None
+
+
 def completed(base: Path) -> Path:
     with started(base) as process:
-        assert process.wait(timeout=PATIENCE) == 0, log_of(base)
+        assert ended(process, base) == 0, log_of(base)
     return base / "runs/demo"
 
 

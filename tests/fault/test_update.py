@@ -1,17 +1,14 @@
 """Feature tables that are extended by a week: killed amid the writing, completed, exported."""
 
-import os
 import signal
 import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.fault.test_resume import PATIENCE, ROOT, log_of, stop, wait_for
+from tests.fault.test_resume import ended, log_of, stop, submitted, wait_for
 
 from eraflow.config import load
 from eraflow.sources.synthetic import sector_prices
@@ -26,28 +23,16 @@ def universe() -> pd.DataFrame:
     return frame.drop(columns=["file", "unreadable"])
 
 
-@contextmanager
-def started(base: Path, *options: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`jobs/features.py` over base/prices.parquet in a process group of its own; its lines go to base/log.txt."""
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/features.py"]
-    command += ["--config", "signals.yml", *options]
-    for text in (f"prices.path={base}/prices.parquet", f"tables.root={base}/tables"):
-        command += ["--set", text]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    with (base / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
-        )
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                stop(process, signal.SIGKILL)
+def started(base: Path, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """`jobs/features.py` over base/prices.parquet."""
+    return submitted(
+        base, "jobs/features.py", ["--config", "signals.yml", *options], [f"prices.path={base}/prices.parquet"]
+    )
 
 
-def ended(base: Path, *options: str) -> int:
+def code_of(base: Path, *options: str) -> int:
     with started(base, *options) as process:
-        return process.wait(timeout=PATIENCE)
+        return ended(process, base)
 
 
 def stored(spark: SparkSession, base: Path) -> tuple[int, pd.DataFrame]:
@@ -72,7 +57,7 @@ def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
     for base in (update, fresh):
         base.mkdir()
     raw[raw["date"] < last_week].to_parquet(update / "prices.parquet")
-    assert ended(update) == 0, log_of(update)
+    assert code_of(update) == 0, log_of(update)
     number, before = stored(spark, update)
 
     raw.to_parquet(update / "prices.parquet")
@@ -85,15 +70,15 @@ def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
     assert number_after == number
     pd.testing.assert_frame_equal(after, before)
 
-    assert ended(update, "--export", f"{update}/plain") == 0, log_of(update)
+    assert code_of(update, "--export", f"{update}/plain") == 0, log_of(update)
     assert f"table features: version {number + 1} written from {last_week} on" in log_of(update)
 
     raw.to_parquet(fresh / "prices.parquet")
-    assert ended(fresh, "--export", f"{fresh}/plain") == 0, log_of(fresh)
+    assert code_of(fresh, "--export", f"{fresh}/plain") == 0, log_of(fresh)
     one, other = exported(update / "plain"), exported(fresh / "plain")
     assert len(one) == len(raw)
     pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-10)
     assert pd.read_csv(update / "plain/dictionary.csv")["column"].tolist() == list(one)
 
-    assert ended(update, "--export", f"{update}/plain") == 2
+    assert code_of(update, "--export", f"{update}/plain") == 2
     assert f"--export {update}/plain: that is there already" in log_of(update)

@@ -84,6 +84,7 @@ def test_a_planted_momentum_is_found_in_a_few_universes(spark: SparkSession) -> 
     assert found(scores) > band(FEW)[1]
 
 
+@pytest.mark.slow
 def test_only_a_missing_purge_predicts_targets_of_other_tickers_in_a_few_universes(spark: SparkSession) -> None:
     permuted = [universe.permuted() for universe in universes(spark, NOISE, FEW)]
     purged = [score(universe, SHORT_WINDOW) for universe in permuted]

@@ -113,6 +113,7 @@ def test_a_folder_of_another_run_is_refused(run: Path, capsys: pytest.CaptureFix
     assert (run / "run.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_the_same_command_elsewhere_gives_the_same_content(run: Path, tmp_path: Path) -> None:
     again = finished(tmp_path)
 

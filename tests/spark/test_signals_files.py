@@ -193,7 +193,9 @@ def test_faulty_files_are_refused(refused: Callable[..., str], tmp_path: Path) -
         f"signals/train.parquet has no column '{FEATURES[0]}'"
     )
     assert refused(frame=frame.drop(columns=TARGET)).startswith(f"signals/train.parquet has no column '{TARGET}'")
-    assert "which is" not in refused(frame=frame.astype({FEATURES[1]: str}))
+    assert refused(frame=frame.astype({FEATURES[1]: str})).startswith(
+        f"signals/train.parquet: column '{FEATURES[1]}' is of type string, no number"
+    )
     unnamed = frame.assign(numerai_ticker=frame["numerai_ticker"].where(frame.index != 3, None))
     assert refused(frame=unnamed).startswith("signals/train.parquet: column 'numerai_ticker' is empty")
     again = pd.concat([mapping(), mapping().head(1)])

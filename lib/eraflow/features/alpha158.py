@@ -41,12 +41,12 @@ from eraflow.features.series import (
     sqrt,
     where,
 )
+from eraflow.features.windows import ROUNDING
 
 WINDOWS = (5, 10, 20, 30, 60)
 NEWER_PART: Mapping[int, int] = {10: 5, 20: 10, 30: 10, 60: 30}  # of a window, the bars of its newer part
 
 FLAT = 2e-5  # a deviation that qlib takes for zero
-ROUNDING = 1e-12  # what scaling to total return can leave of equal prices, in units of the price
 
 BEFORE = CLOSE.lag(1)
 RATIO = CLOSE / BEFORE
