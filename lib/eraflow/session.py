@@ -43,6 +43,8 @@ def _settled(spark: SparkSession) -> SparkSession:
     spark.conf.set("spark.sql.maxConcurrentOutputFileWriters", "200")
     # The JVM never compiles a method of more bytecode than this; the rows of many features ran in its interpreter.
     spark.conf.set("spark.sql.codegen.hugeMethodLimit", "8000")
+    # A version that replaces nothing by nothing still says what it was made from.
+    spark.conf.set("spark.databricks.delta.skipRecordingEmptyCommits", "false")
     return spark
 
 

@@ -43,6 +43,15 @@ def test_a_version_comes_back_with_all_that_it_was_made_from(store: Store) -> No
     assert numbers(store, second) == [1, 2]
 
 
+def test_nothing_in_place_of_nothing_is_a_version_too(store: Store, spark: SparkSession) -> None:
+    nothing = spark.range(0)
+    store.write("findings", nothing, "of last week")
+    written = store.write("findings", nothing, "of this week")
+
+    assert (written.number, written.fingerprint) == (1, "of this week")
+    assert store.latest("findings") == written
+
+
 def test_a_failing_write_leaves_the_version_before(store: Store) -> None:
     before = store.write("rows", store.spark.range(3), "one")
     failing = store.spark.range(0, 1000, 1, 4).withColumn(
