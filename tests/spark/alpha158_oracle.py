@@ -5,8 +5,6 @@ A value is missing before its window is full, where a divisor is 0 and where a d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -30,7 +28,7 @@ def over(x: Array, divisor: Array) -> Array:
 
 def over_prices(x: Array, divisor: Array, close: Array) -> Array:
     """A quotient that is missing where the divisor, a difference of prices, is rounding noise."""
-    return over(x, np.where(divisor < 1e-12 * close, 0.0, divisor))
+    return over(x, np.where(divisor < 1e-9 * close, 0.0, divisor))
 
 
 def where_full(value: Array, rows: Array) -> Array:
@@ -60,8 +58,10 @@ def line(rows: Array) -> tuple[Array, Array, Array]:
     return slope, over(explained.sum(axis=1), (from_mean**2).sum(axis=1)), rest[:, -1]
 
 
-def position(rows: Array, first: Callable[..., npt.NDArray[np.int_]]) -> Array:
-    return where_full((first(np.nan_to_num(rows), axis=1) + 1) / rows.shape[1], rows)
+def position(rows: Array, extreme: Array) -> Array:
+    """The first place of a window's extreme, counted from 1, over its length; equal are prices up to their scaling."""
+    found = np.abs(rows - extreme[:, None]) <= 1e-9 * np.abs(extreme[:, None])
+    return where_full((found.argmax(axis=1) + 1) / rows.shape[1], rows)
 
 
 def bar_shapes(prices: pd.DataFrame) -> dict[str, Array]:
@@ -84,14 +84,14 @@ def rolling(prices: pd.DataFrame, bars: int) -> dict[str, Array]:
     changes, volume_changes = windows(close - before, bars), windows(volume - volume_before, bars)
     slope, explained, rest = line(closes)
     top, bottom = windows(high, bars).max(axis=1), windows(low, bars).min(axis=1)
-    highest, lowest = position(windows(high, bars), np.argmax), position(windows(low, bars), np.argmin)
+    highest, lowest = position(windows(high, bars), top), position(windows(low, bars), bottom)
     quantiles = np.quantile(closes, [0.8, 0.2], axis=1)
     smaller, equal = (closes < close[:, None]).sum(axis=1), (closes == close[:, None]).sum(axis=1)
     up, down = where_full((changes > 0).mean(axis=1), changes), where_full((changes < 0).mean(axis=1), changes)
     gain, loss = np.maximum(changes, 0).sum(axis=1), np.maximum(-changes, 0).sum(axis=1)
     more, less = np.maximum(volume_changes, 0).sum(axis=1), np.maximum(-volume_changes, 0).sum(axis=1)
     moved = windows(np.abs(close / before - 1) * volume, bars)
-    moved_mean = np.where(moved.mean(axis=1) < 1e-12 * volumes.mean(axis=1), 0.0, moved.mean(axis=1))
+    moved_mean = np.where(moved.mean(axis=1) < 1e-9 * volumes.mean(axis=1), 0.0, moved.mean(axis=1))
     return {
         "roc": pd.Series(close).shift(bars).to_numpy() / close,
         "ma": closes.mean(axis=1) / close,

@@ -19,17 +19,15 @@ def oscillators(bars: pd.DataFrame) -> dict[str, Array]:
     high, low, close, volume = (bars[name].to_numpy(dtype=float) for name in ("high", "low", "close", "volume"))
     mean = over(lambda window: window.mean(axis=1), close, 20)
     deviation = over(lambda window: window.std(axis=1), close, 20)
-    deviation = np.where(deviation < 1e-12 * mean, 0.0, deviation)
+    deviation = np.where(deviation < 1e-9 * mean, 0.0, deviation)
     typical = (high + low + close) / 3
-    still = over(lambda w: np.abs(w - w.mean(axis=1, keepdims=True)).mean(axis=1) < 1e-12 * w[:, -1], typical, 14) == 1
+    still = over(lambda w: np.abs(w - w.mean(axis=1, keepdims=True)).mean(axis=1) < 1e-9 * w[:, -1], typical, 14) == 1
     return {
         "atr_14": talib.ATR(high, low, close, 14),
-        "adx_14": talib.ADX(high, low, close, 14),
-        "plus_di_14": talib.PLUS_DI(high, low, close, 14),
-        "minus_di_14": talib.MINUS_DI(high, low, close, 14),
+        **directional_movement(high, low, close, 14),
         "bollinger_position_20": ratio(close - (mean - 2 * deviation), 4 * deviation),
         "bollinger_width_20": 4 * deviation / mean,
-        "obv": talib.OBV(without_last_bits(close), volume),
+        "obv": np.cumsum(np.where(np.arange(len(close)) < 1, 1, direction(close)) * volume),
         "mfi_14": money_flow_index(typical, volume, 14),
         "cci_14": np.where(still, 0.0, talib.CCI(high, low, close, 14)),
         "williams_r_14": talib.WILLR(high, low, close, 14),
@@ -38,17 +36,45 @@ def oscillators(bars: pd.DataFrame) -> dict[str, Array]:
     }
 
 
-def without_last_bits(x: Array) -> Array:
-    """To twelve digits, by which prices that are equal but for the rounding of their scaling are so again."""
-    digits = 10.0 ** (11 - np.floor(np.log10(x)))
-    return np.round(x * digits) / digits
+def direction(x: Array) -> Array:
+    """Of each change 1, 0 or -1; prices that are equal but for the rounding of their scaling did not change."""
+    change = np.diff(x, prepend=np.nan)
+    return np.where(np.abs(change) > 1e-9 * x, np.sign(change), 0.0)
+
+
+def directional_movement(high: Array, low: Array, close: Array, bars: int) -> dict[str, Array]:
+    """TA-Lib's, but of a rise and a fall that scaling has parted in the last bits none is the larger one."""
+    rise, fall = np.diff(high, prepend=np.nan), -np.diff(low, prepend=np.nan)
+    tied = np.abs(rise - fall) <= 1e-9 * high
+    plus = np.where((rise > fall) & (rise > 0) & ~tied, rise, 0.0)
+    minus = np.where((fall > rise) & (fall > 0) & ~tied, fall, 0.0)
+    before = np.concatenate([[np.nan], close[:-1]])
+    spread = np.fmax(high, before) - np.fmin(low, before)
+    sums = [wilder_sum(x, bars) for x in (plus, minus, spread)]
+    plus_di, minus_di = (np.where(sums[2] < 1e-14, 0.0, 100 * ratio(x, sums[2])) for x in sums[:2])
+    index = np.nan_to_num(100 * ratio(np.abs(sums[0] - sums[1]), sums[0] + sums[1]))
+    average = np.full(len(high), np.nan)
+    if len(high) >= 2 * bars:
+        average[2 * bars - 1] = index[bars : 2 * bars].mean()
+    for now in range(2 * bars, len(high)):
+        average[now] = average[now - 1] + (index[now] - average[now - 1]) / bars
+    return {"adx_14": average, "plus_di_14": plus_di, "minus_di_14": minus_di}
+
+
+def wilder_sum(x: Array, bars: int) -> Array:
+    """The sum of the first `bars` - 1 changes, then s = s - s / bars + x; known from the first fading on."""
+    sums = np.full(len(x), np.nan)
+    total = x[1:bars].sum()
+    for now in range(bars, len(x)):
+        total = total - total / bars + x[now]
+        sums[now] = total
+    return sums
 
 
 def money_flow_index(typical: Array, volume: Array, bars: int) -> Array:
     """TA-Lib's, but equal prices that scaling has parted in the last bits are equal: TA-Lib takes that for moves."""
-    change = np.diff(typical, prepend=np.nan)
-    moved = np.abs(change) > 1e-12 * typical
-    flows = (np.where(chosen, typical * volume, 0.0)[1:] for chosen in (moved & (change > 0), moved))
+    change = direction(typical)
+    flows = (np.where(chosen, typical * volume, 0.0)[1:] for chosen in (change > 0, change != 0))
     rising, both = (over(mean, flow, bars) * bars for flow in flows)
     index = np.where(both < 1.0, 0.0, 100 * ratio(rising, both))
     return np.concatenate([[np.nan], np.where(np.isnan(both), np.nan, index)])

@@ -115,13 +115,24 @@ def test_every_column_equals_its_oracle(name: str, computed: dict[str, pd.DataFr
 
 
 @pytest.mark.parametrize("name", ["walk", "wild", "jumps", "ties", "dead"])
-def test_money_flow_equals_ta_lib_where_prices_are_not_scaled(name: str, computed: dict[str, pd.DataFrame]) -> None:
-    bars = nasty_bars()[name]
-    wanted = talib.MFI(*(bars[column].to_numpy() for column in ("high", "low", "close", "volume")), 14)
+def test_flow_and_movement_equal_ta_lib_where_prices_are_not_scaled(
+    name: str, computed: dict[str, pd.DataFrame]
+) -> None:
+    high, low, close, volume = (nasty_bars()[name][column].to_numpy() for column in ("high", "low", "close", "volume"))
+    wanted = {
+        "obv": talib.OBV(close, volume),
+        "mfi_14": talib.MFI(high, low, close, volume, 14),
+        "adx_14": talib.ADX(high, low, close, 14),
+        "plus_di_14": talib.PLUS_DI(high, low, close, 14),
+        "minus_di_14": talib.MINUS_DI(high, low, close, 14),
+    }
 
-    assert (
-        oracles.errors(computed[name], pd.DataFrame({"mfi_14": wanted}), {"mfi_14": np.array(100.0)})["mfi_14"] < BOUND
+    worst = oracles.errors(
+        computed[name],
+        pd.DataFrame(wanted),
+        dict.fromkeys(wanted, np.array(100.0)) | {"obv": np.array(max(1.0, volume.max()))},
     )
+    assert {column: error for column, error in worst.items() if not error < BOUND} == {}
 
 
 @pytest.mark.parametrize("name", nasty_bars())

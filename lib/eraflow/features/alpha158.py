@@ -152,16 +152,25 @@ def lowest(x: Series, bars: int) -> Series:
 
 
 def place_of_highest(x: Series, bars: int) -> Series:
-    """Where a window has its maximum: 1 at the oldest bar, `bars` at the newest; the oldest of equals."""
+    """Where a window has its maximum: 1 at the oldest bar, `bars` at the newest; the oldest of equals.
+
+    Prices that scaling to total return has parted in their last bits are equal.
+    """
     if bars == WINDOWS[0]:
-        top = highest(x, bars)
+        top = less_rounding(highest(x, bars))
         place = where(x >= top, float(bars))
         for lag in range(1, bars):
             place = where(x.lag(lag) >= top, float(bars - lag), place)
         return place
     newer, older = parts(lambda part: highest(x, part), bars)
     in_newer, in_older = parts(lambda part: place_of_highest(x, part), bars)
-    return where(older >= newer, in_older, where(older < newer, in_newer + float(bars - NEWER_PART[bars])))
+    limit = less_rounding(newer)
+    return where(older >= limit, in_older, where(older < limit, in_newer + float(bars - NEWER_PART[bars])))
+
+
+def less_rounding(x: Series) -> Series:
+    """What still counts as x from below."""
+    return x - ROUNDING * absolute(x)
 
 
 def quantile(x: Series, bars: int, share: float) -> Series:

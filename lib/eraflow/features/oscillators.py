@@ -55,7 +55,7 @@ class Adx(Feature):
     """Wilder's directional movement: average index, and plus and minus direction.
 
     The index of a stretch without movement is that of the fading sums, which TA-Lib replaces by the average before it;
-    both are the same to 1e-9.
+    both are the same to 1e-9. Of a rise of the high and an equal fall of the low neither counts.
     """
 
     bars: int = 14
@@ -67,8 +67,7 @@ class Adx(Feature):
 
     def outputs(self) -> dict[str, Output]:
         rise, fall = HIGH - HIGH.lag(1), LOW.lag(1) - LOW
-        plus = self._sum(where(rise < 0.0, 0.0, where(fall < rise, rise, where(fall >= rise, 0.0))))
-        minus = self._sum(where(fall < 0.0, 0.0, where(rise < fall, fall, where(rise >= fall, 0.0))))
+        plus, minus = self._sum(larger(rise, fall)), self._sum(larger(fall, rise))
         spread = self._sum(TRUE_RANGE)
         plus_di, minus_di = (where(spread < TA_LIB_ZERO, 0.0, 100.0 * x / spread) for x in (plus, minus))
         index = Apply("or_zero", (100.0 * absolute(plus - minus) / (plus + minus),))
@@ -85,6 +84,12 @@ class Adx(Feature):
         decay, last = 1.0 - 1.0 / self.bars, self.bars - 1
         impulse = where(BAR < 1, 0.0, x * where(last > BAR, power(decay, BAR - last), 1.0))
         return where(self.bars <= BAR, decayed_sum(impulse, decay))
+
+
+def larger(move: Series, other: Series) -> Series:
+    """The move where it is upwards and larger than the other one, else 0."""
+    limit = other + ROUNDING * HIGH
+    return where(move < 0.0, 0.0, where(limit < move, move, where(limit >= move, 0.0)))
 
 
 @dataclass(frozen=True)

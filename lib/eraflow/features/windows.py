@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from eraflow.features.series import BAR, Apply, Rolling, Series, absolute, maximum, sqrt, where
 
-ROUNDING = 1e-12  # what scaling to total return can leave of equal prices, in units of the price
+# What scaling to total return can leave of equal prices, in units of the price: vendors round adjusted closes to ten
+# decimals or so. A tick is a thousand times as much, and more.
+ROUNDING = 1e-9
 FLAT = 1e-12  # a deviation of daily returns that is nothing but rounding
 
 
