@@ -5,7 +5,7 @@ Spark's start is not counted.
 spark-submit --properties-file conf/spark-local.conf benchmarks/_incremental.py PRICES ROOT [OTHER_ROOT]
 
 With a second root its features are compared with the first's: the largest difference of value or, where that is larger,
-of 1, and the rows that only one of both has.
+of 1 (of the price for columns in its unit, as the tests do), and the rows that only one of both has.
 """
 
 from __future__ import annotations
@@ -14,16 +14,15 @@ import json
 import sys
 import time
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.config import load
+from eraflow.features import sets
 from eraflow.pipeline.build import Builder
 from eraflow.progress import PlainProgress
 from eraflow.session import session
 from eraflow.tables import Store
-
-FAMILIES = ("technical", "momentum", "exposures")
 
 
 class Timed(PlainProgress):
@@ -50,33 +49,37 @@ def main(prices: str, root: str, other: str | None) -> None:
     Builder(spark, config, Store(spark, root), timed).tables()
     told: dict[str, object] = {"seconds": round(time.monotonic() - begun, 1), "tables": timed.seconds}
     if other:
-        told |= compared(*(features(spark, place) for place in (root, other)))
+        told |= compared(table(spark, root, "features"), table(spark, other, "features"), table(spark, root, "prices"))
     print("RESULT", json.dumps(told))
     spark.stop()
 
 
-def features(spark: SparkSession, root: str) -> DataFrame:
+def table(spark: SparkSession, root: str, name: str) -> DataFrame:
     store = Store(spark, root)
-    version = store.latest("features")
+    version = store.latest(name)
     if version is None:
-        raise SystemExit(f"no features in {root}")
-    return store.read(version).select("ticker", "date", *FAMILIES)
+        raise SystemExit(f"no {name} in {root}")
+    return store.read(version)
 
 
-def compared(one: DataFrame, other: DataFrame) -> dict[str, object]:
-    both = one.join(other.select("ticker", "date", *(F.col(name).alias(f"other_{name}") for name in FAMILIES)),
-                    on=["ticker", "date"], how="full")  # fmt: skip
-    apart = [
-        F.expr(
-            f"array_max(transform(zip_with({name}, other_{name}, (a, b) -> struct(a, b)), x -> CASE "
-            "WHEN x.a IS NULL AND x.b IS NULL THEN 0D WHEN x.a IS NULL OR x.b IS NULL THEN double('Infinity') "
-            "ELSE abs(x.a - x.b) / greatest(abs(x.b), 1D) END))"
-        )
-        for name in FAMILIES
-    ]
+def compared(one: DataFrame, other: DataFrame, prices: DataFrame) -> dict[str, object]:
+    used = [*sets.feature_set("main"), *sets.EXPOSURES]
+    outputs, families = sets.columns(used), sets.families(used)
+    keys = ["ticker", "date"]
+    other = other.select(*keys, *(F.col(name).alias(f"other_{name}") for name in families))
+    both = one.select(*keys, *families).join(other, on=keys, how="full")
+    both = both.join(prices.select(*keys, "total_return"), on=keys, how="left")
+
+    def apart(family: str, place: int, name: str) -> Column:
+        a, b = F.col(family)[place], F.col(f"other_{family}")[place]
+        scale = F.lit(1.0) if outputs[name].raw == outputs[name].ranked else F.greatest(F.lit(1.0), "total_return")
+        one_missing = F.when(a.isNull() & b.isNull(), 0.0).otherwise(float("inf"))
+        return F.when(a.isNotNull() & b.isNotNull(), F.abs(a - b) / F.greatest(F.abs(b), scale)).otherwise(one_missing)
+
+    every = [apart(family, place, name) for family, names in families.items() for place, name in enumerate(names)]
     found = both.agg(
-        F.max(F.greatest(*apart)).alias("worst"),
-        F.sum(F.expr("CAST(technical IS NULL OR other_technical IS NULL AS INT)")).alias("alone"),
+        F.max(F.greatest(*every)).alias("worst"),
+        F.sum((F.col("technical").isNull() | F.col("other_technical").isNull()).cast("int")).alias("alone"),
         F.count("*").alias("rows"),
     ).head()
     return found.asDict() if found else {}

@@ -101,6 +101,7 @@ class Store:
 
     def changed_since(self, table: str, number: int) -> date:
         """The first day on which the newest version may differ from an earlier one; date.min if on any."""
+        # One row a version that the log still holds (30 days of them unless the table says otherwise).
         commits = self._delta(table).history().where(F.col("version") > number).select("userMetadata").collect()
         latest = self.latest(table)
         if latest is None or len(commits) != latest.number - number:

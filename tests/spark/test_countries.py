@@ -181,5 +181,14 @@ def test_a_universe_that_contradicts_itself_is_refused(refused: Callable[..., st
     assert refused("prices.universe=nowhere.csv").startswith("prices.universe: nowhere.csv cannot be read")
 
 
+def test_a_huge_file_in_the_place_of_a_small_one_is_refused(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "SMALL", len(members()))
+    assert refused(universe=pd.concat([members(), members().head(1)])).startswith(
+        f"prices.universe: universe.csv holds more than {len(members())} rows"
+    )
+
+
 def test_too_few_tickers_over_all_countries_are_refused(refused: Callable[..., str]) -> None:
     assert refused("prices.min_tickers=20").startswith("path.csv: on 2020-03-20 (era 3) only 12 tickers have a price")

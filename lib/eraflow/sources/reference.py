@@ -12,6 +12,7 @@ from pyspark.sql import functions as F
 from eraflow.config import Prices
 from eraflow.errors import InputError
 
+SMALL = 1_000_000  # rows that fit the driver's memory, and far more than members or daily rates come to
 STALE_RATE = 7  # days that a rate stands for where the file has none: weekends and holidays
 _OPEN = (pd.Timestamp("1700-01-01"), pd.Timestamp("2200-12-31"))  # within what nanoseconds can count
 
@@ -85,7 +86,10 @@ def small_table(spark: SparkSession, path: str, key: str, columns: Sequence[str]
         raise InputError(f"{key}: {path} cannot be read ({type(error).__name__}); check the path.") from None
     if missing := [name for name in columns if name not in frame.columns]:
         raise InputError(f"{key}: {path} has no column {missing[0]!r}, only {', '.join(frame.columns)}; add it.")
-    table = frame.select(*(F.trim(F.col(f"`{name}`").cast("string")).alias(name) for name in columns)).toPandas()
+    texts = frame.select(*(F.trim(F.col(f"`{name}`").cast("string")).alias(name) for name in columns))
+    table = texts.limit(SMALL + 1).toPandas()
+    if len(table) > SMALL:
+        raise InputError(f"{key}: {path} holds more than {SMALL:,} rows, which no such table does; check the path.")
     if empty := table.index[table[columns[0]].isna()].tolist():
         raise InputError(f"{path}: column {columns[0]!r} is empty in row {empty[0] + 1}; fill it or remove the row.")
     return table

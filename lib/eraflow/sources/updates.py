@@ -34,13 +34,14 @@ class Update:
 
 def compare(raw: DataFrame, stored: DataFrame) -> Update:
     """Holds every row of the raw prices against the table. A new dividend changes nothing; a changed return does."""
-    ours = stored.select("ticker", "date", F.struct(*_AS_TRADED).alias("ours"), "total_return", "correction")
-    theirs = raw.select("ticker", "date", F.struct(*_AS_TRADED).alias("theirs"), "adjusted_close")
+    # Two long histories are sorted side by side: hashes keep their rows narrow.
+    ours = stored.select("ticker", "date", F.xxhash64(*_AS_TRADED).alias("ours"), "total_return", "correction")
+    theirs = raw.select("ticker", "date", F.xxhash64(*_AS_TRADED).alias("theirs"), "adjusted_close")
     both = theirs.join(ours, on=["ticker", "date"], how="full_outer").select(
         "ticker",
         "date",
         F.col("ours").isNull().alias("new"),
-        (F.col("ours").isNotNull() & ~F.col("ours").eqNullSafe(F.col("theirs"))).alias("other"),
+        (F.col("ours").isNotNull() & ~F.col("ours").eqNullSafe(F.col("theirs"))).alias("other"),  # changed or gone
         (F.col("adjusted_close") * F.col("correction") / F.col("total_return")).alias("factor"),
     )
     # One row a ticker. Its factor is one number but for the vendor's rounding, unless a return was changed.
@@ -74,6 +75,7 @@ def compare(raw: DataFrame, stored: DataFrame) -> Update:
             F.sum("known_rows").alias("known_rows"),
             F.count("restated").alias("restated"),
         ).head()
+        # A handful: EXAMPLES rows.
         examples = seen.where(F.col("restated").isNotNull()).orderBy("restated", "ticker").limit(EXAMPLES).collect()
     finally:
         tickers.unpersist()
