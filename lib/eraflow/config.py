@@ -108,6 +108,17 @@ class Synthetic(_Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+class ClassicSynthetic(_Section):
+    """An invented data set in the shape of Numerai Classic."""
+
+    train_eras: PositiveInt
+    validation_eras: PositiveInt
+    rows_per_era: Annotated[int, Field(ge=20)]
+    features: PositiveInt
+    signal: Annotated[float, Field(ge=0.0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class Features(_Section):
     """Which features are built, and how they are ranked."""
 

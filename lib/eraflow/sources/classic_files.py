@@ -1,0 +1,271 @@
+"""Numerai Classic's files: the contract of a round's data set, checked by its footers and keys.
+
+No feature value is read for it: a parquet file's footer tells each column's least and greatest value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import functions as F
+
+from eraflow.errors import InputError
+from eraflow.sources.price_files import reading
+
+KEYS = ("id", "era", "data_type")
+KINDS = {"train": ("train",), "validation": ("validation", "test"), "live": ("live",)}  # data_type by file
+SPLITS = tuple(KINDS)
+LIVE_ERA = "X"
+ALIAS = "target"  # a column that equals one of the named targets; which one has changed between versions
+NESTED = ("small", "medium", "all")
+GREATEST = 4  # of the bins that integers name, from 0; floats name them from 0 to 1
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What features.json tells: features in the order of the nested sets, and every set by name."""
+
+    features: tuple[str, ...]  # small, then the rest of medium, then the others
+    sets: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Split:
+    """One of a round's files."""
+
+    name: str
+    path: str
+    rows: int
+    targets: tuple[str, ...]  # without the alias
+    has_alias: bool
+    dtype: str  # of the features: int8 or float
+
+
+class Folder:
+    """A folder of this machine, or of any store that pyarrow reads."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path.rstrip("/")
+        self._system, self._root = fs.FileSystem.from_uri(path if "://" in path else Path(path).absolute().as_uri())
+
+    def has(self, name: str) -> bool:
+        return bool(self._system.get_file_info(f"{self._root}/{name}").type == fs.FileType.File)
+
+    def text(self, name: str) -> str:
+        with self._system.open_input_stream(f"{self._root}/{name}") as stream:
+            return bytes(stream.readall()).decode("utf-8")
+
+    def footer(self, name: str) -> pq.FileMetaData:
+        """InputError where the file has none: a download that broke off."""
+        try:
+            return pq.read_metadata(f"{self._root}/{name}", filesystem=self._system)
+        except (OSError, pa.ArrowInvalid):
+            raise InputError(
+                f"{self.path}/{name} has no readable parquet footer: it is not whole; download it again."
+            ) from None
+
+
+def catalogue(folder: Folder) -> Catalogue:
+    """The folder's features.json. InputError: it is missing, no JSON, lacks a set, or sets do not nest."""
+    place = f"{folder.path}/features.json"
+    if not folder.has("features.json"):
+        raise InputError(f"{place} is not there; download it with the round's other files, or check classic.path.")
+    try:
+        told = json.loads(folder.text("features.json"))
+        sets = {str(name): tuple(map(str, members)) for name, members in told["feature_sets"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise InputError(f"{place} is no catalogue of feature sets; download it again.") from None
+    if missing := [name for name in NESTED if name not in sets]:
+        raise InputError(f"{place} names no feature set {missing[0]!r}; download the one of this round.")
+    for name, members in sets.items():
+        if len(set(members)) < len(members):
+            raise InputError(f"{place}: the set {name!r} names a feature twice; download it again.")
+    for inner, outer in (("small", "medium"), *((name, "all") for name in sets)):
+        if foreign := [name for name in sets[inner] if name not in set(sets[outer])]:
+            raise InputError(
+                f"{place}: {foreign[0]!r} is in the set {inner!r} but not in {outer!r}; download it again."
+            )
+    return Catalogue(tuple(dict.fromkeys(name for block in NESTED for name in sets[block])), sets)
+
+
+def splits(folder: Folder, known: Catalogue) -> tuple[Split, ...]:
+    """The round's files that are there, in the order of SPLITS.
+
+    InputError: none is there; no footer; a key or a feature that is missing, a feature that features.json does not
+    know; a type that is none of int8 and float; a feature value outside its bins; files of one round that differ.
+    """
+    found = tuple(_split(folder, name, known) for name in SPLITS if folder.has(f"{name}.parquet"))
+    if not found:
+        raise InputError(
+            f"classic.path: {folder.path} holds none of {', '.join(f'{name}.parquet' for name in SPLITS)}; download "
+            "them, or check the path."
+        )
+    first = found[0]
+    for other in found[1:]:
+        if other.dtype != first.dtype:
+            raise InputError(
+                f"{other.path} has features of type {other.dtype}, {first.path} of {first.dtype}; take both from one "
+                "version of the data."
+            )
+        if other.name != "live" and other.targets != first.targets:
+            apart = sorted(set(other.targets) ^ set(first.targets))[0]
+            raise InputError(f"{other.path} and {first.path} do not both have {apart!r}; take both from one version.")
+    return found
+
+
+def _split(folder: Folder, name: str, known: Catalogue) -> Split:
+    path, footer = f"{folder.path}/{name}.parquet", folder.footer(f"{name}.parquet")
+    schema = footer.schema.to_arrow_schema()
+    columns = set(schema.names)
+    for column in KEYS:
+        if column not in columns:
+            raise InputError(f"{path} has no column {column!r}; download it again.")
+    for feature in known.features:
+        if feature not in columns:
+            raise InputError(
+                f"{path} has no column {feature!r}, which features.json names; take both from one version."
+            )
+    mine = set(known.features)
+    for column in schema.names:
+        if column.startswith("feature_") and column not in mine:
+            raise InputError(f"{path} has a column {column!r} that features.json does not name; take both from one "
+                             "version.")  # fmt: skip
+    targets = tuple(name for name in schema.names if name.startswith("target_"))
+    dtypes = {_dtype(schema.field(feature), path) for feature in known.features}
+    if len(dtypes) > 1:
+        raise InputError(f"{path} has int8 and float features; download it again.")
+    dtype = dtypes.pop()
+    for feature, least, greatest, group in _ranges(footer, mine):
+        limit = GREATEST if dtype == "int8" else 1.0
+        if least < 0 or greatest > limit:
+            wrong = least if least < 0 else greatest
+            raise InputError(
+                f"{path}: column {feature!r} holds {wrong} in row group {group}, where features are from 0 to "
+                f"{limit:g}; download it again."
+            )
+    return Split(name, path, footer.num_rows, targets, ALIAS in columns, dtype)
+
+
+def _dtype(field: pa.Field, path: str) -> str:
+    if pa.types.is_integer(field.type):
+        return "int8"
+    if pa.types.is_floating(field.type):
+        return "float"
+    raise InputError(
+        f"{path}: column {field.name!r} is of type {field.type}, which is no feature's; download it again."
+    )
+
+
+def _ranges(footer: pq.FileMetaData, columns: set[str]) -> Iterator[tuple[str, Any, Any, int]]:
+    """Column, least and greatest value, row group, where a footer tells them: a column of nulls has neither."""
+    for number in range(footer.num_row_groups):
+        group = footer.row_group(number)
+        for place in range(group.num_columns):
+            chunk = group.column(place)
+            if chunk.path_in_schema in columns and chunk.statistics is not None and chunk.statistics.has_min_max:
+                yield chunk.path_in_schema, chunk.statistics.min, chunk.statistics.max, number
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the rows of a round's files say, without their features."""
+
+    eras: Mapping[str, tuple[int, ...]]  # of each split but live, in order
+    rows: Mapping[str, int]
+    unknown: Mapping[str, tuple[int, ...]]  # target -> eras in which no row knows it
+    alias: str | None  # the named target that `target` equals
+    gaps: tuple[tuple[int, int], ...]  # (last era before, first era after) where numbers are missing
+
+
+def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
+    """Reads keys and targets. Some thousand rows come to the driver, one an era and file.
+
+    InputError: an era that is no number (or, in live.parquet, not X), an era in two files, an id twice, a data_type or
+    a target value that there is not.
+    """
+    with reading():
+        _refuse_twice(spark, found)
+        told = {split: _by_era(spark, split) for split in found}
+    eras: dict[str, tuple[int, ...]] = {}
+    for split, rows in told.items():
+        for row in rows:
+            _refuse_wrong(split, row)
+        if split.name != "live":
+            eras[split.name] = tuple(sorted(int(row["era"]) for row in rows))
+    if both := sorted(set(eras.get("train", ())) & set(eras.get("validation", ()))):
+        raise InputError(f"era {both[0]:04d} is in train.parquet and in validation.parquet; download both again.")
+    known = [(split, row) for split, rows in told.items() if split.name != "live" for row in rows]
+    targets = next((split.targets for split in found if split.name != "live"), ())
+    unknown = {name: tuple(sorted(int(row["era"]) for _, row in known if not row[f"known {name}"])) for name in targets}
+    ordered = sorted(era for numbers in eras.values() for era in numbers)
+    return Contents(
+        eras,
+        {split.name: split.rows for split in found},
+        unknown,
+        next((name for name in targets if known and all(row[f"apart {name}"] == 0 for _, row in known)), None),
+        tuple((before, after) for before, after in pairwise(ordered) if after > before + 1),
+    )
+
+
+def _by_era(spark: SparkSession, split: Split) -> list[Row]:
+    """A row an era: its kinds, how often each target is known and differs from the alias, the targets' range."""
+    alias = F.col(ALIAS) if split.has_alias else F.lit(None).cast("double")
+    values: list[Column] = []
+    for name in split.targets:
+        column = F.when(~F.isnan(F.col(name)), F.col(name))
+        values += [
+            F.count(column).alias(f"known {name}"),
+            F.count(F.when(~column.eqNullSafe(F.when(~F.isnan(alias), alias)), 1)).alias(f"apart {name}"),
+            F.min(column).alias(f"least {name}"),
+            F.max(column).alias(f"greatest {name}"),
+        ]
+    frame = spark.read.parquet(split.path).groupBy(F.col("era").cast("string").alias("era"))
+    return frame.agg(F.collect_set("data_type").alias("kinds"), *values).collect()
+
+
+def _refuse_wrong(split: Split, row: Row) -> None:
+    era = row["era"]
+    if split.name == "live":
+        if era != LIVE_ERA:
+            raise InputError(
+                f"{split.path} holds era {era!r}, where live rows are of era {LIVE_ERA}; download it again."
+            )
+    elif era is None or re.fullmatch(r"\d{1,5}", era) is None:
+        raise InputError(f"{split.path} holds era {era!r}, which is no number such as 0001; download it again.")
+    if strange := sorted(set(row["kinds"]) - set(KINDS[split.name])):
+        raise InputError(
+            f"{split.path}: column 'data_type' holds {strange[0]!r} in era {era}; rows of this file are "
+            f"{' or '.join(KINDS[split.name])}."
+        )
+    for name in split.targets:
+        least, greatest = row[f"least {name}"], row[f"greatest {name}"]
+        if least is not None and (least < 0 or greatest > 1):
+            wrong = least if least < 0 else greatest
+            raise InputError(
+                f"{split.path}: column {name!r} holds {wrong} in era {era}, where targets are from 0 to 1; download it "
+                "again."
+            )
+
+
+def _refuse_twice(spark: SparkSession, found: Sequence[Split]) -> None:
+    ids = [spark.read.parquet(split.path).select("id", F.lit(split.path).alias("path")) for split in found]
+    every = reduce(DataFrame.unionAll, ids)
+    twice = every.groupBy("id").agg(F.count("*").alias("rows"), F.max("path").alias("path")).where("rows > 1")
+    first = twice.agg(F.count("*").alias("ids"), F.min(F.struct("id", "rows", "path")).alias("first")).first()
+    if first and first["ids"]:
+        others = f", and {first['ids'] - 1} more ids are there twice" if first["ids"] > 1 else ""
+        raise InputError(
+            f"{first['first']['path']}: id {first['first']['id']!r} has {first['first']['rows']} rows{others}; "
+            "download the files of one round again."
+        )

@@ -1,0 +1,253 @@
+"""An invented Numerai Classic data set in the shape of v5.3, written era by era, with something true to find.
+
+Hidden stocks live through the weeks. Each has exposures to a few factors a feature group, which change slowly, and
+every feature shows its group's factor through noise of its own, in five bins. Each week every stock earns a premium on
+a few features, which changes slowly and has a mean other than zero, and noise. Targets are these returns over the 4 or
+12 weeks that follow an era, in Numerai's five bins: those of neighbouring eras overlap, as the real ones do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eraflow.config import ClassicSynthetic
+
+Bytes = npt.NDArray[np.int8]  # stocks x features
+Floats = npt.NDArray[np.float64]
+
+NAMED = (
+    "agnes", "alpha", "bravo", "caroline", "charlie", "claudia", "cyrusd", "delta", "echo", "ender", "jasper", "jeremy",
+    "ralph", "rowan", "sam", "teager2b", "tyler", "victor", "waldo", "xerxes",
+)  # fmt: skip
+WEEKS = {20: 4, 60: 12}  # of a target's trading days
+ALIAS = "target_ender_60"  # what v5.3 calls `target`
+TARGET_SHARES = (0.05, 0.25, 0.75, 0.95)  # of the lowest bin, of the two lowest, ...
+SMALL, MEDIUM = 42, 780
+GROUPS = {
+    "intelligence": 35, "charisma": 290, "strength": 135, "dexterity": 51, "constitution": 335, "wisdom": 140,
+    "agility": 145, "serenity": 95, "sunshine": 325, "rain": 666, "midnight": 244, "faith": 372, "quantum": 807,
+}  # fmt: skip
+FACTORS = 5  # of a group
+FACTOR_DECAY = 0.97  # a week
+RENEWED = 0.05  # of the stocks, each week, get noise of their own anew
+PRICED = 30  # features that earn a premium
+PREMIUM_DECAY = 0.9
+LATE_FEATURES = 0.1  # of the features: not there yet in the first tenth of the eras
+BENCHMARKS = ("v53_example_ender20", "v53_example_ender60")
+PREMIUM_NOISE = 0.4
+VALUES_A_ROW_GROUP = 50_000_000
+MISSING_BIN = 2  # of a feature that an era does not have
+
+
+@dataclass(frozen=True)
+class Week:
+    """What is known of all hidden stocks at an era."""
+
+    features: Bytes
+    signal: Floats  # the part of next week's return that the features tell
+    returns: Floats  # of the week that follows
+
+
+def write(config: ClassicSynthetic, folder: Path) -> None:
+    """Writes a round's files of Numerai Classic below `folder`, at most some hundred megabytes of them in memory.
+
+    features.json; {train, validation, live}.parquet; meta_model.parquet; {train, validation, live}_benchmark_models and
+    {validation, live}_example_preds.parquet. The schema's metadata calls each of them synthetic.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = feature_names(config.features)
+    (folder / "features.json").write_text(json.dumps(catalogue(names), indent=1) + "\n", encoding="utf-8")
+    last_train, last = config.train_eras, config.train_eras + config.validation_eras
+    with Files(folder, names, config) as files:
+        for era, week, coming in eras(config):
+            split = "train" if era <= last_train else "validation" if era <= last else "live"
+            files.add(split, era, week, coming)
+
+
+def feature_names(count: int) -> list[str]:
+    """Small first, then the rest of medium, then the others: each the group it belongs to and a number."""
+    groups = list(GROUPS)
+    shares = np.array(list(GROUPS.values())) / sum(GROUPS.values())
+    of_feature = np.random.default_rng(53).choice(len(groups), size=count, p=shares)
+    return [f"feature_{groups[group]}_{place:04d}" for place, group in enumerate(of_feature)]
+
+
+def catalogue(names: list[str]) -> dict[str, Any]:
+    """What features.json tells: nested sets, groups and targets."""
+    sets = {"small": names[:SMALL], "medium": names[:MEDIUM], "all": names}
+    sets |= {group: members for group in GROUPS if (members := [name for name in names if f"_{group}_" in name])}
+    targets = ["target", *(f"target_{name}_{days}" for days in WEEKS for name in NAMED)]
+    return {"synthetic": True, "feature_stats": {}, "feature_sets": sets, "targets": targets}
+
+
+def eras(config: ClassicSynthetic) -> Iterator[tuple[int, Week, list[Floats]]]:
+    """Era number, its week, and the returns of the weeks that follow as far as they are known: at most twelve."""
+    live = config.train_eras + config.validation_eras + 1
+    waiting: deque[Week] = deque()
+    era = 1
+    for number, week in enumerate(weeks(config), start=1):
+        waiting.append(week)
+        if number == live:
+            break
+        if len(waiting) > max(WEEKS.values()):
+            yield era, waiting[0], [later.returns for later in list(waiting)[: max(WEEKS.values())]]
+            waiting.popleft()
+            era += 1
+    while waiting:
+        # The return of the live week itself has not come yet.
+        yield era, waiting[0], [later.returns for later in list(waiting)[:-1]]
+        waiting.popleft()
+        era += 1
+
+
+def weeks(config: ClassicSynthetic) -> Iterator[Week]:
+    """The hidden stocks' weeks, without end."""
+    random = np.random.default_rng([config.seed, config.features])
+    stocks, count = config.rows_per_era, config.features
+    factor_of = _groups(count) * FACTORS + random.integers(0, FACTORS, count)
+    common = random.uniform(0.3, 0.9, count).astype(
+        np.float32
+    )  # the part of a feature's deviation that is its factor's
+    own = np.sqrt(1 - common**2)
+    factors = _normal(random, stocks, len(GROUPS) * FACTORS)
+    noise = _normal(random, stocks, count)
+    priced = random.permutation(count)[:PRICED]
+    mean = random.choice([-1.0, 1.0], len(priced)) * random.uniform(0.5, 1.5, len(priced))
+    premium = mean
+    while True:
+        features = _quintiles(noise * own + factors[:, factor_of] * common)
+        told = (features[:, priced] - 2.0) @ premium
+        signal = config.signal * told / (told.std() or 1.0)
+        yield Week(features, signal, signal + random.normal(size=stocks))
+        premium = mean + PREMIUM_DECAY * (premium - mean) + random.normal(0.0, PREMIUM_NOISE, len(priced))
+        factors = FACTOR_DECAY * factors + np.float32(np.sqrt(1 - FACTOR_DECAY**2)) * _normal(random, *factors.shape)
+        renewed = random.random(stocks) < RENEWED
+        noise[renewed] = _normal(random, int(renewed.sum()), count)
+
+
+def _normal(random: np.random.Generator, *shape: int) -> npt.NDArray[np.float32]:
+    return random.standard_normal(shape, dtype=np.float32)
+
+
+def _quintiles(levels: npt.NDArray[np.float32]) -> Bytes:
+    """Standard normal levels as bins 0 to 4, of the same share each."""
+    features = np.zeros(levels.shape, dtype=np.int8)
+    for limit in (-0.8416212, -0.2533471, 0.2533471, 0.8416212):
+        features += levels > np.float32(limit)
+    return features
+
+
+def _groups(count: int) -> npt.NDArray[np.intp]:
+    known = {group: place for place, group in enumerate(GROUPS)}
+    return np.array([known[name.split("_")[1]] for name in feature_names(count)], dtype=np.intp)
+
+
+class Files:
+    """The parquet files of a round, open until the last era is in; each is written under another name until then."""
+
+    def __init__(self, folder: Path, names: list[str], config: ClassicSynthetic) -> None:
+        self._folder, self._names, self._config = folder, names, config
+        self._waiting: dict[str, list[pa.Table]] = {}
+        self._writers: dict[str, pq.ParquetWriter] = {}
+
+    def __enter__(self) -> Files:
+        return self
+
+    def __exit__(self, fault: type[BaseException] | None, *_: object) -> None:
+        for name in list(self._waiting):
+            self._flush(name)
+        for name, writer in self._writers.items():
+            writer.close()
+            part = self._folder / f"{name}.parquet.part"
+            if fault is None:
+                part.replace(part.with_suffix(""))
+            else:
+                part.unlink()
+
+    def add(self, split: str, era: int, week: Week, coming: list[Floats]) -> None:
+        """An era's rows, in an order of their own, in every file that has them."""
+        random = np.random.default_rng([self._config.seed, self._config.features, era])
+        order = random.permutation(len(week.signal))
+        label = "X" if split == "live" else f"{era:04d}"
+        keys = {"id": [_id(self._config.seed, era, int(stock)) for stock in order], "era": [label] * len(order)}
+        targets = {name: column[order] for name, column in self._targets(random, coming).items()}
+        told = {name: _ranked(week.signal + random.normal(0.0, 1.0, len(order)))[order] for name in BENCHMARKS}
+        meta = _ranked(week.signal + random.normal(0.0, 0.7, len(order)))[order]
+        kind = "test" if split == "validation" and np.isnan(targets["target"]).all() else split
+        columns = keys | {"data_type": [kind] * len(order)} | {k: _nullable(v) for k, v in targets.items()}
+        self._add(split, columns | self._features(random, era, week.features[order]))
+        self._add(f"{split}_benchmark_models", keys | told)
+        if split != "train":
+            self._add(f"{split}_example_preds", {"id": keys["id"], "prediction": told[BENCHMARKS[0]]})
+        if split == "validation":
+            self._add("meta_model", keys | {"data_type": [kind] * len(order), "numerai_meta_model": meta})
+
+    def _targets(self, random: np.random.Generator, coming: list[Floats]) -> dict[str, Floats]:
+        """Bins of the return over the weeks to come; each named target sees it through a little noise of its own."""
+        found = {}
+        for days, weeks_long in WEEKS.items():
+            stocks = self._config.rows_per_era
+            known = len(coming) >= weeks_long
+            total = np.sum(coming[:weeks_long], axis=0) if known else np.full(stocks, np.nan)
+            for name in NAMED:
+                seen = total + random.normal(0.0, 0.3 * weeks_long**0.5, stocks)
+                found[f"target_{name}_{days}"] = _target_bins(seen) if known else total
+        return {"target": found[ALIAS], **found}
+
+    def _features(self, random: np.random.Generator, era: int, features: Bytes) -> dict[str, Any]:
+        """Feature columns. What an era does not have is 2 throughout, or null: both happen in the real data."""
+        first_eras = era <= self._config.train_eras * LATE_FEATURES
+        late = np.random.default_rng([self._config.seed, 2]).random(len(self._names)) < LATE_FEATURES
+        columns: dict[str, Any] = {}
+        for place, name in enumerate(self._names):
+            column = np.ascontiguousarray(features[:, place])
+            if first_eras and late[place]:
+                as_null = place % 2 == 1
+                column = np.full_like(column, MISSING_BIN)
+                columns[name] = pa.nulls(len(column), pa.int8()) if as_null else column
+            else:
+                columns[name] = column
+        return columns
+
+    def _add(self, name: str, columns: dict[str, Any]) -> None:
+        table = pa.table(columns).replace_schema_metadata({"synthetic": "eraflow"})
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(table)
+        if sum(part.num_rows for part in waiting) * table.num_columns >= VALUES_A_ROW_GROUP:
+            self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        table = pa.concat_tables(self._waiting.pop(name))
+        if name not in self._writers:
+            part = self._folder / f"{name}.parquet.part"
+            self._writers[name] = pq.ParquetWriter(part, table.schema, compression="zstd")
+        self._writers[name].write_table(table, row_group_size=table.num_rows)
+
+
+def _id(seed: int, era: int, stock: int) -> str:
+    """Unique for stock and era, and no way back from it to either."""
+    return "n" + hashlib.blake2b(f"{seed} {era} {stock}".encode(), digest_size=8).hexdigest()[:15]
+
+
+def _target_bins(x: Floats) -> Floats:
+    return np.searchsorted(TARGET_SHARES, _ranked(x)) / 4.0
+
+
+def _ranked(x: Floats) -> Floats:
+    """Ranks between 0 and 1, both excluded."""
+    return (x.argsort().argsort() + 0.5) / len(x)
+
+
+def _nullable(x: Floats) -> pa.Array:
+    return pa.array(x.astype(np.float32), from_pandas=True)
