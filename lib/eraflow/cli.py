@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from eraflow.config import load
 from eraflow.errors import InputError
 from eraflow.progress import shown
-from eraflow.session import session, stop_session
+from eraflow.session import end_session, session
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
 
@@ -91,15 +91,11 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process of a job.
-
-    Runs that had told all of their results have been seen not to end now and then. So Spark is stopped here, not
-    in a hook of its JVM's, and Python's clean-up, which speaks with that JVM, is left out. Databricks ends its own.
-    """
+    """Ends the process of a job, and Spark with it. Databricks ends its own."""
     sys.stdout.flush()
     sys.stderr.flush()
     if code == DONE and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
-        stop_session()
+        end_session()
         os._exit(code)
     raise SystemExit(code)
 

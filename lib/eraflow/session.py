@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from py4j.protocol import Py4JError
 from pyspark.sql import SparkSession
 
 from eraflow import environment
@@ -48,11 +50,21 @@ def _settled(spark: SparkSession) -> SparkSession:
     return spark
 
 
-def stop_session() -> None:
-    """Stops the active session, if there is one."""
+def end_session() -> None:
+    """Stops the active session and, where spark-submit started this process, its JVM.
+
+    Each fit of SynapseML's LightGBM leaves an idle thread that is no daemon, and goes only when its pool happens to be
+    collected as garbage. With it a JVM whose work is done does not end by itself.
+    """
     active = SparkSession.getActiveSession()
-    if active is not None:
-        active.stop()
+    if active is None:
+        return
+    jvm: Any = active.sparkContext._jvm
+    on_this_machine = active.conf.get("spark.submit.deployMode", "client") == "client"
+    active.stop()
+    if on_this_machine:  # a cluster's master would take it for a failure, and ends its JVM itself
+        with suppress(Py4JError):  # the call is not answered
+            jvm.java.lang.System.exit(0)
 
 
 def slots(spark: SparkSession) -> int:
