@@ -1,7 +1,7 @@
 """Build the feature tables and the packed training table, or bring them up to date."""
 
 from eraflow.cli import Option, day, job, leave
-from eraflow.pipeline.build import build
+from eraflow.pipeline.upstream import build
 
 OPTIONS = (
     Option("--from", "first", "DATE", "make the features of this and later days again", day),

@@ -108,6 +108,13 @@ class Synthetic(_Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+class Classic(_Section):
+    """Numerai Classic's files."""
+
+    path: str | None
+    features: str
+
+
 class ClassicSynthetic(_Section):
     """An invented data set in the shape of Numerai Classic."""
 
@@ -161,9 +168,7 @@ class Targets(_Section):
         return self
 
     @model_validator(mode="after")
-    def _main_is_made(self) -> Targets:
-        if self.main not in self.names:
-            raise ValueError(f"main is {self.main!r}; choose one of {', '.join(self.names)}")
+    def _named_once(self) -> Targets:
         if len(set(self.horizons)) < len(self.horizons) or len(set(self.exposures)) < len(self.exposures):
             raise ValueError("a horizon or an exposure is named twice")
         return self
@@ -200,20 +205,36 @@ class Config(_Section):
 
     run: Run
     tables: Tables
-    source: Literal["synthetic", "prices"]
+    source: Literal["synthetic", "prices", "classic", "classic_synthetic"]
     prices: Prices
     signals: Signals
     quality: Quality
     synthetic: Synthetic
+    classic: Classic
+    classic_synthetic: ClassicSynthetic
     features: Features
     targets: Targets
     validation: Validation
     model: LightGbm
 
+    @property
+    def is_classic(self) -> bool:
+        """Whether the tournament is Numerai Classic, not Signals."""
+        return self.source in ("classic", "classic_synthetic")
+
     @model_validator(mode="after")
     def _signals_are_there(self) -> Config:
         if self.targets.signals and self.signals.path is None:
-            raise ValueError("targets.signals names targets, but signals.path no folder")
+            raise ValueError("targets.signals: names targets, but signals.path no folder")
+        return self
+
+    @model_validator(mode="after")
+    def _main_is_made(self) -> Config:
+        # Which targets Classic's files have is known once they are read.
+        if not self.is_classic and self.targets.main not in self.targets.names:
+            raise ValueError(
+                f"targets.main: there is no target {self.targets.main!r}; choose one of {', '.join(self.targets.names)}"
+            )
         return self
 
     def resolved(self) -> dict[str, Any]:
@@ -295,17 +316,20 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"])
-    origin = next((name for name, layer in reversed(layers) if _holds(layer, fault["loc"])), layers[0][0])
+    place, what = fault["loc"], fault["msg"].removeprefix("Value error, ")
+    if not place:  # a fault between sections: what is told begins with the key
+        named, _, what = what.partition(": ")
+        place = tuple(named.split("."))
+    key = ".".join(str(part) for part in place)
+    origin = next((name for name, layer in reversed(layers) if _holds(layer, place)), layers[0][0])
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, list(_known_keys(Config)), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "conf/base.yml lists every key."
         return f"{origin}: unknown config key {key}; {hint}"
     if fault["type"] == "model_type":
         return f"{origin}: {key} is a section and takes no value; set one of its keys, as conf/base.yml does."
-    what = fault["msg"].removeprefix("Value error, ")
     given = fault.get("input")
-    shown = f" (given: {given!r})" if isinstance(given, str | int | float | list | None) else ""
+    shown = f" (given: {given!r})" if fault["loc"] and isinstance(given, str | int | float | list | None) else ""
     return f"{origin}: {key}: {what[:1].lower()}{what[1:]}{shown}; conf/base.yml shows what it takes."
 
 

@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 
 import pandas as pd
-from numerai_tools.submissions import SIGNALS_MIN_TICKERS, validate_submission_signals
+from numerai_tools.submissions import (
+    SIGNALS_MIN_TICKERS,
+    validate_submission_numerai,
+    validate_submission_signals,
+)
 
 from eraflow.errors import InputError
 
@@ -17,8 +21,7 @@ def signals(live: pd.DataFrame) -> pd.DataFrame:
     Raises InputError where Numerai would refuse the file: too few tickers, or one signal for all.
     """
     tickers = live["id"].str.rsplit("_", n=1).str[0]
-    ranks = live["prediction"].rank(method="average")
-    frame = pd.DataFrame({"ticker": tickers, "signal": (ranks - 0.5) / len(ranks)})
+    frame = pd.DataFrame({"ticker": tickers, "signal": _quantiles(live["prediction"])})
     frame = frame.sort_values("ticker", ignore_index=True)
     check_size(len(frame))
     try:
@@ -26,6 +29,31 @@ def signals(live: pd.DataFrame) -> pd.DataFrame:
     except AssertionError as error:
         raise InputError(f"the predictions of the newest era make no valid submission: {error}.") from None
     return frame
+
+
+def classic(live: pd.DataFrame) -> pd.DataFrame:
+    """`id, prediction` of the live rows' predictions (`id, prediction`): quantiles in (0, 1), sorted by id.
+
+    Raises InputError where Numerai would refuse the file: no rows, or one prediction for all.
+    """
+    frame = pd.DataFrame({"id": live["id"], "prediction": _quantiles(live["prediction"])})
+    frame = frame.sort_values("id", ignore_index=True)
+    check_rows(len(frame))
+    try:
+        validate_submission_numerai(frame["id"], frame.copy())
+    except AssertionError as error:
+        raise InputError(f"the predictions of the live rows make no valid submission: {error}.") from None
+    return frame
+
+
+def _quantiles(x: pd.Series[float]) -> pd.Series[float]:
+    return (x.rank(method="average") - 0.5) / len(x)
+
+
+def check_rows(rows: int) -> None:
+    """Raises InputError where there is nothing to submit."""
+    if rows < 2:
+        raise InputError(f"live.parquet has {rows} rows, too few to rank; download it again.")
 
 
 def check_size(tickers: int) -> None:

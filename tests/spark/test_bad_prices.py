@@ -14,8 +14,8 @@ from pyspark.sql import SparkSession
 
 from eraflow.cli import job
 from eraflow.config import load
-from eraflow.pipeline.build import ingest
 from eraflow.pipeline.train import train
+from eraflow.pipeline.upstream import ingest
 from eraflow.sources import price_files, prices, quality, reference
 
 ROOT = Path(__file__).parents[2]

@@ -18,7 +18,7 @@ from eraflow.features.feature import MARKET, Feature, Output, unscaled
 from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
 from eraflow.features.training import training_table
-from eraflow.pipeline.build import ingest
+from eraflow.pipeline.upstream import ingest
 from eraflow.sources import price_files, prices, reference
 
 TICKERS = 12  # of each country

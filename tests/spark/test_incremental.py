@@ -130,6 +130,7 @@ def assert_same_training(left: pd.DataFrame, right: pd.DataFrame) -> None:
         assert oracles.same_bits(left[name], right[name]), name
 
 
+@pytest.mark.slow
 def test_a_new_week_equals_a_full_computation(
     started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:

@@ -14,7 +14,8 @@ from tests.spark.test_incremental import Notes
 from eraflow.cli import job
 from eraflow.config import Config, load
 from eraflow.features import cross_section
-from eraflow.pipeline.build import Builder, Tables, build
+from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline.upstream import build
 from eraflow.sources import signals_files
 from eraflow.tables import Store
 
@@ -207,7 +208,7 @@ def test_faulty_files_are_refused(refused: Callable[..., str], tmp_path: Path) -
 
 def test_settings_that_cannot_be_are_refused(refused: Callable[..., str]) -> None:
     assert "name targets that end with one of _20, _60" in refused("targets.signals=[target_raw_7]")
-    assert "targets.signals names targets, but signals.path no folder" in refused(
+    assert "targets.signals: names targets, but signals.path no folder" in refused(
         "signals.path=null", "signals.mapping=null", "signals.features=[]"
     )
     assert refused("features.set=trend", "signals.features=[drawdown_252]").startswith(

@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 
 from eraflow.cli import job
 from eraflow.errors import InputError
-from eraflow.pipeline.build import ingest
+from eraflow.pipeline.upstream import ingest
 from eraflow.tables import Store, Version, locked
 
 

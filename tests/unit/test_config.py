@@ -65,9 +65,12 @@ def test_a_resolved_config_gives_itself_again() -> None:
         ("model.trees=0", "model.trees: input should be greater than or equal to 1 (given: 0)"),
         ("run.name=../x", "run.name: string should match pattern"),
         ("model=3", "--set model=3: model is a section and takes no value; set one of its keys"),
-        ("source=classic", "source: input should be 'synthetic' or 'prices' (given: 'classic')"),
-        ("targets.main=target_x_20", "targets: main is 'target_x_20'; choose one of target_raw_20, target_sector_20"),
-        ("targets.main=target_raw_40", "targets: main is 'target_raw_40'; choose one of target_raw_20"),
+        ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
+        (
+            "targets.main=target_x_20",
+            "targets.main: there is no target 'target_x_20'; choose one of target_raw_20, target_sector_20",
+        ),
+        ("targets.main=target_raw_40", "targets.main: there is no target 'target_raw_40'; choose one of target_raw_20"),
     ],
 )
 def test_a_setting_that_does_not_fit_is_named_with_what_it_takes(setting: str, said: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,16 +14,15 @@ from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.features import cross_section, sets
 from eraflow.features.daily import daily_features, later_features
-from eraflow.features.export import dictionary, plain
 from eraflow.features.ranking import Ranking
 from eraflow.features.signals import SignalsFeature, with_signals
 from eraflow.features.training import training_table
+from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.reading import calendars
-from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
 from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
 from eraflow.sources.calendar import Calendars
-from eraflow.tables import Part, Store, Version, refuse_taken, write_plain
+from eraflow.tables import Part, Store, Version
 
 
 @dataclass(frozen=True)
@@ -48,15 +47,6 @@ class Tables:
     def all(self) -> tuple[Version, ...]:
         own = (self.prices, self.quality, self.features, self.eras, self.training)
         return (*own, *filter(None, (self.signals, self.signals_match)))
-
-
-@dataclass(frozen=True)
-class _Made:
-    """A frame for a table: all of it, or the part that is new."""
-
-    frame: DataFrame
-    manifest: Mapping[str, object]
-    part: Part | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +78,11 @@ class Builder:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
         where, minimum, policies = self._source_name(), self.config.prices.min_tickers, self._policies
 
-        def make() -> _Made:
+        def make() -> Made:
             raw = self._raw()
-            return _Made(prices.bars(raw, prices.check(raw, where, minimum), policies), {"source": where})
+            return Made(prices.bars(raw, prices.check(raw, where, minimum), policies), {"source": where})
 
-        def make_later(there: Version) -> _Made | Version:
+        def make_later(there: Version) -> Made | Version:
             raw, stored = self._raw(), self.store.read(there)
             with price_files.reading():
                 update = updates.compare(raw, stored)
@@ -107,75 +97,79 @@ class Builder:
             anchors = updates.anchors(stored, first)
             touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
             touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
-            return _Made(prices.bars(touched, days, policies, anchors), {"source": where}, _from_day(first))
+            return Made(prices.bars(touched, days, policies, anchors), {"source": where}, _from_day(first))
 
         settings, state = self._source_identity()
-        return self._fresh("prices", [settings, policies], state, (), make, make_later, ("year",))
+        return self._fresh.version("prices", [settings, policies], state, (), make, make_later, ("year",))
 
     def quality(self, raw: Version) -> Version:
         """What the prices hold that is suspicious, row by row."""
 
-        def make() -> _Made:
-            return _Made(quality.findings(self.store.read(raw)).coalesce(1), {"policies": self._policies})
+        def make() -> Made:
+            return Made(quality.findings(self.store.read(raw)).coalesce(1), {"policies": self._policies})
 
-        return self._fresh("quality", None, None, (raw,), make)
+        return self._fresh.version("quality", None, None, (raw,), make)
 
     def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
         """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
         chosen = sets.feature_set(self.config.features.set)
         manifest = {"columns": sets.families([*chosen, *sets.EXPOSURES])}
 
-        def make() -> _Made:
-            return _Made(daily_features(self._kept(raw), chosen), manifest)
+        def make() -> Made:
+            return Made(daily_features(self._kept(raw), chosen), manifest)
 
-        def make_later(there: Version) -> _Made | None:
+        def make_later(there: Version) -> Made | None:
             first, last = self.store.changed_since("prices", there.inputs["prices"]), None
             if first == date.min:
                 return None
             if rebuild:
                 first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
             later = later_features(self._kept(raw), chosen, self.store.read(there), first, last)
-            return _Made(later, manifest, _from_day(first, last))
+            return Made(later, manifest, _from_day(first, last))
 
         recipe = [sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES)]
-        return self._fresh("features", recipe, None, (raw,), make, make_later, ("year",), again=rebuild is not None)
+        return self._fresh.version(
+            "features", recipe, None, (raw,), make, make_later, ("year",), again=rebuild is not None
+        )
 
     def eras(self, raw: Version) -> Version:
         """For each era and horizon the dates at which its label starts and ends; null where it has not ended yet."""
         targets = self.config.targets
 
-        def make() -> _Made:
+        def make() -> Made:
             labels = calendars(self.store.read(raw)).labels(targets.horizons, targets.lag)
             frame = pd.DataFrame([(x.era, x.date, x.horizon, x.start, x.end) for x in labels])
             schema = "era int, date date, horizon int, label_start date, label_end date"
             rows = [tuple(row) for row in frame.astype(object).where(frame.notna(), None).to_numpy()]
-            return _Made(self.spark.createDataFrame(rows, schema).coalesce(1), {})
+            return Made(self.spark.createDataFrame(rows, schema).coalesce(1), {})
 
-        return self._fresh("eras", [targets.horizons, targets.lag], None, (raw,), make)
+        return self._fresh.version("eras", [targets.horizons, targets.lag], None, (raw,), make)
 
     def signals(self) -> Version:
         """Numerai Signals' features and targets by ticker and week. InputError where the files have faults."""
         chosen, targets = self.config.signals, self.config.targets.signals
 
-        def make() -> _Made:
-            return _Made(signals_files.read(self.spark, chosen, targets), {"columns": [*chosen.features, *targets]})
+        def make() -> Made:
+            return Made(signals_files.read(self.spark, chosen, targets), {"columns": [*chosen.features, *targets]})
 
         found = signals_files.files(self.spark, chosen)
         recipe = [chosen.features, targets, chosen.mapping is None]
-        return self._fresh("signals", recipe, [(file.path, file.size, file.modified) for file in found], (), make)
+        return self._fresh.version(
+            "signals", recipe, [(file.path, file.size, file.modified) for file in found], (), make
+        )
 
     def signals_match(self, raw: Version, signals: Version) -> Version:
         """Which tickers of the prices and of Numerai Signals met, and which did not."""
 
-        def make() -> _Made:
+        def make() -> Made:
             prices = self._kept(raw)
             known = calendars(self.store.read(raw))
             days = self._era_days(known.era_days)
             at_eras = prices.join(F.broadcast(days), on=["country", "date"], how="left_semi")
             found = signals_files.compared(at_eras, self.store.read(signals), max(known.eras.values()))
-            return _Made(found.coalesce(1), {})
+            return Made(found.coalesce(1), {})
 
-        return self._fresh("signals_match", None, None, (raw, signals), make)
+        return self._fresh.version("signals_match", None, None, (raw, signals), make)
 
     def training(
         self, raw: Version, features: Version, eras: Version, signals: Version | None = None, rebuild: bool = False
@@ -212,11 +206,11 @@ class Builder:
                 targets.signals,
             )
 
-        def make() -> _Made:
+        def make() -> Made:
             days = calendars(self.store.read(raw))
-            return _Made(frame(days, min(days.eras)), manifest)
+            return Made(frame(days, min(days.eras)), manifest)
 
-        def make_later(there: Version) -> _Made | None:
+        def make_later(there: Version) -> Made | None:
             first = self.store.changed_since("features", there.inputs["features"])
             if first == date.min or (signals and signals.number != there.inputs.get("signals")):
                 return None
@@ -225,13 +219,13 @@ class Builder:
             changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
             era = min(era for era, _, day in days.era_days if day >= changed)
             condition = f"era_block >= {era // block} AND era >= {era}"
-            return _Made(frame(days, era), manifest, Part(days.eras[era], condition))
+            return Made(frame(days, era), manifest, Part(days.eras[era], condition))
 
         rules = self.config.features.model_dump(mode="json")
         theirs = [self.config.signals.features, targets.signals]
         recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, theirs, self._policies]
         inputs = (raw, features, eras, *([signals] if signals else []))
-        return self._fresh("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
+        return self._fresh.version("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
 
     def _check_names(self) -> None:
         """Refuses a set, a feature or an exposure that there is not, before anything is built."""
@@ -240,36 +234,9 @@ class Builder:
         if unknown := sorted(set(self.config.targets.exposures) - set(known)):
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
-    def _fresh(
-        self,
-        table: str,
-        recipe: object,
-        state: object,
-        inputs: Sequence[Version],
-        make: Callable[[], _Made],
-        make_later: Callable[[Version], _Made | Version | None] | None = None,
-        partition_by: Sequence[str] = (),
-        again: bool = False,
-    ) -> Version:
-        # Other code may compute something else from the same config.
-        recipe = fingerprint(table, recipe, code("sources", "features"))
-        wanted = fingerprint(recipe, state, [version.fingerprint for version in inputs])
-        there = self.store.latest(table)
-        if there and there.fingerprint == wanted and not again:
-            self.progress.note(f"table {table}: version {there.number} is fresh")
-            return there
-        self.progress.stage(f"building table {table}")
-        made: _Made | Version | None = None
-        if there and make_later and there.manifest.get("recipe") == recipe:
-            made = make_later(there)
-        if isinstance(made, Version):
-            return made
-        made = made or make()
-        manifest = {**made.manifest, "recipe": recipe}
-        version = self.store.write(table, made.frame, wanted, inputs, manifest, partition_by, made.part)
-        since = f" from {made.part.first} on" if made.part else ""
-        self.progress.note(f"table {table}: version {version.number} written{since}")
-        return version
+    @property
+    def _fresh(self) -> Freshness:
+        return Freshness(self.store, self.progress)
 
     def _era_days(self, days: Sequence[tuple[int, str, date]]) -> DataFrame:
         """`era, country, date`: some thousand rows for each country."""
@@ -316,45 +283,3 @@ def _from_day(first: date, last: date | None = None) -> Part:
     if last is not None:
         condition += f" AND year <= {last.year} AND date <= '{last}'"
     return Part(first, condition)
-
-
-def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
-    """Brings the `prices` table up to date; returns what a user wants to read at the end."""
-    store = Store(spark, config.tables.root)
-    with store.lock():
-        return _told(Builder(spark, config, store, progress).prices())
-
-
-def build(
-    spark: SparkSession,
-    config: Config,
-    progress: Progress,
-    first: date | None = None,
-    last: date | None = None,
-    export: str | None = None,
-) -> tuple[str, ...]:
-    """Brings every table up to date; returns what a user wants to read at the end.
-
-    `first` and `last` make the features of a range of days again. `export` names a folder for a plain copy of them.
-    """
-    if last and not first:
-        raise InputError(f"--to {last} needs --from: name the first day as well.")
-    if first and last and last < first:
-        raise InputError(f"--from {first} is after --to {last}; name the earlier day first.")
-    if export:
-        refuse_taken(spark, export)
-    store = Store(spark, config.tables.root)
-    with store.lock():
-        builder = Builder(spark, config, store, progress)
-        tables = builder.tables((first, last or date.max) if first else None)
-        told = _told(*tables.all)
-        if export:
-            progress.stage(f"exporting to {export}")
-            chosen = sets.feature_set(config.features.set)
-            write_plain(plain(store.read(tables.features), chosen), dictionary(chosen), export)
-            told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
-    return told
-
-
-def _told(*versions: Version) -> tuple[str, ...]:
-    return tuple(f"table {version.table}: version {version.number}" for version in versions)

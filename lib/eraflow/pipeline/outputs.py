@@ -6,32 +6,19 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import DataFrame
 
 from eraflow import scoring
 from eraflow.config import Config
-from eraflow.pipeline.build import Tables
+from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import write_json, write_text
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import ReportContent, render
-from eraflow.sources import quality, signals_files
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
-
-SYNTHETIC_NOTE = (
-    "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
-    "(network) daily deviations; real markets pay far less."
-)
-SURVIVORS_NOTE = (
-    "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
-    "are missing and every score is too good (survivorship bias)."
-)
-
 
 # Seen in a numpy prototype: 80 seeds of noise, 5 blocked folds, 17 to 22 % (walk-forward on the same data: 1 to 9 %).
 TWO_SIDED_NOTE = (
@@ -45,29 +32,24 @@ class Content:
     """What is known at the end of a run."""
 
     config: Config
-    tables: Tables
+    data: Dataset
     identity: Mapping[str, Any]
     folds: Sequence[Fold]
-    era_dates: Mapping[int, date]
     scored: pd.DataFrame  # model, era, fold, metric, value
     unscored: Mapping[str, Sequence[int]]
     unlabelled: Sequence[int]  # eras whose label has ended without enough known returns for a target
-    overlap: int
-    quality: DataFrame
-    signals_match: DataFrame | None
     seconds: float
 
 
 def write(folder: Path, content: Content) -> None:
     """Writes per_era.csv, summary.json, report.html and, last, run.json, which says that the run is finished."""
     per_era = scoring.per_era(content.scored)
-    summary = scoring.summarise(per_era, content.overlap)
+    summary = scoring.summarise(per_era, content.data.overlap)
     write_csv(per_era, folder / "per_era.csv")
     write_json(folder / "summary.json", summary)
-    found = quality.counted(content.quality, content.config.quality.model_dump())
-    if content.signals_match is not None:
-        found = pd.concat([found, signals_files.counted(content.signals_match)], ignore_index=True)
-    dated = per_era.assign(date=per_era["era"].map(dict(content.era_dates)))
+    found = content.data.quality()
+    dates = [content.data.era_dates.get(era) for era in per_era["era"]]
+    dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
     report = ReportContent(
         title="eraflow: out-of-fold scores",
         run_name=content.config.run.name,
@@ -75,7 +57,7 @@ def write(folder: Path, content: Content) -> None:
         per_era=dated,
         summary=summary,
         folds=content.folds,
-        era_dates=content.era_dates,
+        era_dates=content.data.era_dates,
         quality=found,
         facts=_facts(content),
     )
@@ -102,13 +84,7 @@ def headlines(folder: Path) -> tuple[str, ...]:
 
 
 def _notes(content: Content) -> tuple[str, ...]:
-    config = content.config
-    notes = []
-    if config.source == "synthetic":
-        notes.append(SYNTHETIC_NOTE.format(momentum=config.synthetic.momentum, network=config.synthetic.network))
-    else:
-        notes += [config.prices.note] if config.prices.note else []
-        notes.append(SURVIVORS_NOTE)
+    config, notes = content.config, list(content.data.notes)
     if config.validation.splitter != "walk_forward":
         notes.append(TWO_SIDED_NOTE)
     if content.unlabelled:
@@ -122,18 +98,13 @@ def _notes(content: Content) -> tuple[str, ...]:
 
 
 def _facts(content: Content) -> dict[str, str]:
-    config, manifest = content.config, content.tables.training.manifest
-    dates = list(content.era_dates.values())
+    config = content.config
     return {
-        "source": str(content.tables.prices.manifest["source"]),
-        "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
-        "features": f"{len(manifest['features'])} ({config.features.set})",
-        "target": f"{config.targets.main}, {config.targets.lag} days after the era's date",
-        "labels overlap": f"{content.overlap} eras",
+        **content.data.facts,
         "validation": f"{config.validation.splitter}, {len(content.folds)} folds",
         "model": ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items()),
         "seed": str(config.run.seed),
-        "tables": ", ".join(f"{name} {number}" for name, number in content.tables.numbers().items()),
+        "tables": ", ".join(f"{name} {number}" for name, number in content.data.numbers().items()),
         "software": ", ".join(f"{name} {value}" for name, value in content.identity["software"].items()),
     }
 
@@ -142,8 +113,8 @@ def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
-        "tables": content.tables.numbers(),
-        "manifest": content.tables.training.manifest,
+        "tables": content.data.numbers(),
+        "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},

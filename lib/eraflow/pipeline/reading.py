@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from datetime import date
+from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.sources.calendar import Calendars
 from eraflow.tables import Store, Version
@@ -44,3 +47,30 @@ def training(store: Store, version: Version, target: str) -> Training:
     """The training table as models see it, read at one version."""
     manifest = version.manifest
     return Training(store.read(version), tuple(manifest["features"]), target, int(manifest["missing"]))
+
+
+def feature_set(manifest: Mapping[str, Any], name: str) -> tuple[tuple[str, ...], Column]:
+    """Of a table of nested blocks the names of a set's features, and the set as one array; reads the blocks it needs.
+
+    InputError where there is no such set.
+    """
+    blocks, sets = manifest["blocks"], manifest["sets"]
+    if name not in sets:
+        raise InputError(f"classic.features: there is no feature set {name!r}; choose one of {', '.join(sets)}.")
+    wanted = set(sets[name])
+    names: list[str] = []
+    read: list[Column] = []
+    taken: list[bool] = []
+    begin = 0
+    for column, members in blocks.items():
+        here = [begin + place in wanted for place in range(len(members))]
+        if any(here):
+            read.append(F.col(column))
+            taken += here
+            names += [member for member, chosen in zip(members, here, strict=True) if chosen]
+        begin += len(members)
+    array = F.concat(*read)
+    if all(taken):
+        return tuple(names), array
+    mask = F.array(*map(F.lit, taken))
+    return tuple(names), F.filter(array, lambda _, place: F.get(mask, place))

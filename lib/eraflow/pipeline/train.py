@@ -13,12 +13,11 @@ from pyspark.sql import functions as F
 
 from eraflow import scoring, submission
 from eraflow.config import Config, fingerprint
-from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.base import Fitted, Model
 from eraflow.models.lightgbm import LightGbmModel
-from eraflow.pipeline import outputs
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import classic, outputs, signals
+from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.reading import label_overlap, label_spans, training
 from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
@@ -32,8 +31,8 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
         splitter(config)  # refuses settings that cannot be before anything is built
-        tables = Builder(spark, config, store, progress).tables()
-        return _Run(config, store, tables, folder, progress).result()
+        data = (classic if config.is_classic else signals).dataset(store, config, progress)
+        return _Run(config, store, data, folder, progress).result()
 
 
 def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged:
@@ -52,19 +51,16 @@ def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged
 class _Run:
     config: Config
     store: Store
-    tables: Tables
+    data: Dataset
     folder: RunFolder
     progress: Progress
 
     def result(self) -> tuple[str, ...]:
-        target = self.config.targets.main
-        eras, horizon = self.store.read(self.tables.eras), self.config.targets.names[target]
-        spans, era_dates = label_spans(eras, horizon)
-        data = training(self.store, self.tables.training, target)
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
-        learnable = self._learnable(spans)
+        data = self.data
+        learnable = self._learnable()
         folds = splitter(self.config).split(learnable)
-        submission.check_size(data.rows([max(era_dates)]).count())
+        data.check_live(data.training.rows([data.live_era]).count())
         identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
             done = f"{self.folder.path} is finished already; nothing was done."
@@ -72,21 +68,17 @@ class _Run:
         started = time.time()
         model_name = self.config.model.kind
         model: Model = LightGbmModel(self.config.model, self.config.run.seed)
-        self._fit_folds(model_name, model, data, folds)
-        self._predict_live(model_name, model, data, [span.era for span in learnable], max(era_dates))
+        self._fit_folds(model_name, model, folds)
+        self._predict_live(model_name, model, [span.era for span in learnable])
         scored, unscored = self._score()
         content = outputs.Content(
             config=self.config,
-            tables=self.tables,
+            data=data,
             identity=identity,
             folds=folds,
-            era_dates=era_dates,
             scored=scored,
             unscored=unscored,
-            unlabelled=sorted({span.era for span in spans} - {span.era for span in learnable}),
-            overlap=label_overlap(eras, horizon),
-            quality=self.store.read(self.tables.quality),
-            signals_match=self.store.read(self.tables.signals_match) if self.tables.signals_match else None,
+            unlabelled=sorted({span.era for span in data.spans} - {span.era for span in learnable}),
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
@@ -99,21 +91,24 @@ class _Run:
         config.pop("tables")
         config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
+        config["classic"].pop("path")
         return {
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
-            "tables": self.tables.fingerprints(),
+            "tables": self.data.fingerprints(),
             "code": code("models", "validation", "scoring"),
             "software": software(self.store.spark),
         }
 
-    def _learnable(self, spans: Sequence[EraSpan]) -> list[EraSpan]:
-        """Eras in which at least one ticker has a target: an era's label may have ended and still be unknown."""
-        rows = self.store.read(self.tables.training).where(F.col(self.config.targets.main).isNotNull())
+    def _learnable(self) -> list[EraSpan]:
+        """Eras in which at least one row has a target: an era's label may have ended and still be unknown."""
+        training = self.data.training
+        rows = training.table.where(F.col(training.target).isNotNull())
         known = {row["era"] for row in rows.select("era").distinct().collect()}  # one row an era
-        return [span for span in spans if span.era in known]
+        return [span for span in self.data.spans if span.era in known]
 
-    def _fit_folds(self, name: str, model: Model, data: Training, folds: Sequence[Fold]) -> None:
+    def _fit_folds(self, name: str, model: Model, folds: Sequence[Fold]) -> None:
+        data = self.data.training
         for fold in folds:
             part = f"{name}-fold-{fold.number}"
             self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
@@ -122,11 +117,12 @@ class _Run:
                 continue
             fitted = model.fit(data, fold.train)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
-            self._write_predictions(fitted, data, fold, name)
+            self._write_predictions(fitted, fold, name)
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
-    def _write_predictions(self, fitted: Fitted, data: Training, fold: Fold, name: str) -> None:
+    def _write_predictions(self, fitted: Fitted, fold: Fold, name: str) -> None:
+        data = self.data.training
         rows = data.rows(fold.validation)
         known = rows.select("id", F.col(data.target).alias("target"))
         # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
@@ -134,15 +130,16 @@ class _Run:
         ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(self.folder.predictions(name, fold.number))
 
-    def _predict_live(self, name: str, model: Model, data: Training, eras: Sequence[int], live_era: int) -> None:
-        """A model of every era with a known label, and its predictions for the newest date as a submission."""
+    def _predict_live(self, name: str, model: Model, eras: Sequence[int]) -> None:
+        """A model of every era with a known label, and its predictions for the live era as a submission."""
+        data, live_era = self.data.training, self.data.live_era
         if self.folder.is_done(f"{name}-live"):
             return
         self.progress.stage(f"{name}: final model on {len(eras)} eras")
         fitted = model.fit(data, eras)
         fitted.save(self.folder.model(name, "final"))
-        live = fitted.predict(data.rows([live_era])).toPandas()  # the tickers of one date
-        submission.write(submission.signals(live), self.folder.path / "predictions.csv")
+        live = fitted.predict(data.rows([live_era])).toPandas()  # the rows of one era
+        submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
         self.folder.mark_done(f"{name}-live", {"era": live_era, "rows": len(live)})
 
     def _score(self) -> tuple[pd.DataFrame, dict[str, list[int]]]:

@@ -66,6 +66,19 @@ class Folder:
         with self._system.open_input_stream(f"{self._root}/{name}") as stream:
             return bytes(stream.readall()).decode("utf-8")
 
+    def identity(self, names: Sequence[str]) -> list[tuple[str, int, int]]:
+        """Name, size and time of those of the files that are there: what tells that one has changed."""
+        found = self._system.get_file_info([f"{self._root}/{name}" for name in names])
+        return [
+            (name, info.size, info.mtime_ns or 0)
+            for name, info in zip(names, found, strict=True)
+            if info.type == fs.FileType.File
+        ]
+
+    def opened(self, name: str) -> Any:
+        """The file for reading anywhere in it."""
+        return self._system.open_input_file(f"{self._root}/{name}")
+
     def footer(self, name: str) -> pq.FileMetaData:
         """InputError where the file has none: a download that broke off."""
         try:

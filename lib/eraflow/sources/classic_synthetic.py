@@ -67,12 +67,15 @@ def write(config: ClassicSynthetic, folder: Path) -> None:
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = feature_names(config.features)
-    (folder / "features.json").write_text(json.dumps(catalogue(names), indent=1) + "\n", encoding="utf-8")
     last_train, last = config.train_eras, config.train_eras + config.validation_eras
     with Files(folder, names, config) as files:
         for era, week, coming in eras(config):
             split = "train" if era <= last_train else "validation" if era <= last else "live"
             files.add(split, era, week, coming)
+    # Last, so that a folder that has it is whole.
+    part = folder / "features.json.part"
+    part.write_text(json.dumps(catalogue(names), indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / "features.json")
 
 
 def feature_names(count: int) -> list[str]:

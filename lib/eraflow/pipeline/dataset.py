@@ -1,0 +1,43 @@
+"""What a run sees of a tournament: a training table, label spans, and what it must know at its two ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pandas as pd
+
+from eraflow.models.base import Training
+from eraflow.tables import Version
+from eraflow.validation import EraSpan
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data of one tournament, at the versions that a run reads.
+
+    `spans`: of each era with an ended label its span. `overlap`: how many consecutive eras share returns with one of
+    them. `era_dates` are empty where only numbers are known. `submission` makes the file of `id, prediction` of the
+    live era, and `check_live` raises InputError where so many live rows make none.
+    """
+
+    tables: tuple[Version, ...]
+    training: Training
+    manifest: Mapping[str, Any]  # of the training table
+    spans: Sequence[EraSpan]
+    overlap: int
+    live_era: int
+    era_dates: Mapping[int, date]
+    submission: Callable[[pd.DataFrame], pd.DataFrame]
+    check_live: Callable[[int], None]
+    quality: Callable[[], pd.DataFrame]  # columns check, count, detail
+    notes: tuple[str, ...]
+    facts: Mapping[str, str]
+
+    def numbers(self) -> dict[str, int]:
+        return {version.table: version.number for version in self.tables}
+
+    def fingerprints(self) -> dict[str, str]:
+        return {version.table: version.fingerprint for version in self.tables}

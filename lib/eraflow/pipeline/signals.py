@@ -1,0 +1,66 @@
+"""Numerai Signals as a run sees it: the tables that stand upstream, read at one version each."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from eraflow import submission
+from eraflow.config import Config
+from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.reading import label_overlap, label_spans, training
+from eraflow.progress import Progress
+from eraflow.sources import quality, signals_files
+from eraflow.tables import Store
+
+SYNTHETIC_NOTE = (
+    "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
+    "(network) daily deviations; real markets pay far less."
+)
+SURVIVORS_NOTE = (
+    "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
+    "are missing and every score is too good (survivorship bias)."
+)
+
+
+def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
+    """Brings the tables up to date."""
+    tables = Builder(store.spark, config, store, progress).tables()
+    target = config.targets.main
+    eras, horizon = store.read(tables.eras), config.targets.names[target]
+    spans, era_dates = label_spans(eras, horizon)
+    overlap = label_overlap(eras, horizon)
+    dates = list(era_dates.values())
+    return Dataset(
+        tables=tables.all,
+        training=training(store, tables.training, target),
+        manifest=tables.training.manifest,
+        spans=spans,
+        overlap=overlap,
+        live_era=max(era_dates),
+        era_dates=era_dates,
+        submission=submission.signals,
+        check_live=submission.check_size,
+        quality=lambda: _quality(store, config, tables),
+        notes=_notes(config),
+        facts={
+            "source": str(tables.prices.manifest["source"]),
+            "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
+            "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
+            "target": f"{target}, {config.targets.lag} days after the era's date",
+            "labels overlap": f"{overlap} eras",
+        },
+    )
+
+
+def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
+    found = quality.counted(store.read(tables.quality), config.quality.model_dump())
+    if tables.signals_match is None:
+        return found
+    return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)
+
+
+def _notes(config: Config) -> tuple[str, ...]:
+    if config.source == "synthetic":
+        return (SYNTHETIC_NOTE.format(momentum=config.synthetic.momentum, network=config.synthetic.network),)
+    return (*([config.prices.note] if config.prices.note else []), SURVIVORS_NOTE)

@@ -1,0 +1,137 @@
+"""A whole run of Numerai Classic on a small invented data set, and what makes none."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import SparkSession
+
+from eraflow.cli import job
+from eraflow.pipeline.train import train
+from eraflow.pipeline.upstream import build, ingest
+
+SMALL = (
+    "classic_synthetic.train_eras=60", "classic_synthetic.validation_eras=40", "classic_synthetic.rows_per_era=60",
+    "classic_synthetic.features=50", "classic_synthetic.signal=0.5", "classic.features=small", "model.trees=5",
+    "model.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20",
+)  # fmt: skip
+LIVE = 101
+pytestmark = pytest.mark.slow
+
+
+def arguments(base: Path, *settings: str) -> list[str]:
+    places = (f"classic.path={base}/data", f"tables.root={base}/tables", f"run.dir={base}/runs")
+    every = [part for text in (*SMALL, *places, *settings) for part in ("--set", text)]
+    return ["--config", "classic-synthetic.yml", *every]
+
+
+@pytest.fixture(scope="module")
+def base(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("classic")
+    assert job("", train, arguments(base)) == 0
+    return base
+
+
+def versions(base: Path) -> int:
+    """Of the packed table."""
+    return len(list((base / "tables/classic_training/_delta_log").glob("*.json")))
+
+
+def files(base: Path) -> Path:
+    (folder,) = (base / "data").iterdir()
+    return folder
+
+
+def test_folds_leave_out_as_many_eras_as_numerais_own_models(base: Path) -> None:
+    told = json.loads((base / "runs/classic-synthetic/run.json").read_text())
+
+    assert len(told["folds"]) == 3
+    for fold in told["folds"]:
+        assert len(fold["purged"]) == 16  # the alias is a target of 60 days
+        assert max(fold["train"]) < min(fold["purged"])
+        assert max(fold["purged"]) < min(fold["validation"])
+    assert max(told["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
+
+
+def test_the_alias_is_named_and_the_data_called_invented(base: Path) -> None:
+    page = (base / "runs/classic-synthetic/report.html").read_text()
+
+    assert "target_ender_60 (target in the files)" in page
+    assert "The data set is invented" in page
+    assert "eras that lack features" in page
+
+
+def test_predictions_are_a_submission_of_the_live_rows(base: Path) -> None:
+    submission = pd.read_csv(base / "runs/classic-synthetic/predictions.csv")
+    live = pd.read_parquet(files(base) / "live.parquet", columns=["id"])
+
+    assert list(submission.columns) == ["id", "prediction"]
+    assert submission["id"].tolist() == sorted(live["id"])
+    assert submission["prediction"].between(0, 1, inclusive="neither").all()
+    assert submission["prediction"].nunique() > 10
+
+
+def test_every_validated_row_is_predicted_and_the_planted_signal_is_found(base: Path) -> None:
+    rows = pd.read_parquet(base / "runs/classic-synthetic/oof.parquet")
+    known = pd.read_parquet(files(base) / "validation.parquet", columns=["id", "era", "target_ender_60"])
+    both = rows.merge(known, on="id", validate="one_to_one")
+
+    assert rows.groupby("era").size().eq(60).all()
+    assert (both["target"] == both["target_ender_60"]).all()
+    assert rows.groupby("era")[["prediction", "target"]].corr(method="spearman").iloc[::2, 1].mean() > 0.05
+
+
+def test_a_finished_run_is_left_alone(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert job("", train, arguments(base)) == 0
+
+    assert "is finished already" in capsys.readouterr().out
+    assert versions(base) == 1
+
+
+def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
+    other = ("run.name=other", "classic.features=all", "targets.main=target_ralph_20", "validation.folds=1")
+    assert job("", train, arguments(base, *other)) == 0
+
+    told = json.loads((base / "runs/other/run.json").read_text())
+    assert told["tables"] == {"classic_eras": 0, "classic_training": 0}
+    assert len(told["folds"][0]["purged"]) == 8
+    assert versions(base) == 1
+
+
+def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
+    capsys.readouterr()
+    assert job("", train, arguments(base, "run.name=refused", *settings)) == 2
+    assert not (base / "runs/refused/state").exists()
+    return capsys.readouterr().err.strip().splitlines()[-1]
+
+
+def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "there is no feature set 'rainy'; choose one of agility, all" in refusal(
+        base, capsys, "classic.features=rainy"
+    )
+    assert "targets.main: the files have no target 'target_bob_20'; choose one of target_agnes_20" in refusal(
+        base, capsys, "targets.main=target_bob_20"
+    )
+    assert "the labels run over 13 eras but validation.purge is 4" in refusal(base, capsys, "validation.purge=4")
+    assert "classic.path is not set" in refusal(base, capsys, "classic.path=null")
+    assert job("", build, [*arguments(base), "--set", "run.name=x"]) == 0
+
+
+def test_a_broken_download_leaves_the_tables_as_they_are(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = base / "broken"
+    shutil.copytree(files(base), folder)
+    own = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-of-files")
+    assert job("", ingest, arguments(base, *own)) == 0
+    content = (folder / "train.parquet").read_bytes()
+    (folder / "train.parquet").write_bytes(content[: len(content) // 2])
+    capsys.readouterr()
+
+    assert job("", ingest, arguments(base, *own)) == 2
+
+    assert f"{folder}/train.parquet has no readable parquet footer: it is not whole" in capsys.readouterr().err
+    log = base / "tables-of-files/classic_eras/_delta_log"
+    assert [path.name for path in sorted(log.glob("*.json"))] == ["00000000000000000000.json"]
+    assert pq.read_metadata(files(base) / "train.parquet").num_rows == 3600
