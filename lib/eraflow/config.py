@@ -112,6 +112,7 @@ class Classic(_Section):
     """Numerai Classic's files."""
 
     path: str | None
+    dataset: str | None
     features: str
 
 

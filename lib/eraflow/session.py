@@ -84,8 +84,8 @@ def fixed_partitions(spark: SparkSession) -> Iterator[None]:
         spark.conf.set(key, before or "true")
 
 
-def local_path(path: str) -> Path:
-    """A folder on this machine, for what a run writes beside its tables."""
+def local_path(path: str, key: str) -> Path:
+    """A folder on this machine, for what is written beside tables; `key` is where the config names it."""
     if "://" in path and not path.startswith("file://"):
-        raise InputError(f"run.dir: {path} is no folder of this machine; name one, or a mounted path of the store.")
+        raise InputError(f"{key}: {path} is no folder of this machine; name one, or a mounted path of the store.")
     return Path(path.removeprefix("file://"))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from pyspark.sql import Row
 
@@ -21,11 +19,13 @@ from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.reading import feature_set
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
+from eraflow.session import local_path
 from eraflow.sources import classic_files, classic_packing, classic_synthetic
 from eraflow.sources.classic_files import ALIAS, LIVE_ERA, SPLITS, Contents, Folder, Split
-from eraflow.sources.classic_packing import MISSING, EraSurvey
+from eraflow.sources.classic_packing import MISSING, EraSurvey, absent_features
+from eraflow.sources.downloads import brought, numerai
 from eraflow.tables import Store, Version
-from eraflow.validation import CLASSIC_MARGIN, SESSIONS_PER_WEEK, spans_from_numbers
+from eraflow.validation import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
 
 FILES = ("features.json", *(f"{split}.parquet" for split in SPLITS))
 SYNTHETIC_NOTE = (
@@ -54,6 +54,9 @@ class Builder:
         if path is None:
             raise InputError("classic.path is not set: name the folder of a round's files with --set classic.path=DIR.")
         if self.config.source == "classic":
+            if self.config.classic.dataset:
+                place = local_path(path, "classic.path")
+                brought(numerai(), self.config.classic.dataset, FILES, place, self.progress)
             return Folder(path)
         made = Path(path) / fingerprint(self._invented)
         if not (made / "features.json").exists():
@@ -85,7 +88,7 @@ class Builder:
             known = classic_files.catalogue(folder)
             found = classic_files.splits(folder, known)
             rows = self.store.read(eras).collect()  # one an era, with a bit for each feature
-            absent = {row["era"]: _mask(row, len(known.features)) for row in rows}
+            absent = {row["era"]: bytes(row["absent"]) for row in rows}
             frame = classic_packing.packed(
                 self.store.spark, folder, found, known, absent, eras.manifest["live_era"], block
             )
@@ -116,11 +119,7 @@ def _era_row(part: EraSurvey, told: Contents, found: Sequence[Split]) -> tuple[A
     era = _live_era(told) if part.era == LIVE_ERA else int(part.era)
     targets = next(split.targets for split in found if split.name == part.split)
     unknown = [name for name in targets if part.era == LIVE_ERA or era in told.unknown[name]]
-    return era, part.split, part.rows, part.nulls, bytearray(np.packbits(part.absent).tobytes()), unknown
-
-
-def _mask(row: Row, features: int) -> np.typing.NDArray[np.bool_]:
-    return np.unpackbits(np.frombuffer(row["absent"], dtype=np.uint8), count=features).astype(np.bool_)
+    return era, part.split, part.rows, part.nulls, bytearray(part.absent), unknown
 
 
 def _live_era(told: Contents) -> int:
@@ -169,7 +168,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
         spans=spans_from_numbers(labelled, days, CLASSIC_MARGIN if config.validation.purge is None else 0),
-        overlap=ceil(days / SESSIONS_PER_WEEK),
+        overlap=reach_in_eras(days),
         live_era=live[0],
         era_dates={},
         submission=submission.classic,
@@ -182,7 +181,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
             "rows": ", ".join(f"{split} {count:,}" for split, count in eras.manifest["rows"].items()),
             "features": f"{len(names)} ({config.classic.features})",
             "target": called,
-            "labels overlap": f"{ceil(days / SESSIONS_PER_WEEK)} eras",
+            "labels overlap": f"{reach_in_eras(days)} eras",
         },
     )
 
@@ -205,7 +204,7 @@ def _quality(rows: Sequence[Row], manifest: Mapping[str, Any], features: int) ->
     """`check, count, detail`: what the files hold that is accepted and worth knowing."""
     values = sum(row["rows"] for row in rows) * features
     nulls = sum(row["nulls"] for row in rows)
-    lacking = {row["era"]: int(_mask(row, features).sum()) for row in rows}
+    lacking = {row["era"]: int(absent_features(row["absent"], features).sum()) for row in rows}
     worst = max(lacking, key=lambda era: lacking[era])
     some = [era for era, count in lacking.items() if count]
     without = [row["era"] for row in rows if row["split"] != "live" and row["unknown"]]

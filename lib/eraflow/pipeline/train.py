@@ -27,7 +27,7 @@ from eraflow.validation import BlockedKFold, CombinatorialPurged, EraSpan, Fold,
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
     """Runs, resumes, or finds finished the run that `config` describes; returns lines for the user."""
-    folder = RunFolder(local_path(config.run.dir) / config.run.name)
+    folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
         splitter(config)  # refuses settings that cannot be before anything is built

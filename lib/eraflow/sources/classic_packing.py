@@ -39,10 +39,15 @@ class EraSurvey:
     greatest: Levels
 
     @property
-    def absent(self) -> npt.NDArray[np.bool_]:
-        """The features that the era does not have: nothing but nulls, or the middle level throughout."""
+    def absent(self) -> bytes:
+        """The features that the era does not have, a bit each: nothing but nulls, or the middle level throughout."""
         all_two = (self.least == ABSENT) & (self.greatest == ABSENT)
-        return np.asarray((self.greatest == MISSING) | all_two)
+        return np.packbits((self.greatest == MISSING) | all_two).tobytes()
+
+
+def absent_features(bits: bytes, features: int) -> npt.NDArray[np.bool_]:
+    """`EraSurvey.absent` by feature."""
+    return np.unpackbits(np.frombuffer(bits, dtype=np.uint8), count=features).astype(np.bool_)
 
 
 def survey(spark: SparkSession, folder: Folder, found: Sequence[Split], known: Catalogue) -> list[EraSurvey]:
@@ -117,24 +122,23 @@ def packed(
     folder: Folder,
     found: Sequence[Split],
     known: Catalogue,
-    absent: Mapping[int, npt.NDArray[np.bool_]],
+    absent: Mapping[int, bytes],
     live_era: int,
     era_block: int,
 ) -> DataFrame:
     """`id, era, era_block, data_type`, the blocks as `array<tinyint>`, and the targets as `float` (null: unknown).
 
-    `absent`: by era which features it does not have; they are MISSING, as nulls are. The live rows get the number
-    `live_era`, and have no targets.
+    `absent`: by era the features that it does not have (`EraSurvey.absent`); they are MISSING, as nulls are. The live
+    rows get the number `live_era`, and have no targets.
     """
     root, names, columns = folder.path, known.features, blocks(known)
     targets = tuple(dict.fromkeys(name for split in found for name in split.targets))
-    bits = {era: np.packbits(mask) for era, mask in absent.items()}  # a byte for eight features, on its way to tasks
 
     def make(groups: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for split, group in _groups(groups):
             there = [name for name in targets if any(x.name == split and name in x.targets for x in found)]
             for rows in _batches(Folder(root), split, group, ["id", "era", "data_type", *there, *names]):
-                yield _packed(rows, names, columns, targets, bits, live_era, era_block)
+                yield _packed(rows, names, columns, targets, absent, live_era, era_block)
 
     arrays = ", ".join(f"{name} array<tinyint>" for name in columns)
     floats = "".join(f", {name} float" for name in targets)
@@ -147,7 +151,7 @@ def _packed(
     names: Sequence[str],
     columns: Mapping[str, Sequence[str]],
     targets: Sequence[str],
-    bits: Mapping[int, npt.NDArray[np.uint8]],
+    absent: Mapping[int, bytes],
     live_era: int,
     era_block: int,
 ) -> pa.RecordBatch:
@@ -155,7 +159,7 @@ def _packed(
     eras = np.array([live_era if label == LIVE_ERA else int(label) for label in labels], dtype=np.int32)
     levels = _levels(rows, names)
     for era in np.unique(eras):
-        mask = np.unpackbits(bits[int(era)], count=len(names)).astype(bool)
+        mask = absent_features(absent[int(era)], len(names))
         if mask.any():
             levels[np.ix_(mask, eras == era)] = MISSING
     out: dict[str, pa.Array] = {
