@@ -187,6 +187,32 @@ class Validation(_Section):
     embargo: Annotated[int, Field(ge=0)]
 
 
+class Sampling(_Section):
+    """What models learn from."""
+
+    every: PositiveInt
+    offset: Annotated[int, Field(ge=0)]
+    recent: PositiveInt | None
+    rows: Fraction
+
+    @model_validator(mode="after")
+    def _offset_is_one_of_every(self) -> Sampling:
+        if self.offset >= self.every:
+            raise ValueError(f"offset is {self.offset}; it must be below every={self.every}")
+        return self
+
+    def eras(self, eras: Sequence[int]) -> list[int]:
+        """Those of the sorted eras that are learned from: by their numbers, so that folds agree on them."""
+        recent = eras[-self.recent :] if self.recent else eras
+        return [era for era in recent if era % self.every == self.offset]
+
+    def __str__(self) -> str:
+        told = [f"era numbers that leave {self.offset} when divided by {self.every}"] if self.every > 1 else []
+        told += [f"the last {self.recent} eras"] if self.recent else []
+        told += [f"{self.rows:.0%} of the rows"] if self.rows < 1.0 else []
+        return "models learn from " + (", ".join(told) or "all rows")
+
+
 class LightGbm(_Section):
     """Settings of LightGBM, under its own names where they are the field's."""
 
@@ -216,6 +242,7 @@ class Config(_Section):
     features: Features
     targets: Targets
     validation: Validation
+    sampling: Sampling
     model: LightGbm
 
     @property

@@ -1,6 +1,7 @@
 """A whole run of Numerai Classic on a small invented data set, and what makes none."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -101,6 +102,29 @@ def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
     assert versions(base) == 1
 
 
+def learned_rows(run: Path, part: str) -> int:
+    """How many rows the first tree has seen, bagging being off."""
+    model = (run / "models/lightgbm" / part / "model.txt").read_text()
+    counts = re.search(r"^leaf_count=([\d ]+)$", model, re.MULTILINE)
+    assert counts is not None
+    return sum(map(int, counts[1].split()))
+
+
+def test_models_learn_from_the_sample_and_every_era_is_scored(base: Path) -> None:
+    sample = ("sampling.every=4", "sampling.offset=1", "sampling.recent=50")
+    model = ("model.bagging_fraction=1.0", "model.min_data_in_leaf=20")
+    assert job("", train, arguments(base, *sample, *model, "run.name=sample", "validation.folds=1")) == 0
+
+    run = base / "runs/sample"
+    (fold,) = json.loads((run / "run.json").read_text())["folds"]
+    assert learned_rows(run, "fold-1") == 60 * len([era for era in fold["train"][-50:] if era % 4 == 1])
+    assert learned_rows(run, "final") == 60 * len([era for era in range(LIVE - 12 - 49, LIVE - 11) if era % 4 == 1])
+    assert pd.read_csv(run / "per_era.csv")["era"].nunique() == len(fold["validation"])
+    assert "models learn from era numbers that leave 1 when divided by 4, the last 50 eras" in (
+        (run / "report.html").read_text()
+    )
+
+
 def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
     capsys.readouterr()
     assert job("", train, arguments(base, "run.name=refused", *settings)) == 2
@@ -116,6 +140,7 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
         base, capsys, "targets.main=target_bob_20"
     )
     assert "the labels run over 13 eras but validation.purge is 4" in refusal(base, capsys, "validation.purge=4")
+    assert "sampling leaves none of the eras 1 to" in refusal(base, capsys, "sampling.every=97", "sampling.offset=96")
     assert "classic.path is not set" in refusal(base, capsys, "classic.path=null")
     assert job("", build, [*arguments(base), "--set", "run.name=x"]) == 0
 

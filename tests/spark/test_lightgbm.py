@@ -1,5 +1,6 @@
 """LightGBM in Spark: the same model for the same rows, the same predictions with and without Spark."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import lightgbm
@@ -50,6 +51,17 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
 @pytest.fixture(scope="module")
 def fitted(data: Training) -> FittedLightGbm:
     return LightGbmModel(config(), seed=5).fit(data, ERAS)
+
+
+def test_a_share_of_the_rows_is_the_same_each_time_and_part_of_a_larger_share(data: Training) -> None:
+    def ids(share: float, eras: list[int]) -> set[str]:
+        return {row["id"] for row in replace(data, share=share).labelled(eras).select("id").collect()}
+
+    every, half, quarter = (ids(share, [1, 2, 3, 4]) for share in (1.0, 0.5, 0.25))
+    assert len(half) == pytest.approx(len(every) / 2, rel=0.1)
+    assert len(quarter) == pytest.approx(len(every) / 4, rel=0.15)
+    assert quarter < half < every
+    assert ids(0.5, [1, 2]) == half & ids(1.0, [1, 2])
 
 
 def test_the_saved_text_predicts_without_spark_what_spark_predicts(

@@ -53,6 +53,15 @@ def test_a_resolved_config_gives_itself_again() -> None:
     assert fingerprint(config) != fingerprint(load([], ["targets.horizons=[20, 40]"]))
 
 
+def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
+    eras = [*range(3, 20), *range(30, 41)]
+    samples = [load([], ["sampling.every=4", f"sampling.offset={n}"]).sampling.eras(eras) for n in range(4)]
+
+    assert sorted(era for sample in samples for era in sample) == eras
+    assert load([], ["sampling.recent=5"]).sampling.eras(eras) == [36, 37, 38, 39, 40]
+    assert load([], []).sampling.eras(eras) == eras
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
@@ -65,6 +74,7 @@ def test_a_resolved_config_gives_itself_again() -> None:
         ("model.trees=0", "model.trees: input should be greater than or equal to 1 (given: 0)"),
         ("run.name=../x", "run.name: string should match pattern"),
         ("model=3", "--set model=3: model is a section and takes no value; set one of its keys"),
+        ("sampling.offset=1", "sampling: offset is 1; it must be below every=1"),
         ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
         (
             "targets.main=target_x_20",

@@ -10,22 +10,33 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+_PLACES = 1_000_000  # that hashes of ids fall into
+
 
 @dataclass(frozen=True)
 class Training:
     """A training table read at one version: `id, era, features array<tinyint>, <target> float`.
 
-    `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value.
+    `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
+    `share` of the rows are learned from.
     """
 
     table: DataFrame
     feature_names: tuple[str, ...]
     target: str
     missing: int
+    share: float = 1.0
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""
         return self.table.where(F.col("era").isin(list(eras)))
+
+    def labelled(self, eras: Sequence[int]) -> DataFrame:
+        """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
+        rows = self.rows(eras).where(F.col(self.target).isNotNull())
+        if self.share == 1.0:
+            return rows
+        return rows.where(F.pmod(F.xxhash64("id"), F.lit(_PLACES)) < F.lit(round(self.share * _PLACES)))
 
 
 class Fitted(Protocol):

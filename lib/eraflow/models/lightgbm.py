@@ -36,7 +36,7 @@ class LightGbmModel:
 
     def fit(self, training: Training, eras: Sequence[int]) -> FittedLightGbm:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them."""
-        rows = training.rows(eras).where(F.col(training.target).isNotNull())
+        rows = training.labelled(eras)
         spark = rows.sparkSession
         counted = rows.agg(F.count("*").alias("rows"), F.min(F.size("features")), F.max(F.size("features"))).first()
         count, shortest, longest = counted if counted is not None else (0, 0, 0)

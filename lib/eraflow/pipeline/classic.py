@@ -168,6 +168,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
         spans=spans_from_numbers(labelled, days, CLASSIC_MARGIN if config.validation.purge is None else 0),
+        unlabelled=(),
         overlap=reach_in_eras(days),
         live_era=live[0],
         era_dates={},

@@ -18,15 +18,17 @@ from eraflow.validation import EraSpan
 class Dataset:
     """The data of one tournament, at the versions that a run reads.
 
-    `spans`: of each era with an ended label its span. `overlap`: how many consecutive eras share returns with one of
-    them. `era_dates` are empty where only numbers are known. `submission` makes the file of `id, prediction` of the
-    live era, and `check_live` raises InputError where so many live rows make none.
+    `spans`: of each era with a known target the span of its label. `unlabelled`: eras whose label has ended without
+    one. `overlap`: how many consecutive eras share returns with one of them. `era_dates` are empty where only numbers
+    are known. `submission` makes the file of `id, prediction` of the live era, and `check_live` raises InputError where
+    so many live rows make none.
     """
 
     tables: tuple[Version, ...]
     training: Training
     manifest: Mapping[str, Any]  # of the training table
     spans: Sequence[EraSpan]
+    unlabelled: Sequence[int]
     overlap: int
     live_era: int
     era_dates: Mapping[int, date]

@@ -37,7 +37,6 @@ class Content:
     folds: Sequence[Fold]
     scored: pd.DataFrame  # model, era, fold, metric, value
     unscored: Mapping[str, Sequence[int]]
-    unlabelled: Sequence[int]  # eras whose label has ended without enough known returns for a target
     seconds: float
 
 
@@ -87,8 +86,8 @@ def _notes(content: Content) -> tuple[str, ...]:
     config, notes = content.config, list(content.data.notes)
     if config.validation.splitter != "walk_forward":
         notes.append(TWO_SIDED_NOTE)
-    if content.unlabelled:
-        dropped = ", ".join(map(str, content.unlabelled))
+    if content.data.unlabelled:
+        dropped = ", ".join(map(str, content.data.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
     for model, eras in content.unscored.items():
         notes.append(
@@ -102,6 +101,7 @@ def _facts(content: Content) -> dict[str, str]:
     return {
         **content.data.facts,
         "validation": f"{config.validation.splitter}, {len(content.folds)} folds",
+        "sampling": str(config.sampling),
         "model": ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items()),
         "seed": str(config.run.seed),
         "tables": ", ".join(f"{name} {number}" for name, number in content.data.numbers().items()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pandas as pd
+from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config
@@ -31,11 +32,16 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     spans, era_dates = label_spans(eras, horizon)
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
+    data = training(store, tables.training, target)
+    # One row an era. A label may have ended with too few known returns for a target.
+    rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
+    known = {row["era"] for row in rows}
     return Dataset(
         tables=tables.all,
-        training=training(store, tables.training, target),
+        training=data,
         manifest=tables.training.manifest,
-        spans=spans,
+        spans=[span for span in spans if span.era in known],
+        unlabelled=[span.era for span in spans if span.era not in known],
         overlap=overlap,
         live_era=max(era_dates),
         era_dates=era_dates,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,7 +13,8 @@ from pyspark.sql import functions as F
 
 from eraflow import scoring, submission
 from eraflow.config import Config, fingerprint
-from eraflow.models.base import Fitted, Model
+from eraflow.errors import InputError
+from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
@@ -22,7 +23,7 @@ from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
-from eraflow.validation import BlockedKFold, CombinatorialPurged, EraSpan, Fold, WalkForward
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward
 
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -58,8 +59,9 @@ class _Run:
     def result(self) -> tuple[str, ...]:
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
         data = self.data
-        learnable = self._learnable()
-        folds = splitter(self.config).split(learnable)
+        folds = splitter(self.config).split(data.spans)
+        for fold in folds:
+            self._sampled(fold.train)
         data.check_live(data.training.rows([data.live_era]).count())
         identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
@@ -69,7 +71,7 @@ class _Run:
         model_name = self.config.model.kind
         model: Model = LightGbmModel(self.config.model, self.config.run.seed)
         self._fit_folds(model_name, model, folds)
-        self._predict_live(model_name, model, [span.era for span in learnable])
+        self._predict_live(model_name, model, [span.era for span in data.spans])
         scored, unscored = self._score()
         content = outputs.Content(
             config=self.config,
@@ -78,7 +80,6 @@ class _Run:
             folds=folds,
             scored=scored,
             unscored=unscored,
-            unlabelled=sorted({span.era for span in data.spans} - {span.era for span in learnable}),
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
@@ -100,22 +101,28 @@ class _Run:
             "software": software(self.store.spark),
         }
 
-    def _learnable(self) -> list[EraSpan]:
-        """Eras in which at least one row has a target: an era's label may have ended and still be unknown."""
-        training = self.data.training
-        rows = training.table.where(F.col(training.target).isNotNull())
-        known = {row["era"] for row in rows.select("era").distinct().collect()}  # one row an era
-        return [span for span in self.data.spans if span.era in known]
+    @property
+    def _training(self) -> Training:
+        return replace(self.data.training, share=self.config.sampling.rows)
+
+    def _sampled(self, eras: Sequence[int]) -> list[int]:
+        sampling = self.config.sampling
+        if chosen := sampling.eras(eras):
+            return chosen
+        raise InputError(
+            f"sampling leaves none of the eras {eras[0]} to {eras[-1]} to learn from; lower sampling.every, raise "
+            "sampling.recent, or give a longer history."
+        )
 
     def _fit_folds(self, name: str, model: Model, folds: Sequence[Fold]) -> None:
-        data = self.data.training
+        data = self._training
         for fold in folds:
             part = f"{name}-fold-{fold.number}"
             self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
             if self.folder.is_done(part):
                 self.progress.note(f"{name}: fold {fold.number} was finished before")
                 continue
-            fitted = model.fit(data, fold.train)
+            fitted = model.fit(data, self._sampled(fold.train))
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
             self._write_predictions(fitted, fold, name)
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
@@ -132,11 +139,11 @@ class _Run:
 
     def _predict_live(self, name: str, model: Model, eras: Sequence[int]) -> None:
         """A model of every era with a known label, and its predictions for the live era as a submission."""
-        data, live_era = self.data.training, self.data.live_era
+        data, live_era = self._training, self.data.live_era
         if self.folder.is_done(f"{name}-live"):
             return
         self.progress.stage(f"{name}: final model on {len(eras)} eras")
-        fitted = model.fit(data, eras)
+        fitted = model.fit(data, self._sampled(eras))
         fitted.save(self.folder.model(name, "final"))
         live = fitted.predict(data.rows([live_era])).toPandas()  # the rows of one era
         submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
