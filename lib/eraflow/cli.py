@@ -14,7 +14,7 @@ from datetime import date
 from typing import Any, NoReturn
 
 from eraflow.config import load
-from eraflow.errors import InputError
+from eraflow.errors import InputError, PartFailedError
 from eraflow.progress import shown
 from eraflow.session import end_session, session
 
@@ -83,6 +83,10 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
     except InputError as error:
         print(f"eraflow: {error}", file=sys.stderr)
         return BAD_INPUT
+    except PartFailedError as error:
+        print("\n".join(error.lines))
+        print(f"eraflow: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("eraflow: interrupted; the same command goes on from what is finished.", file=sys.stderr)
         return FAILED

@@ -11,35 +11,31 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
+from eraflow import config_models
+from eraflow.config_models import AnyModel, Fraction, Kinds, ModelName, PositiveInt, Section
 from eraflow.errors import InputError
 
-PositiveInt = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Run(_Section):
+class Run(Section):
     """Where a run goes, and its seed."""
 
     # The name becomes a folder and may come from a command line, so it can hold no path.
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     dir: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
+    submission: str | None
 
 
-class Tables(_Section):
+class Tables(Section):
     """Where the Delta tables are."""
 
     root: str
     era_block: PositiveInt
 
 
-class PriceColumns(_Section):
+class PriceColumns(Section):
     """The names that the price files use."""
 
     ticker: str
@@ -55,7 +51,7 @@ class PriceColumns(_Section):
     currency: str | None
 
 
-class Prices(_Section):
+class Prices(Section):
     """Daily prices from files."""
 
     path: str | None
@@ -66,7 +62,7 @@ class Prices(_Section):
     note: str | None
 
 
-class Signals(_Section):
+class Signals(Section):
     """Numerai Signals' own files."""
 
     path: str | None
@@ -85,7 +81,7 @@ class Signals(_Section):
 Policy = Literal["keep", "mask", "drop"]
 
 
-class Quality(_Section):
+class Quality(Section):
     """What becomes of suspicious prices, by check."""
 
     gap: Literal["keep", "mask"]
@@ -96,7 +92,7 @@ class Quality(_Section):
     contradiction: Policy
 
 
-class Synthetic(_Section):
+class Synthetic(Section):
     """An invented universe."""
 
     sectors: PositiveInt
@@ -108,7 +104,7 @@ class Synthetic(_Section):
     seed: Annotated[int, Field(ge=0)]
 
 
-class Classic(_Section):
+class Classic(Section):
     """Numerai Classic's files."""
 
     path: str | None
@@ -116,7 +112,7 @@ class Classic(_Section):
     features: str
 
 
-class ClassicSynthetic(_Section):
+class ClassicSynthetic(Section):
     """An invented data set in the shape of Numerai Classic."""
 
     train_eras: PositiveInt
@@ -127,7 +123,7 @@ class ClassicSynthetic(_Section):
     seed: Annotated[int, Field(ge=0)]
 
 
-class Features(_Section):
+class Features(Section):
     """Which features are built, and how they are ranked."""
 
     set: str
@@ -143,7 +139,7 @@ class Features(_Section):
         return self
 
 
-class Targets(_Section):
+class Targets(Section):
     """Which returns are learned, and what they are made neutral to."""
 
     horizons: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
@@ -175,7 +171,7 @@ class Targets(_Section):
         return self
 
 
-class Validation(_Section):
+class Validation(Section):
     """How eras are split."""
 
     splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
@@ -187,7 +183,7 @@ class Validation(_Section):
     embargo: Annotated[int, Field(ge=0)]
 
 
-class Sampling(_Section):
+class Sampling(Section):
     """What models learn from."""
 
     every: PositiveInt
@@ -213,21 +209,7 @@ class Sampling(_Section):
         return "models learn from " + (", ".join(told) or "all rows")
 
 
-class LightGbm(_Section):
-    """Settings of LightGBM, under its own names where they are the field's."""
-
-    kind: Literal["lightgbm"]
-    trees: PositiveInt
-    learning_rate: Fraction
-    max_depth: int
-    num_leaves: Annotated[int, Field(ge=2)]
-    feature_fraction: Fraction
-    bagging_fraction: Fraction
-    bagging_freq: Annotated[int, Field(ge=0)]
-    min_data_in_leaf: PositiveInt
-
-
-class Config(_Section):
+class Config(Section):
     """Everything that a job can be told."""
 
     run: Run
@@ -243,12 +225,20 @@ class Config(_Section):
     targets: Targets
     validation: Validation
     sampling: Sampling
-    model: LightGbm
+    kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
+    presets: dict[str, dict[str, Any]]
+    models: dict[ModelName, AnyModel]
 
     @property
     def is_classic(self) -> bool:
         """Whether the tournament is Numerai Classic, not Signals."""
         return self.source in ("classic", "classic_synthetic")
+
+    @property
+    def learned_targets(self) -> tuple[str, ...]:
+        """`targets.main`, which models are scored on, and what they learn beside or instead of it."""
+        named = (target for model in self.models.values() for target in model.targets)
+        return tuple(dict.fromkeys([self.targets.main, *named]))
 
     @model_validator(mode="after")
     def _signals_are_there(self) -> Config:
@@ -257,17 +247,37 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
-    def _main_is_made(self) -> Config:
+    def _targets_are_made(self) -> Config:
         # Which targets Classic's files have is known once they are read.
-        if not self.is_classic and self.targets.main not in self.targets.names:
-            raise ValueError(
-                f"targets.main: there is no target {self.targets.main!r}; choose one of {', '.join(self.targets.names)}"
-            )
+        if self.is_classic:
+            return self
+        named = [("targets.main", self.targets.main)]
+        named += [(f"models.{name}.targets", target) for name, model in self.models.items() for target in model.targets]
+        for key, target in named:
+            if target not in self.targets.names:
+                known = ", ".join(self.targets.names)
+                raise ValueError(f"{key}: there is no target {target!r}; choose one of {known}")
         return self
+
+    @model_validator(mode="after")
+    def _submission_is_a_model(self) -> Config:
+        if self.submission not in self.models:
+            known = ", ".join(self.models)
+            raise ValueError(f"run.submission: there is no model {self.submission!r}; choose one of {known}")
+        return self
+
+    @property
+    def submission(self) -> str:
+        """The model whose live predictions are the submission."""
+        return self.run.submission or next(iter(self.models))
 
     def resolved(self) -> dict[str, Any]:
         """The whole configuration as plain values, for the run manifest."""
         return self.model_dump(mode="json")
+
+    def decisive(self) -> dict[str, Any]:
+        """What of it decides results: kinds and presets do so through `models` only."""
+        return {key: value for key, value in self.resolved().items() if key not in ("kinds", "presets")}
 
 
 def fingerprint(*parts: object) -> str:
@@ -292,10 +302,11 @@ def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = _merge(merged, layer)
+    merged = config_models.expanded(merged)
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
-        raise InputError(_explain(error, layers)) from None
+        raise InputError(_explain(error, layers, merged)) from None
 
 
 def _find(name: str) -> Path:
@@ -341,17 +352,25 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]], merged: Mapping[str, Any]) -> str:
     """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
     fault = error.errors()[0]
-    place, what = fault["loc"], fault["msg"].removeprefix("Value error, ")
+    place, what = tuple(part for part in fault["loc"] if part != "[key]"), fault["msg"].removeprefix("Value error, ")
     if not place:  # a fault between sections: what is told begins with the key
         named, _, what = what.partition(": ")
         place = tuple(named.split("."))
+    origin, place = next(
+        (
+            (name, at)
+            for at in config_models.places(place, merged)
+            for name, layer in reversed(layers)
+            if _holds(layer, at)
+        ),
+        (layers[0][0], place),
+    )
     key = ".".join(str(part) for part in place)
-    origin = next((name for name, layer in reversed(layers) if _holds(layer, place)), layers[0][0])
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, list(_known_keys(Config)), n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, [*_known_keys(Config), *config_models.model_keys(place)], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "conf/base.yml lists every key."
         return f"{origin}: unknown config key {key}; {hint}"
     if fault["type"] == "model_type":

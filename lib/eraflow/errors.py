@@ -1,4 +1,6 @@
-"""The one error that a user can mend."""
+"""What a job tells in a sentence, without a stack trace."""
+
+from collections.abc import Mapping, Sequence
 
 
 class InputError(Exception):
@@ -6,3 +8,15 @@ class InputError(Exception):
 
     The message is one sentence or two: what is wrong, where (file, column, era, date or config key), and what to do.
     """
+
+
+class PartFailedError(Exception):
+    """Some models failed and the others are finished; a job shows both and exits with code 1.
+
+    `failures`: the reason by model. `lines`: what the job has to tell of the others.
+    """
+
+    def __init__(self, failures: Mapping[str, str], lines: Sequence[str]) -> None:
+        told = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
+        super().__init__(f"these models failed, and the same command tries them again: {told}")
+        self.lines = tuple(lines)

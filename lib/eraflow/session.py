@@ -72,16 +72,30 @@ def slots(spark: SparkSession) -> int:
     return spark.sparkContext.defaultParallelism
 
 
+def threads(spark: SparkSession) -> int:
+    """Threads that native code may use in one executor: as many as tasks run in it at once."""
+    context: Any = spark.sparkContext._jsc
+    executors = (
+        int(context.sc().getExecutorMemoryStatus().size()) - 1
+    )  # the driver is counted, and alone on one machine
+    return max(1, slots(spark) // max(1, executors))
+
+
 @contextmanager
 def fixed_partitions(spark: SparkSession) -> Iterator[None]:
-    """Without adaptive execution: a fit counts its partitions and reads them again, and both must agree."""
-    key = "spark.sql.adaptive.enabled"
-    before = spark.conf.get(key, "true")
-    spark.conf.set(key, "false")
+    """Partitions that are the same whenever a table is read: a fit counts them first and reads them again.
+
+    Adaptive execution could change them in between, and pieces of files, all of one length, would have no fixed order.
+    """
+    settings = {"spark.sql.adaptive.enabled": "false", "spark.sql.files.maxPartitionBytes": str(1 << 40)}
+    before = {key: spark.conf.get(key) or "" for key in settings}
+    for key, value in settings.items():
+        spark.conf.set(key, value)
     try:
         yield
     finally:
-        spark.conf.set(key, before or "true")
+        for key, value in before.items():
+            spark.conf.set(key, value)
 
 
 def local_path(path: str, key: str) -> Path:

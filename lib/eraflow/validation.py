@@ -232,6 +232,22 @@ class CombinatorialPurged:
         return list(combinations(range(self.blocks), self.test_blocks))
 
 
+def watched_block(eras: Sequence[EraSpan], count: int) -> tuple[list[int], list[int]]:
+    """The eras to learn from, and the last `count` of them, to be watched for when to stop: purged from each other.
+
+    InputError where nothing is left to learn from.
+    """
+    past, run = eras[:-count], eras[-count:]
+    purged = _touched(past, run, None) if past else set[int]()
+    learned = [span.era for span in past if span.era not in purged]
+    if not learned:
+        raise InputError(
+            f"early_stopping_eras={count}, and {len(purged)} eras purged before them, leave none of {len(eras)} to "
+            "learn from; lower it, or give a longer history."
+        )
+    return learned, [span.era for span in run]
+
+
 def check(folds: Sequence[Fold], spans: Sequence[EraSpan]) -> None:
     """Refuse folds in which a training label meets a validation label, or whose parts are empty, unsorted or overlap.
 

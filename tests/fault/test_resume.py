@@ -19,8 +19,8 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 TINY = (
-    "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "model.trees=40",
-    "model.min_data_in_leaf=50", "validation.folds=4", "validation.min_train_eras=20", "targets.horizons=[20]",
+    "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "kinds.lightgbm.trees=40",
+    "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=4", "validation.min_train_eras=20", "targets.horizons=[20]",
 )  # fmt: skip
 PATIENCE = 400  # seconds
 

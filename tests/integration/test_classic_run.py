@@ -16,8 +16,8 @@ from eraflow.pipeline.upstream import build, ingest
 
 SMALL = (
     "classic_synthetic.train_eras=60", "classic_synthetic.validation_eras=40", "classic_synthetic.rows_per_era=60",
-    "classic_synthetic.features=50", "classic_synthetic.signal=0.5", "classic.features=small", "model.trees=5",
-    "model.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20",
+    "classic_synthetic.features=50", "classic_synthetic.signal=0.5", "classic.features=small", "kinds.lightgbm.trees=5",
+    "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20",
 )  # fmt: skip
 LIVE = 101
 pytestmark = pytest.mark.slow
@@ -112,7 +112,7 @@ def learned_rows(run: Path, part: str) -> int:
 
 def test_models_learn_from_the_sample_and_every_era_is_scored(base: Path) -> None:
     sample = ("sampling.every=4", "sampling.offset=1", "sampling.recent=50")
-    model = ("model.bagging_fraction=1.0", "model.min_data_in_leaf=20")
+    model = ("kinds.lightgbm.bagging_fraction=1.0", "kinds.lightgbm.min_data_in_leaf=20")
     assert job("", train, arguments(base, *sample, *model, "run.name=sample", "validation.folds=1")) == 0
 
     run = base / "runs/sample"

@@ -14,8 +14,8 @@ from eraflow.pipeline.train import train
 
 # Numerai Signals takes no fewer than 100 tickers, so that is what the universe has.
 TINY = (
-    "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "model.trees=10",
-    "model.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20", "targets.horizons=[20]",
+    "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "kinds.lightgbm.trees=10",
+    "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20", "targets.horizons=[20]",
 )  # fmt: skip
 
 
@@ -105,9 +105,9 @@ def test_a_finished_run_is_told_and_left_alone(run: Path, capsys: pytest.Capture
 
 def test_a_folder_of_another_run_is_refused(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = (run / "run.json").read_bytes()
-    assert job("", train, arguments(run.parents[1], "model.trees=11")) == 2
+    assert job("", train, arguments(run.parents[1], "kinds.lightgbm.trees=11")) == 2
     assert capsys.readouterr().err == (
-        f"eraflow: {run} holds another run (config.model.trees was 10, is 11); "
+        f"eraflow: {run} holds another run (config.models.lightgbm.trees was 10, is 11); "
         "choose another name with --set run.name=NAME, or remove the folder.\n"
     )
     assert (run / "run.json").read_bytes() == before

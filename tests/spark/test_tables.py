@@ -81,7 +81,7 @@ def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
         return capsys.readouterr().out
 
     assert told() == "table prices: version 0\n"
-    assert told("run.seed=9", "model.trees=7") == "table prices: version 0\n"
+    assert told("run.seed=9", "kinds.lightgbm.trees=7") == "table prices: version 0\n"
     assert told("synthetic.seed=8") == "table prices: version 1\n"
 
 

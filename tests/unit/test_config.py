@@ -18,15 +18,29 @@ def message(overlays: list[str], *settings: str) -> str:
 
 
 def test_later_layers_win_and_leave_other_keys_alone(tmp_path: Path) -> None:
-    (tmp_path / "mine.yml").write_text("run: {name: mine, seed: 1}\nmodel: {trees: 5}\n", encoding="utf-8")
+    (tmp_path / "mine.yml").write_text("run: {name: mine, seed: 1}\nmodels: {lightgbm: {trees: 5}}\n", encoding="utf-8")
 
     config = load(["demo.yml", str(tmp_path / "mine.yml")], ["run.seed=2", "validation.purge=9"])
 
     base = yaml.safe_load((conf_dir() / "base.yml").read_text(encoding="utf-8"))
-    assert (config.run.name, config.run.seed, config.model.trees) == ("mine", 2, 5)
+    assert (config.run.name, config.run.seed, config.models["lightgbm"].trees) == ("mine", 2, 5)
     assert config.tables.root == "var/tables/demo"
     assert config.validation.purge == 9
-    assert config.model.num_leaves == base["model"]["num_leaves"]
+    assert config.models["lightgbm"].num_leaves == base["kinds"]["lightgbm"]["num_leaves"]
+
+
+def test_a_model_takes_its_own_settings_then_its_presets_then_its_kinds() -> None:
+    small = load([], ["models.fast.preset=small", "models.fast.trees=7", "kinds.lightgbm.seeds=3"]).models
+
+    assert list(small) == ["lightgbm", "fast"]
+    assert (small["fast"].trees, small["fast"].num_leaves, small["fast"].learning_rate) == (7, 31, 0.01)
+    assert (small["fast"].seeds, small["lightgbm"].seeds, small["lightgbm"].trees) == (3, 3, 300)
+    assert list(load([], ["models.fast.preset=small", "models.lightgbm=null"]).models) == ["fast"]
+
+
+def test_what_no_model_uses_decides_nothing() -> None:
+    assert load([], ["presets.small.trees=9"]).decisive() == load([], []).decisive()
+    assert load([], ["kinds.lightgbm.trees=9"]).decisive() != load([], []).decisive()
 
 
 def test_without_an_overlay_the_demo_is_meant() -> None:
@@ -66,14 +80,23 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
     ("setting", "said"),
     [
         ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
-        ("models.trees=2", "--set models.trees=2: unknown config key models; did you mean model"),
+        ("model.trees=2", "--set model.trees=2: unknown config key model; did you mean models"),
+        ("models.lightgbm.tree=2", "unknown config key models.lightgbm.tree; did you mean models.lightgbm.trees?"),
+        ("models.lightgbm.trees=0", "--set models.lightgbm.trees=0: models.lightgbm.trees: input should be greater"),
+        ("models.other.kind=forest", "models.other.kind: there is no kind of model 'forest'; choose one of lightgbm"),
+        ("models.other.preset=huge", "models.other.preset: there is no preset 'huge'; choose one of small, standard"),
+        ("models.other.trees=2", "models.other.kind: there is no kind of model None; choose one of lightgbm"),
+        ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
+        ("models.lightgbm=null", "models: no model is left; name at least one"),
+        ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),
+        ("run.submission=other", "run.submission: there is no model 'other'; choose one of lightgbm"),
         ("qqqq=2", "--set qqqq=2: unknown config key qqqq; conf/base.yml lists every key."),
         ("run.seed", "--set run.seed: write it as dotted.key=value, e.g. --set run.seed=7."),
         ("run..seed=1", "--set run..seed=1: write it as dotted.key=value, e.g. --set run.seed=7."),
-        ("model.trees=many", "model.trees: input should be a valid integer"),
-        ("model.trees=0", "model.trees: input should be greater than or equal to 1 (given: 0)"),
+        ("kinds.lightgbm.trees=many", "kinds.lightgbm.trees: input should be a valid integer"),
+        ("kinds.lightgbm.trees=0", "kinds.lightgbm.trees: input should be greater than or equal to 1 (given: 0)"),
         ("run.name=../x", "run.name: string should match pattern"),
-        ("model=3", "--set model=3: model is a section and takes no value; set one of its keys"),
+        ("kinds=3", "--set kinds=3: kinds is a section and takes no value; set one of its keys"),
         ("sampling.offset=1", "sampling: offset is 1; it must be below every=1"),
         ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
         (
@@ -116,15 +139,15 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, said: str) -> None:
 
 def test_a_run_folder_is_claimed_once_and_resumed_by_the_same_run_only(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    identity = {"config": {"model": {"trees": 10}}}
+    identity = {"config": {"models": {"mine": {"trees": 10}}}}
 
     assert not folder.claim("a", identity)
     folder.mark_done("fold-1", {"train_eras": 3})
     assert not folder.claim("a", identity)
     with pytest.raises(
-        InputError, match=r"holds another run \(config.model.trees was 10, is 11\); choose another name"
+        InputError, match=r"holds another run \(config.models.mine.trees was 10, is 11\); choose another name"
     ):
-        folder.claim("b", {"config": {"model": {"trees": 11}}})
+        folder.claim("b", {"config": {"models": {"mine": {"trees": 11}}}})
     assert folder.is_done("fold-1")
     assert json.loads((folder.path / "state/fold-1.json").read_text()) == {"train_eras": 3}
 

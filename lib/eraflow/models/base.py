@@ -15,10 +15,10 @@ _PLACES = 1_000_000  # that hashes of ids fall into
 
 @dataclass(frozen=True)
 class Training:
-    """A training table read at one version: `id, era, features array<tinyint>, <target> float`.
+    """A training table read at one version: `id, era, features array<tinyint>, <targets> float`.
 
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
-    `share` of the rows are learned from.
+    `target` is the column that is learned; `share` of the rows are learned from.
     """
 
     table: DataFrame
@@ -33,10 +33,14 @@ class Training:
 
     def labelled(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
-        rows = self.rows(eras).where(F.col(self.target).isNotNull())
-        if self.share == 1.0:
-            return rows
-        return rows.where(F.pmod(F.xxhash64("id"), F.lit(_PLACES)) < F.lit(round(self.share * _PLACES)))
+        return sampled(self.rows(eras).where(F.col(self.target).isNotNull()), self.share)
+
+
+def sampled(rows: DataFrame, share: float) -> DataFrame:
+    """The share of the rows that a hash of their ids chooses: the same each time, and part of every larger share."""
+    if share >= 1.0:
+        return rows
+    return rows.where(F.pmod(F.xxhash64("id"), F.lit(_PLACES)) < F.lit(round(share * _PLACES)))
 
 
 class Fitted(Protocol):
@@ -54,6 +58,6 @@ class Fitted(Protocol):
 class Model(Protocol):
     """A model that can learn."""
 
-    def fit(self, training: Training, eras: Sequence[int]) -> Fitted:
-        """The model learned from the rows of these eras whose target is known."""
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Fitted:
+        """The model learned from the rows of `eras` whose target is known; `watched` eras tell when to stop."""
         ...

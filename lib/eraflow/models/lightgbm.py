@@ -1,6 +1,8 @@
 """Gradient boosting by LightGBM, trained inside Spark by SynapseML and usable without it.
 
-SynapseML 1.1.3 fails silently in several ways; each guard below names the one that it is for.
+SynapseML 1.1.3 fails silently in several ways; each guard below names the one that it is for. It reads its input anew
+for each thing that it wants to know, so a fit takes the table's files as they are, without an exchange or a sort, and
+the limits of bins come from some eras instead of one more pass over all rows.
 """
 
 from __future__ import annotations
@@ -10,21 +12,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from synapse.ml.lightgbm import LightGBMRegressor
 
-from eraflow.config import LightGbm
+from eraflow.config_models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models.base import Training
-from eraflow.session import fixed_partitions, slots
+from eraflow.models.base import Training, sampled
+from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
-MIN_ERAS_PER_TASK = 10  # eras are spread by hash, so that fewer could leave a task without any
-# The sample that bins are made of lands on the driver at 8 bytes a value: 200 MB, or 20,000 rows where they are wide.
-BIN_SAMPLE_VALUES = 25_000_000
+# What lands on the driver at 8 bytes a value: the sample that bins are made of, and the watched rows (#2294).
+DRIVER_VALUES = 25_000_000
+BIN_ROWS = 200_000  # more make no better bins
+BIN_ERAS = 20
+MAX_BIN = 7  # five levels and missing: LightGBM holds 4 bits a value
+# Rows that go to the native library at once: as many as make a buffer of some megabytes, however wide they are.
+BATCH_VALUES = 800_000
 
 
 @dataclass(frozen=True)
@@ -34,41 +41,47 @@ class LightGbmModel:
     config: LightGbm
     seed: int
 
-    def fit(self, training: Training, eras: Sequence[int]) -> FittedLightGbm:
-        """Fits on the rows of `eras` with a known target. InputError where there are too few of them."""
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedLightGbm:
+        """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
+
+        The table's files decide in which order rows are read, and so what is bagged: the same version of a table gives
+        the same model to the byte. With `watched` eras and early stopping, the trees after the best one are not used.
+        """
         rows = training.labelled(eras)
-        spark = rows.sparkSession
-        counted = rows.agg(F.count("*").alias("rows"), F.min(F.size("features")), F.max(F.size("features"))).first()
-        count, shortest, longest = counted if counted is not None else (0, 0, 0)
+        count = rows.count()
         if count < 2 * self.config.min_data_in_leaf:
             raise InputError(
                 f"model: {count} rows with a known {training.target} in eras {eras[0]} to {eras[-1]} are too few for "
-                f"model.min_data_in_leaf={self.config.min_data_in_leaf}; lower it, or give a longer history."
+                f"min_data_in_leaf={self.config.min_data_in_leaf}; lower it, or give a longer history."
             )
-        # Rows of unequal length would train without a word (#2703).
-        if not shortest == longest == len(training.feature_names):
-            raise RuntimeError(f"feature arrays have {shortest} to {longest} values, not {len(training.feature_names)}")
-        tasks = max(1, min(slots(spark), count // MIN_ROWS_PER_TASK, len(eras) // MIN_ERAS_PER_TASK))
-        # The order of rows decides bagging, so it is fixed; the partitions are counted once and then read again, so
-        # adaptive execution must not change them in between (#2278).
+        spark = rows.sparkSession
+        # Partitions are counted once and then read again, so adaptive execution must not change them (#2278).
         with fixed_partitions(spark):
-            ordered = rows.repartition(tasks, "era").sortWithinPartitions("era", "id")
-            ready = ordered.select(
-                _vector(training.missing).alias("features"), F.col(training.target).cast("double").alias("label")
-            )
-            model = self._estimator(training, tasks, slots(spark)).fit(ready)
-        # An exception inside an iteration ends training early without an error.
-        trees = model.getBoosterNumTotalIterations()
-        if trees != self.config.trees:
+            learned = _ready(training, rows, watched=False)
+            estimator = self._estimator(training, threads(spark), stops=bool(watched))
+            _bins_from_sample(estimator, training, eras, count)
+            if watched:
+                learned = learned.unionByName(_ready(training, _watched_rows(training, watched), watched=True))
+            model = _fitted(estimator, learned, count)
+        self._check_trees(model)
+        return FittedLightGbm(model, training.feature_names, training.missing)
+
+    def _check_trees(self, model: Any) -> None:
+        """An exception inside an iteration ends training early without an error; an early stop names its best tree."""
+        trees, best = model.getBoosterNumTotalIterations(), model.getBoosterBestIteration()
+        if trees == self.config.trees:
+            return
+        if trees != best + 1:
             raise InputError(
                 f"model: LightGBM stopped after {trees} of {self.config.trees} trees, as it does when no split is left "
-                f"or an iteration fails; lower model.min_data_in_leaf={self.config.min_data_in_leaf}, or give more."
+                f"or an iteration fails; lower min_data_in_leaf={self.config.min_data_in_leaf}, or give more data."
             )
-        return FittedLightGbm(model, training.missing)
+        model.setNumIterations(trees)  # it would predict without its best tree, whose number counts from 0
 
-    def _estimator(self, training: Training, tasks: int, threads: int) -> Any:
+    def _estimator(self, training: Training, threads: int, stops: bool) -> Any:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
-        config = self.config
+        config, width = self.config, len(training.feature_names)
+        watching = {"validationIndicatorCol": "watched", "earlyStoppingRound": config.early_stopping_rounds}
         return LightGBMRegressor(
             objective="regression",
             featuresCol="features",
@@ -87,14 +100,14 @@ class LightGbmModel:
             dataRandomSeed=self.seed,
             deterministic=True,
             passThroughArgs="force_col_wise=true verbosity=-1",
-            maxBin=7,  # five levels and missing
-            binSampleCount=min(200_000, max(20_000, BIN_SAMPLE_VALUES // len(training.feature_names))),
+            maxBin=MAX_BIN,
+            binSampleCount=_bin_rows(width),
             dataTransferMode="streaming",
-            microBatchSize=1000,
-            numTasks=tasks,
-            numThreads=max(1, threads // tasks) if tasks > 1 else threads,
+            microBatchSize=max(100, BATCH_VALUES // width),
+            numThreads=threads,  # of an executor: its tasks load one data set, and one of them learns from it
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
             verbosity=-1,
+            **(watching if stops else {}),
         )
 
 
@@ -103,11 +116,12 @@ class FittedLightGbm:
     """A trained booster inside Spark."""
 
     model: Any
+    feature_names: tuple[str, ...]
     missing: int
 
     def predict(self, rows: DataFrame) -> DataFrame:
         """`id, era, prediction` of every row; a missing level goes down the branch that training chose for it."""
-        ready = rows.select("id", "era", _vector(self.missing).alias("features"))
+        ready = rows.select("id", "era", _vector(len(self.feature_names), self.missing).alias("features"))
         predicted: DataFrame = self.model.transform(ready)
         return predicted.select("id", "era", F.col("prediction").cast("double"))
 
@@ -120,7 +134,58 @@ class FittedLightGbm:
         (folder / "model.txt").write_text(self.native_string(), encoding="utf-8")
 
 
-def _vector(missing: int) -> Column:
-    """The packed levels as the vector that LightGBM reads, made last because it takes 8 bytes a value."""
-    values = F.transform("features", lambda x: F.when(x == missing, F.lit(float("nan"))).otherwise(x.cast("double")))
-    return array_to_vector(values)
+def _bins_from_sample(estimator: Any, training: Training, eras: Sequence[int], count: int) -> None:
+    """Gives the estimator its bins, from eras spread over the history, unless all rows are few enough to be the sample.
+
+    SynapseML would convert every row once more to draw a sample from them. A fit of one tree leaves the bins on the
+    estimator; a leaf of one row keeps LightGBM from leaving out features that the sample is too small to split.
+    """
+    width = len(training.feature_names)
+    if count <= _bin_rows(width):
+        return
+    spread = [eras[place] for place in np.unique(np.linspace(0, len(eras) - 1, BIN_ERAS).astype(int))]
+    rows = training.labelled(spread)
+    share = min(1.0, _bin_rows(width) / max(1, count * len(spread) // len(eras)))
+    sample = sampled(rows, share * training.share)
+    trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
+    estimator.setNumIterations(1).setMinDataInLeaf(1)
+    _fitted(estimator, _ready(training, sample, watched=False), _bin_rows(width))
+    estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
+
+
+def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:
+    """The estimator's model; a fit that asks for more tasks than there are partitions waits for ever."""
+    most = max(1, min(slots(learned.sparkSession), rows // MIN_ROWS_PER_TASK))
+    return estimator.setNumTasks(min(most, learned.rdd.getNumPartitions())).fit(learned)
+
+
+def _bin_rows(width: int) -> int:
+    return min(BIN_ROWS, max(2 * MIN_ROWS_PER_TASK, DRIVER_VALUES // width))
+
+
+def _watched_rows(training: Training, watched: Sequence[int]) -> DataFrame:
+    """As many of the watched eras' rows as the driver may hold."""
+    rows = training.rows(watched).where(F.col(training.target).isNotNull())
+    return sampled(rows, DRIVER_VALUES / len(training.feature_names) / max(1, rows.count()))
+
+
+def _ready(training: Training, rows: DataFrame, watched: bool) -> DataFrame:
+    return rows.select(
+        _vector(len(training.feature_names), training.missing).alias("features"),
+        F.col(training.target).cast("double").alias("label"),
+        F.lit(watched).alias("watched"),
+    )
+
+
+def _vector(width: int, missing: int) -> Column:
+    """The packed levels as the vector that LightGBM reads, made last because it takes 8 bytes a value.
+
+    A cast is compiled code, where a function of each element is interpreted: only rows with something missing take it.
+    Rows of unequal length would train without a word (#2703).
+    """
+    levels = F.col("features")
+    unknown = F.transform(levels, lambda x: F.when(x == missing, F.lit(float("nan"))).otherwise(x.cast("double")))
+    some = F.array_contains(levels, F.lit(missing).cast("tinyint"))
+    values = F.when(some, unknown).otherwise(levels.cast("array<double>"))
+    told = F.concat(F.lit("feature arrays have "), F.size(levels), F.lit(f" values, not {width}"))
+    return array_to_vector(F.when(F.size(levels) == width, values).otherwise(F.raise_error(told)))

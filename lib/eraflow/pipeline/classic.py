@@ -150,26 +150,27 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     """Brings the tables up to date."""
     eras, packed = Builder(config, store, progress).tables()
     target = resolved(config.targets.main, eras.manifest)
+    learned = [resolved(name, eras.manifest) for name in config.learned_targets]
     names, features = feature_set(packed.manifest, config.classic.features)
     # One row an era.
     rows = store.read(eras).select("era", "split", "rows", "nulls", "absent", "unknown").orderBy("era").collect()
     labelled = [row["era"] for row in rows if row["split"] != "live" and target not in row["unknown"]]
     if not labelled:
         raise InputError(f"{eras.manifest['source']}: no era knows {target}; add train.parquet or validation.parquet.")
-    days = horizon(target)
     live = [row["era"] for row in rows if row["split"] == "live"]
     if not live:
         raise InputError(f"{eras.manifest['source']} holds no live.parquet, which predictions are made for; add it.")
-    table = store.read(packed).select("id", "era", features.alias("features"), target)
+    table = store.read(packed).select("id", "era", features.alias("features"), *dict.fromkeys(learned))
+    longest = max(map(horizon, learned))  # folds are common to all models
     called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(
         tables=(eras, packed),
         training=Training(table, names, target, int(packed.manifest["missing"])),
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
-        spans=spans_from_numbers(labelled, days, CLASSIC_MARGIN if config.validation.purge is None else 0),
+        spans=spans_from_numbers(labelled, longest, CLASSIC_MARGIN if config.validation.purge is None else 0),
         unlabelled=(),
-        overlap=reach_in_eras(days),
+        overlap=reach_in_eras(horizon(target)),
         live_era=live[0],
         era_dates={},
         submission=submission.classic,
@@ -182,7 +183,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
             "rows": ", ".join(f"{split} {count:,}" for split, count in eras.manifest["rows"].items()),
             "features": f"{len(names)} ({config.classic.features})",
             "target": called,
-            "labels overlap": f"{reach_in_eras(days)} eras",
+            "labels overlap": f"{reach_in_eras(horizon(target))} eras",
         },
     )
 

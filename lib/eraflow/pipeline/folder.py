@@ -42,10 +42,10 @@ class RunFolder:
         write_json(state, {"fingerprint": fingerprint, "identity": identity})
         return False
 
-    def predictions(self, model: str, fold: int | None = None) -> str:
-        """Where out-of-fold predictions stand; `fold` and `model` are partition columns of one parquet data set."""
+    def predictions(self, model: str | None = None, fold: int | None = None) -> str:
+        """Where out-of-fold predictions stand; `model` and `fold` are partition columns of one parquet data set."""
         base = (self.path.absolute() / "oof.parquet").as_uri()  # Spark may have another default file system
-        return base if fold is None else f"{base}/model={model}/fold={fold}"
+        return base if model is None else f"{base}/model={model}/fold={fold}"
 
     def model(self, name: str, part: str) -> Path:
         return self.path / "models" / name / part

@@ -13,6 +13,7 @@ import pandas as pd
 
 from eraflow import scoring
 from eraflow.config import Config
+from eraflow.config_models import AnyModel
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import write_json, write_text
 from eraflow.pipeline.versions import git_revision
@@ -37,11 +38,15 @@ class Content:
     folds: Sequence[Fold]
     scored: pd.DataFrame  # model, era, fold, metric, value
     unscored: Mapping[str, Sequence[int]]
+    failed: Mapping[str, str]  # the reason by model
     seconds: float
 
 
 def write(folder: Path, content: Content) -> None:
-    """Writes per_era.csv, summary.json, report.html and, last, run.json, which says that the run is finished."""
+    """Writes per_era.csv, summary.json, report.html and, last, run.json, which says that the run is finished.
+
+    Without run.json where a model failed: the run can go on.
+    """
     per_era = scoring.per_era(content.scored)
     summary = scoring.summarise(per_era, content.data.overlap)
     write_csv(per_era, folder / "per_era.csv")
@@ -61,7 +66,8 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
     )
     write_text(folder / "report.html", render(report))
-    write_json(folder / "run.json", _manifest(content, found))
+    if not content.failed:
+        write_json(folder / "run.json", _manifest(content, found))
 
 
 def headlines(folder: Path) -> tuple[str, ...]:
@@ -89,6 +95,7 @@ def _notes(content: Content) -> tuple[str, ...]:
     if content.data.unlabelled:
         dropped = ", ".join(map(str, content.data.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
+    notes += [f"{model} failed and is left out: {reason}" for model, reason in content.failed.items()]
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
@@ -102,11 +109,16 @@ def _facts(content: Content) -> dict[str, str]:
         **content.data.facts,
         "validation": f"{config.validation.splitter}, {len(content.folds)} folds",
         "sampling": str(config.sampling),
-        "model": ", ".join(f"{key} {value}" for key, value in config.model.model_dump().items()),
+        **{f"model {name}": _settings(model) for name, model in config.models.items()},
         "seed": str(config.run.seed),
         "tables": ", ".join(f"{name} {number}" for name, number in content.data.numbers().items()),
         "software": ", ".join(f"{name} {value}" for name, value in content.identity["software"].items()),
     }
+
+
+def _settings(model: AnyModel) -> str:
+    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [])}
+    return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
 def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:

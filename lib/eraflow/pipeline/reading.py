@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
+from operator import attrgetter
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
@@ -34,6 +36,12 @@ def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int,
     rows = eras.where(F.col("horizon") == horizon).orderBy("era").collect()
     spans = [EraSpan(row["era"], row["date"], row["label_end"]) for row in rows if row["label_end"] is not None]
     return spans, {row["era"]: row["date"] for row in rows}
+
+
+def reaching(spans: Sequence[EraSpan], others: Sequence[EraSpan]) -> list[EraSpan]:
+    """The spans, each as long as the longest label of its era that has ended: of one target, or of another one."""
+    ends = {span.era: span.end for span in others}
+    return [max(span, replace(span, end=ends.get(span.era, span.end)), key=attrgetter("last")) for span in spans]
 
 
 def label_overlap(eras: DataFrame, horizon: int) -> int:

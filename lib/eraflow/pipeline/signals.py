@@ -9,7 +9,7 @@ from eraflow import submission
 from eraflow.config import Config
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.reading import label_overlap, label_spans, training
+from eraflow.pipeline.reading import label_overlap, label_spans, reaching, training
 from eraflow.progress import Progress
 from eraflow.sources import quality, signals_files
 from eraflow.tables import Store
@@ -30,6 +30,8 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     target = config.targets.main
     eras, horizon = store.read(tables.eras), config.targets.names[target]
     spans, era_dates = label_spans(eras, horizon)
+    for other in {config.targets.names[name] for name in config.learned_targets} - {horizon}:
+        spans = reaching(spans, label_spans(eras, other)[0])  # folds are common to all models
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
     data = training(store, tables.training, target)

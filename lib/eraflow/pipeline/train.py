@@ -8,14 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from eraflow import scoring, submission
 from eraflow.config import Config, fingerprint
-from eraflow.errors import InputError
-from eraflow.models.base import Fitted, Model, Training
-from eraflow.models.lightgbm import LightGbmModel
+from eraflow.config_models import AnyModel
+from eraflow.errors import InputError, PartFailedError
+from eraflow.models import registry
+from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
@@ -23,7 +24,7 @@ from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
-from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, watched_block
 
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -68,11 +69,10 @@ class _Run:
             done = f"{self.folder.path} is finished already; nothing was done."
             return (done, *outputs.headlines(self.folder.path))
         started = time.time()
-        model_name = self.config.model.kind
-        model: Model = LightGbmModel(self.config.model, self.config.run.seed)
-        self._fit_folds(model_name, model, folds)
-        self._predict_live(model_name, model, [span.era for span in data.spans])
-        scored, unscored = self._score()
+        failed = self._fit_models(folds)
+        if len(failed) == len(self.config.models):
+            raise next(iter(failed.values()))
+        scored, unscored = self._score([name for name in self.config.models if name not in failed])
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -80,15 +80,18 @@ class _Run:
             folds=folds,
             scored=scored,
             unscored=unscored,
+            failed={name: _reason(error) for name, error in failed.items()},
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
+        if failed:
+            raise PartFailedError(content.failed, outputs.headlines(self.folder.path))
         return outputs.headlines(self.folder.path)
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
-        config = self.config.resolved()
-        config["run"] = {"seed": self.config.run.seed}
+        config = self.config.decisive()
+        config["run"] = {"seed": self.config.run.seed, "submission": self.config.run.submission}
         config.pop("tables")
         config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
@@ -101,9 +104,28 @@ class _Run:
             "software": software(self.store.spark),
         }
 
-    @property
-    def _training(self) -> Training:
-        return replace(self.data.training, share=self.config.sampling.rows)
+    def _fit_models(self, folds: Sequence[Fold]) -> dict[str, Exception]:
+        """Every model, fold by fold; returns the failures of those that could not be finished, by name."""
+        failed: dict[str, Exception] = {}
+        for name, settings in self.config.models.items():
+            try:
+                self._fit_folds(name, settings, folds)
+                self._predict_live(name, settings)
+            except Exception as error:  # one model's failure does not cost the others
+                if len(self.config.models) == 1:
+                    raise
+                failed[name] = error
+                self.progress.note(f"{name} failed: {_reason(error)}")
+        return failed
+
+    def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
+        """A model of these eras, sampled; some at their end are watched where it stops early."""
+        chosen, watched = self._sampled(eras), list[int]()
+        if settings.watched_eras:
+            span_of = {span.era: span for span in self.data.spans}
+            chosen, watched = watched_block([span_of[era] for era in chosen], settings.watched_eras)
+        model = registry.build(settings, self.data.training.target, self.config.run.seed)
+        return model.fit(replace(self.data.training, share=self.config.sampling.rows), chosen, watched)
 
     def _sampled(self, eras: Sequence[int]) -> list[int]:
         sampling = self.config.sampling
@@ -114,15 +136,14 @@ class _Run:
             "sampling.recent, or give a longer history."
         )
 
-    def _fit_folds(self, name: str, model: Model, folds: Sequence[Fold]) -> None:
-        data = self._training
+    def _fit_folds(self, name: str, settings: AnyModel, folds: Sequence[Fold]) -> None:
         for fold in folds:
             part = f"{name}-fold-{fold.number}"
             self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
             if self.folder.is_done(part):
                 self.progress.note(f"{name}: fold {fold.number} was finished before")
                 continue
-            fitted = model.fit(data, self._sampled(fold.train))
+            fitted = self._fit(settings, fold.train)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
             self._write_predictions(fitted, fold, name)
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
@@ -137,24 +158,28 @@ class _Run:
         ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(self.folder.predictions(name, fold.number))
 
-    def _predict_live(self, name: str, model: Model, eras: Sequence[int]) -> None:
-        """A model of every era with a known label, and its predictions for the live era as a submission."""
-        data, live_era = self._training, self.data.live_era
+    def _predict_live(self, name: str, settings: AnyModel) -> None:
+        """A model of every era with a known label, and its predictions for the live era."""
         if self.folder.is_done(f"{name}-live"):
             return
+        eras, live_era = [span.era for span in self.data.spans], self.data.live_era
         self.progress.stage(f"{name}: final model on {len(eras)} eras")
-        fitted = model.fit(data, self._sampled(eras))
+        fitted = self._fit(settings, eras)
         fitted.save(self.folder.model(name, "final"))
-        live = fitted.predict(data.rows([live_era])).toPandas()  # the rows of one era
-        submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
+        live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
+        submission.write(self.data.submission(live), self.folder.model(name, "final") / "live.csv")
+        if name == self.config.submission:
+            submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
         self.folder.mark_done(f"{name}-live", {"era": live_era, "rows": len(live)})
 
-    def _score(self) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    def _score(self, names: Sequence[str]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
         self.progress.stage("scoring out-of-fold predictions")
-        predictions = self._out_of_fold()
-        scored = scoring.score_eras(predictions).toPandas()  # folds x eras x metrics rows
+        every = self.store.spark.read.parquet(self.folder.predictions())
+        predictions = every.where(F.col("model").isin(list(names)))
+        scored = scoring.score_eras(predictions).toPandas()  # models x folds x eras x metrics rows
         return scored, scoring.unscored_eras(predictions)
 
-    def _out_of_fold(self) -> DataFrame:
-        name = self.config.model.kind
-        return self.store.spark.read.parquet(self.folder.predictions(name))
+
+def _reason(error: Exception) -> str:
+    """The first line of what went wrong."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
