@@ -46,7 +46,9 @@ PREMIUM_DECAY = 0.9
 LATE_FEATURES = 0.1  # of the features: not there yet in the first tenth of the eras
 BENCHMARKS = ("v53_example_ender20", "v53_example_ender60")
 PREMIUM_NOISE = 0.4
-VALUES_A_ROW_GROUP = 50_000_000
+# A writer keeps what it tells of each column of each row group until the file ends: a thousand columns want few groups.
+VALUES_A_ROW_GROUP = 150_000_000
+ROWS_A_ROW_GROUP = 200_000
 MISSING_BIN = 2  # of a feature that an era does not have
 
 
@@ -227,7 +229,8 @@ class Files:
         table = pa.table(columns).replace_schema_metadata({"synthetic": "eraflow"})
         waiting = self._waiting.setdefault(name, [])
         waiting.append(table)
-        if sum(part.num_rows for part in waiting) * table.num_columns >= VALUES_A_ROW_GROUP:
+        rows = sum(part.num_rows for part in waiting)
+        if rows >= ROWS_A_ROW_GROUP or rows * table.num_columns >= VALUES_A_ROW_GROUP:
             self._flush(name)
 
     def _flush(self, name: str) -> None:
