@@ -1,4 +1,4 @@
-"""Shared by all tests: one Spark session, and the real prices where this machine has them."""
+"""Shared by all tests: one Spark session a process, and the real prices where this machine has them."""
 
 import os
 import sys
@@ -8,13 +8,20 @@ import pytest
 
 REAL_PRICES = "sp500_daily_1999_2018.parquet"
 
+# Quick tests compile thousands of plans that see a few rows each: the JVM's second compiler would take more time than
+# its code gives back, and two such processes with 3 GB of heap each would be too much for a machine of 8 GB.
+QUICK = "--driver-memory 2g --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+
 
 @pytest.fixture(scope="session")
-def spark():
+def spark(request: pytest.FixtureRequest):
     from eraflow.session import session
 
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    spark = session("tests")
+    with pytest.MonkeyPatch.context() as patch:
+        if not any(item.get_closest_marker("slow") for item in request.session.items):
+            patch.setenv("PYSPARK_SUBMIT_ARGS", QUICK)
+        spark = session("tests")
     yield spark
     spark.stop()
 

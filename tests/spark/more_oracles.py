@@ -10,9 +10,19 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import talib
+from tests.spark import oracles
 from tests.spark.oracles import Array
 
-Bars = dict[str, Array]
+IN_PERCENT = ("adx", "plus_di", "minus_di", "mfi", "cci", "williams_r", "trix", "ppo")
+
+
+def errors(computed: pd.DataFrame, bars: pd.DataFrame) -> dict[str, float]:
+    """Column -> its largest error: of a percentage of 100, of the true range of the price, of flows of the volume."""
+    with np.errstate(all="ignore"):
+        wanted = pd.DataFrame(oscillators(bars) | others(bars))
+    scales = {name: np.full(len(bars), 100.0) for name in wanted if name.startswith(IN_PERCENT)}
+    scales |= {"atr_14": bars["close"].to_numpy(), "obv": np.full(len(bars), max(1.0, bars["volume"].max()))}
+    return oracles.errors(computed, wanted, scales)
 
 
 def oscillators(bars: pd.DataFrame) -> dict[str, Array]:
@@ -108,15 +118,17 @@ def others(bars: pd.DataFrame) -> dict[str, Array]:
 
 
 def residual(returns: Array, group: Array) -> tuple[Array, Array]:
+    """Of each 252 days the slope over the group's return, and the sum of what it leaves, the last 21 days not counted,
+    over its deviation."""
     beta, momentum = np.full(len(returns), np.nan), np.full(len(returns), np.nan)
-    for now in range(252, len(returns)):
-        x, y = group[now - 251 : now + 1], returns[now - 251 : now + 1]
-        if x.std() < 1e-12:
-            continue
-        beta[now] = np.cov(x, y, ddof=0)[0, 1] / x.var()
-        left = (y - beta[now] * x)[:-21]
-        if left.std() >= 1e-12 and left.var() >= 1e-12 * y[:-21].var():
-            momentum[now] = left.sum() / left.std()
+    if len(returns) > 252:
+        x, y = (np.lib.stride_tricks.sliding_window_view(values[1:], 252) for values in (group, returns))
+        from_mean = x - x.mean(axis=1, keepdims=True)
+        slope = (from_mean * (y - y.mean(axis=1, keepdims=True))).sum(axis=1) / (from_mean**2).sum(axis=1)
+        beta[252:] = np.where(x.std(axis=1) >= 1e-12, slope, np.nan)
+        left, before = (y - beta[252:, None] * x)[:, :-21], y[:, :-21]
+        moves = (left.std(axis=1) >= 1e-12) & (left.var(axis=1) >= 1e-12 * before.var(axis=1))
+        momentum[252:] = np.where(moves, left.sum(axis=1) / left.std(axis=1), np.nan)
     return beta, momentum
 
 

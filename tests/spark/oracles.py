@@ -10,7 +10,6 @@ import atexit
 import shutil
 from collections.abc import Sequence
 from datetime import date
-from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -25,7 +24,6 @@ from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
 from eraflow.features.feature import Feature
-from eraflow.pipeline.reading import calendars
 from eraflow.sources import price_files, prices, reference
 from eraflow.sources.calendar import Calendars
 
@@ -70,16 +68,6 @@ def stored_daily(bars: DataFrame, features: Sequence[Feature] = FEATURES) -> Dat
     return bars.sparkSession.read.parquet(folder)
 
 
-@cache
-def real_tables(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
-    """Prices table and daily features of the whole real file: some minutes, so made once for all tests."""
-    raw = read_file(spark, path)
-    folder = folder_for_now()
-    prices.bars(raw, calendars(raw), POLICIES).write.mode("overwrite").parquet(folder)
-    bars = spark.read.parquet(folder)
-    return bars, stored_daily(bars)
-
-
 def values(daily: DataFrame, features: Sequence[Feature] = FEATURES) -> pd.DataFrame:
     """Daily features as one column an output, sorted by ticker and date, missing values as NaN."""
     families = sets.families([*features, *sets.EXPOSURES])
@@ -95,18 +83,22 @@ def same_bits(left: Array, right: Array) -> bool:
     return bool(np.array_equal(np.asarray(left), np.asarray(right), equal_nan=True))
 
 
+def clipped_return(raw: pd.DataFrame) -> pd.Series:
+    """Daily return of each row held within +-50 %; `raw` is sorted by ticker and date."""
+    return raw.groupby("ticker")["adjusted_close"].pct_change(fill_method=None).clip(-0.5, 0.5)
+
+
 def market_return(raw: pd.DataFrame) -> pd.Series:
     """Mean over tickers of the daily return held within +-50 %, by date."""
     ordered = raw.sort_values(["ticker", "date"])
-    returns = ordered.groupby("ticker")["adjusted_close"].pct_change(fill_method=None)
-    return returns.clip(-0.5, 0.5).groupby(ordered["date"]).mean()
+    return clipped_return(ordered).groupby(ordered["date"]).mean()
 
 
 def on_total_return(ticker: pd.DataFrame) -> pd.DataFrame:
-    """High, low and close of one ticker scaled to the total-return index that starts at its first close."""
+    """Prices of one ticker scaled to the total-return index that starts at its first close."""
     index = ticker["adjusted_close"] * (ticker["close"].iloc[0] / ticker["adjusted_close"].iloc[0])
     scale = index / ticker["close"]
-    return pd.DataFrame({name: ticker[name] * scale for name in ("high", "low", "close")})
+    return pd.DataFrame({name: ticker[name] * scale for name in ("open", "high", "low", "close")})
 
 
 def ta_lib(ticker: pd.DataFrame) -> pd.DataFrame:
@@ -117,6 +109,14 @@ def ta_lib(ticker: pd.DataFrame) -> pd.DataFrame:
     slow_k, slow_d = talib.STOCH(high, low, close, 5, 3, 0, 3, 0)
     found = [talib.RSI(close, 14), line, signal, histogram, slow_k, slow_d]
     return pd.DataFrame(dict(zip(sets.families(FEATURES)["technical"], found, strict=True)), index=ticker.index)
+
+
+def ta_lib_errors(prices: pd.DataFrame, computed: pd.DataFrame) -> dict[str, float]:
+    """Of one ticker's technical family: column -> the largest error of value or price, of a percentage of 100."""
+    close = on_total_return(prices)["close"].to_numpy()
+    wanted = ta_lib(prices)
+    scales = {name: close if name.startswith("macd") else np.full(len(close), 100.0) for name in wanted}
+    return errors(computed, wanted, scales)
 
 
 def by_pandas(ticker: pd.DataFrame, market: pd.Series) -> pd.DataFrame:

@@ -1,7 +1,5 @@
 """The alpha158 family equals its definitions, taken from each window by numpy."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -127,21 +125,3 @@ def test_a_window_in_which_nothing_moves_has_no_quotient(computed: dict[str, pd.
 
     assert computed["flat"][[*undefined, "kmid2", "kup2", "klow2", "ksft2"]].isna().all(axis=None)
     assert (computed["flat"][["std_60", "beta_60", "resi_60"]].iloc[59:] == 0.0).all(axis=None)
-
-
-@pytest.mark.slow
-def test_real_prices_equal_the_definitions(spark: SparkSession, real_prices: Path) -> None:
-    raw = pd.read_parquet(real_prices)
-    names = sorted(raw["ticker"].unique())[::43]
-    raw = raw[raw["ticker"].isin(names)].sort_values(["ticker", "date"], ignore_index=True)
-    scale = raw["adjusted_close"] / raw["close"]
-    bars = raw.assign(raw_close=raw["close"], bar=raw.groupby("ticker").cumcount(), market_return=0.0)
-    bars = bars.assign(sector_return=0.0, date=pd.to_datetime(raw["date"]).dt.date)
-    for price in ("open", "high", "low", "close"):
-        bars[price] = raw[price] * scale
-
-    found = features(spark, bars)
-    worst = pd.DataFrame({name: worst_errors(found[str(name)], group) for name, group in bars.groupby("ticker")})
-
-    assert worst.shape == (157, 8)
-    assert worst.max(axis=None) <= BOUND, worst.max(axis=1).nlargest(10).to_dict()

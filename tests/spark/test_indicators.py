@@ -1,7 +1,5 @@
 """Every feature equals its oracle: TA-Lib's indicators, and plain pandas for momentum and exposures."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,8 +10,6 @@ from tests.spark.oracles import Array
 from eraflow.features import sets
 
 BOUND = 1e-9
-TECHNICAL = sets.families(oracles.FEATURES)["technical"]
-MACD = [name for name in TECHNICAL if name.startswith("macd")]
 
 # What grows by the same amount or share for ever has a quotient of MACD and deviation that comes to rest: the deviation
 # of the quotient fades into rounding noise on both sides, and with it every digit of what is divided by it. A price
@@ -83,15 +79,9 @@ def nasty_market() -> pd.Series:
     return oracles.market_return(nasty_prices())
 
 
-def ta_lib_errors(prices: pd.DataFrame, computed: pd.DataFrame) -> dict[str, float]:
-    close = oracles.on_total_return(prices)["close"].to_numpy()
-    scales = {name: close if name in MACD else np.full(len(close), 100.0) for name in TECHNICAL}
-    return oracles.errors(computed, oracles.ta_lib(prices), scales)
-
-
 @pytest.mark.parametrize("ticker", nasty_closes())
 def test_technical_features_equal_ta_lib(ticker: str, nasty: dict[str, tuple[pd.DataFrame, pd.DataFrame]]) -> None:
-    worst = ta_lib_errors(*nasty[ticker])
+    worst = oracles.ta_lib_errors(*nasty[ticker])
 
     assert max(worst.values()) <= BOUND, worst
 
@@ -115,25 +105,3 @@ def test_nothing_is_divided_by_a_deviation_of_zero(nasty: dict[str, tuple[pd.Dat
     assert nasty["flat"][1][divided].isna().all(axis=None)
     assert nasty["growth_constant"][1][by_returns].isna().all(axis=None)
     assert (nasty["growth_constant"][1]["volatility"].dropna() == 0.0).all()
-
-
-@pytest.mark.slow
-def test_every_ticker_of_the_real_file_equals_its_oracles(spark: SparkSession, real_prices: Path) -> None:
-    _, daily = oracles.real_tables(spark, real_prices)
-    raw = oracles.read_file(spark, real_prices).drop("file", "unreadable").toPandas()
-    raw = raw.sort_values(["ticker", "date"], ignore_index=True)
-    computed = dict(list(oracles.values(daily).groupby("ticker")))
-    market = oracles.market_return(raw)
-
-    worst = pd.DataFrame(
-        {
-            ticker: ta_lib_errors(prices, found) | oracles.errors(found, oracles.by_pandas(prices, market), {})
-            for ticker, prices, found in (
-                (name, group.reset_index(drop=True), computed[name].reset_index(drop=True))
-                for name, group in raw.groupby("ticker")
-            )
-        }
-    )
-
-    assert worst.shape == (len(oracles.COLUMNS), 342)
-    assert worst.max(axis=None) <= BOUND, worst.max(axis=1).to_dict()

@@ -1,0 +1,130 @@
+"""The whole file of real prices: every column of every ticker equals its oracle, and the past does not know the future.
+
+One Spark run computes the set `all`; the oracles go through it ticker by ticker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+from itertools import repeat
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from tests.spark import alpha158_oracle, more_oracles, oracles
+from tests.spark.test_point_in_time import Variant
+
+from eraflow.features import sets
+from eraflow.features.daily import daily_features
+from eraflow.pipeline.reading import calendars
+from eraflow.sources import prices
+
+pytestmark = pytest.mark.slow
+
+ALL = sets.SETS["all"]
+FAMILIES = sets.families([*ALL, *sets.EXPOSURES])
+TICKERS = 342
+BOUND = 1e-9
+CUT, LAST_COMPLETE_WEEK = date(2004, 6, 16), date(2004, 6, 11)  # after each look-back, and cheap to compute again
+
+
+@dataclass(frozen=True)
+class Real:
+    """The prices table and the daily features of the set `all`, these in files of some ten tickers each."""
+
+    bars: DataFrame
+    daily: DataFrame
+    files: Sequence[Path]
+
+
+@pytest.fixture(scope="module")
+def real(spark: SparkSession, real_prices: Path) -> Real:
+    raw = oracles.read_file(spark, real_prices)
+    folder = Path(oracles.folder_for_now())
+    prices.bars(raw, calendars(raw), oracles.POLICIES).write.parquet(f"{folder}/bars")
+    bars = spark.read.parquet(f"{folder}/bars")
+    daily_features(bars.repartition(32, "ticker"), ALL).write.parquet(f"{folder}/daily")
+    return Real(bars, spark.read.parquet(f"{folder}/daily"), sorted(folder.glob("daily/*.parquet")))
+
+
+def with_means(raw: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the file with the mean returns of market and sector on their days."""
+    raw = raw.sort_values(["ticker", "date"], ignore_index=True).assign(date=pd.to_datetime(raw["date"]).dt.date)
+    returns = oracles.clipped_return(raw)
+    return raw.assign(
+        market_return=returns.groupby(raw["date"]).transform("mean"),
+        sector_return=returns.groupby([raw["date"], raw["sector"]]).transform("mean"),
+    )
+
+
+def errors_in(file: Path, real_rows: Path) -> pd.DataFrame:
+    """The largest error of each column (rows) for each ticker (columns) of one file of features."""
+    computed = pd.read_parquet(file, columns=["ticker", "date", *FAMILIES])
+    rows = pd.read_parquet(real_rows, filters=[("ticker", "in", set(computed["ticker"]))])
+    of_ticker = dict(list(computed.groupby("ticker")))
+    return pd.DataFrame({name: errors(group, of_ticker[name]) for name, group in rows.groupby("ticker")})
+
+
+def errors(rows: pd.DataFrame, computed: pd.DataFrame) -> dict[str, float]:
+    rows, computed = rows.reset_index(drop=True), computed.sort_values("date", ignore_index=True)
+    assert computed["date"].tolist() == rows["date"].tolist()
+    parts = [pd.DataFrame(np.stack(computed[family]), columns=names) for family, names in FAMILIES.items()]
+    found = pd.concat(parts, axis=1)
+    others = {name: rows[name] for name in ("volume", "market_return", "sector_return")}
+    bars = oracles.on_total_return(rows).assign(raw_close=rows["close"], **others)
+    market = pd.Series(rows["market_return"].to_numpy(), index=rows["date"])
+    worst = oracles.ta_lib_errors(rows, found) | more_oracles.errors(found, bars)
+    with np.errstate(all="ignore"):
+        worst |= oracles.errors(found, oracles.by_pandas(rows, market), {})
+        worst |= oracles.errors(found, alpha158_oracle.alpha158(bars), {})
+    return worst
+
+
+@pytest.fixture(scope="module")
+def worst(real: Real, real_prices: Path) -> pd.DataFrame:
+    """The largest error of each column (rows) for each ticker (columns)."""
+    rows = real.files[0].parents[1] / "rows.parquet"
+    with_means(pd.read_parquet(real_prices)).to_parquet(rows)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        return pd.concat(processes.map(errors_in, real.files, repeat(rows)), axis=1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_column_of_every_ticker_equals_its_oracle(family: str, worst: pd.DataFrame) -> None:
+    of_family = worst.loc[FAMILIES[family]]
+
+    assert of_family.shape == (len(FAMILIES[family]), TICKERS)
+    assert of_family.max(axis=None) <= BOUND, of_family.stack().nlargest(10).to_dict()
+
+
+def differing(left: DataFrame, right: DataFrame, keys: list[str], columns: list[str]) -> int:
+    """Rows that are in one frame only, or differ in any of the columns."""
+    one = left.select(*keys, F.struct(*columns).alias("one"))
+    both = one.join(right.select(*keys, F.struct(*columns).alias("other")), on=keys, how="full")
+    return both.where(~F.col("one").eqNullSafe(F.col("other"))).count()
+
+
+def test_the_past_does_not_know_the_future(spark: SparkSession, real: Real, real_prices: Path) -> None:
+    raw = oracles.read_file(spark, real_prices).where(F.col("date") <= F.lit(CUT))
+    cut_bars = prices.bars(raw, calendars(raw), oracles.POLICIES)
+    whole = Variant(real.bars, calendars(real.bars), real.daily, ALL)
+    past = Variant(cut_bars, calendars(cut_bars), oracles.stored_daily(cut_bars, ALL), ALL)
+
+    before = real.daily.where(F.col("date") <= F.lit(CUT))
+    assert differing(before, past.daily, ["ticker", "date"], [*FAMILIES, "ranked"]) == 0
+
+    left, right = (variant.training(LAST_COMPLETE_WEEK) for variant in (whole, past))
+    assert len(left) > 50_000
+    assert left["id"].tolist() == right["id"].tolist()
+    for name in ("features", "raw"):
+        assert oracles.same_bits(np.array([*left[name]], float), np.array([*right[name]], float)), name
+    for name in (column for column in right if column.startswith("target_")):
+        known = right[name].notna()
+        assert oracles.same_bits(left.loc[known, name], right.loc[known, name]), name
