@@ -355,7 +355,8 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]], merged: Mapping[str, Any]) -> str:
     """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
     fault = error.errors()[0]
-    place, what = tuple(part for part in fault["loc"] if part != "[key]"), fault["msg"].removeprefix("Value error, ")
+    place = config_models.untagged(tuple(part for part in fault["loc"] if part != "[key]"))
+    what = fault["msg"].removeprefix("Value error, ")
     if not place:  # a fault between sections: what is told begins with the key
         named, _, what = what.partition(": ")
         place = tuple(named.split("."))

@@ -86,6 +86,12 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("models.other.kind=forest", "models.other.kind: there is no kind of model 'forest'; choose one of lightgbm"),
         ("models.other.preset=huge", "models.other.preset: there is no preset 'huge'; choose one of small, standard"),
         ("models.other.trees=2", "models.other.kind: there is no kind of model None; choose one of lightgbm"),
+        ("models.other={kind: linear, penalty: 0}", "models.other.penalty: input should be greater than 0 (given: 0)"),
+        ("models.other={kind: linear, trees: 9}", "unknown config key models.other.trees; "),
+        (
+            "kinds.linear.penalty=x",
+            "--set kinds.linear.penalty=x: kinds.linear.penalty: input should be a valid number",
+        ),
         ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
         ("models.lightgbm=null", "models: no model is left; name at least one"),
         ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),
