@@ -83,7 +83,7 @@ def test_the_manifest_and_the_page_tell_what_the_run_was(run: Path) -> None:
     manifest = read_json(run / "run.json")
     page = (run / "report.html").read_text(encoding="utf-8")
 
-    assert manifest["config"]["model"]["trees"] == 10
+    assert manifest["config"]["models"]["lightgbm"]["trees"] == 10
     assert manifest["tables"] == {"prices": 0, "quality": 0, "features": 0, "eras": 0, "training": 0}
     assert {"pyspark", "synapseml", "slots"} <= set(manifest["identity"]["software"])
     assert "<html" in page

@@ -92,6 +92,18 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
             "kinds.linear.penalty=x",
             "--set kinds.linear.penalty=x: kinds.linear.penalty: input should be a valid number",
         ),
+        ("ensembles.all.models=[other]", "ensembles.all.models: there is no model 'other'; choose from lightgbm"),
+        ("ensembles.lightgbm.models=[lightgbm]", "ensembles.lightgbm: there is a model of this name; choose another"),
+        (
+            "ensembles.all={models: [lightgbm], weights: {linear: 1}}",
+            "ensembles.all: weights must name each of the ens",
+        ),
+        ("ensembles.all={models: [lightgbm], weights: best}", "ensembles.all.weights"),
+        (
+            "ensembles.all={models: [lightgbm], neutral_to: [x]}",
+            "ensembles.all: neutral_to names features, but neutrali",
+        ),
+        ("ensembles.all.weights=equal", "ensembles.all.models: field required"),
         ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
         ("models.lightgbm=null", "models: no model is left; name at least one"),
         ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),
