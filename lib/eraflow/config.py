@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from eraflow import config_models
+from eraflow import config_ensembles, config_models
+from eraflow.config_ensembles import Ensemble, EnsembleSettings
 from eraflow.config_models import AnyModel, Fraction, Kinds, ModelName, PositiveInt, Section
 from eraflow.errors import InputError
 
@@ -228,6 +229,8 @@ class Config(Section):
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
     presets: dict[str, dict[str, Any]]
     models: dict[ModelName, AnyModel]
+    ensemble: EnsembleSettings  # before `ensembles`, for the same reason
+    ensembles: dict[ModelName, Ensemble]
 
     @property
     def is_classic(self) -> bool:
@@ -261,14 +264,16 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _submission_is_a_model(self) -> Config:
-        if self.submission not in self.models:
-            known = ", ".join(self.models)
+        if fault := config_ensembles.fault(self.ensembles, self.models):
+            raise ValueError(fault)
+        if self.submission not in (*self.models, *self.ensembles):
+            known = ", ".join((*self.models, *self.ensembles))
             raise ValueError(f"run.submission: there is no model {self.submission!r}; choose one of {known}")
         return self
 
     @property
     def submission(self) -> str:
-        """The model whose live predictions are the submission."""
+        """The model or ensemble whose live predictions are the submission."""
         return self.run.submission or next(iter(self.models))
 
     def resolved(self) -> dict[str, Any]:
@@ -276,8 +281,8 @@ class Config(Section):
         return self.model_dump(mode="json")
 
     def decisive(self) -> dict[str, Any]:
-        """What of it decides results: kinds and presets do so through `models` only."""
-        return {key: value for key, value in self.resolved().items() if key not in ("kinds", "presets")}
+        """What of it decides results: kinds, presets and `ensemble` do so through models and ensembles only."""
+        return {key: value for key, value in self.resolved().items() if key not in ("kinds", "presets", "ensemble")}
 
 
 def fingerprint(*parts: object) -> str:
@@ -302,7 +307,7 @@ def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = _merge(merged, layer)
-    merged = config_models.expanded(merged)
+    merged = config_ensembles.expanded(config_models.expanded(merged))
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -355,7 +360,8 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
 def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]], merged: Mapping[str, Any]) -> str:
     """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
     fault = error.errors()[0]
-    place, what = tuple(part for part in fault["loc"] if part != "[key]"), fault["msg"].removeprefix("Value error, ")
+    place = config_models.untagged(tuple(part for part in fault["loc"] if part != "[key]"))
+    what = fault["msg"].removeprefix("Value error, ")
     if not place:  # a fault between sections: what is told begins with the key
         named, _, what = what.partition(": ")
         place = tuple(named.split("."))

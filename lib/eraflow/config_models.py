@@ -19,13 +19,23 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class LightGbm(Section):
-    """Settings of LightGBM, under its own names where they are the field's."""
+class Model(Section):
+    """What every model can be told."""
 
-    kind: Literal["lightgbm"]
     preset: str | None
     targets: tuple[str, ...]
     seeds: PositiveInt
+
+    @property
+    def watched_eras(self) -> int:
+        """Eras at the end of a training part that are kept from it, to tell when to stop; 0 = none."""
+        return 0
+
+
+class LightGbm(Model):
+    """Settings of LightGBM, under its own names where they are the field's."""
+
+    kind: Literal["lightgbm"]
     trees: PositiveInt
     learning_rate: Fraction
     max_depth: int
@@ -36,14 +46,59 @@ class LightGbm(Section):
     min_data_in_leaf: PositiveInt
     early_stopping_rounds: Annotated[int, Field(ge=0)]
     early_stopping_eras: PositiveInt
+    objective: Literal["regression", "lambdarank", "rank_xendcg"]
+    monotone: dict[str, Literal[-1, 1]]
+    interactions: tuple[tuple[str, ...], ...]
 
     @property
     def watched_eras(self) -> int:
-        """Eras at the end of a training part that are kept from it, to tell when to stop; 0 = none."""
         return self.early_stopping_eras if self.early_stopping_rounds else 0
 
+    @property
+    def ranks(self) -> bool:
+        """Whether it learns the order of an era's rows, not their target."""
+        return self.objective != "regression"
 
-AnyModel = LightGbm
+
+class RandomForest(Model):
+    """Settings of a random forest, grown by LightGBM."""
+
+    kind: Literal["random_forest"]
+    trees: PositiveInt
+    max_depth: int
+    num_leaves: Annotated[int, Field(ge=2)]
+    feature_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    bagging_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
+    min_data_in_leaf: PositiveInt
+
+
+class Linear(Model):
+    """Settings of ridge regression."""
+
+    kind: Literal["linear"]
+    penalty: Annotated[float, Field(gt=0.0)]
+
+
+class Sequences(Model):
+    """Settings of networks over a ticker's last weeks."""
+
+    kind: Literal["lstm", "transformer"]
+    length: PositiveInt
+    width: Annotated[int, Field(ge=4, multiple_of=4)]
+    layers: PositiveInt
+    epochs: PositiveInt
+    eras_per_step: PositiveInt
+    learning_rate: Fraction
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    early_stopping_epochs: PositiveInt
+    early_stopping_eras: PositiveInt
+
+    @property
+    def watched_eras(self) -> int:
+        return self.early_stopping_eras
+
+
+AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences, Field(discriminator="kind")]
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # becomes a folder
 
 
@@ -51,6 +106,10 @@ class Kinds(Section):
     """The defaults of each kind of model."""
 
     lightgbm: LightGbm
+    random_forest: RandomForest
+    linear: Linear
+    lstm: Sequences
+    transformer: Sequences
 
 
 def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:
@@ -79,6 +138,15 @@ def _complete(name: str, own: Any, kinds: Mapping[str, Any], presets: Mapping[st
             f"models.{name}.kind: there is no kind of model {told.get('kind')!r}; choose one of {', '.join(kinds)}."
         )
     return {**kinds[told["kind"]], **told}
+
+
+def untagged(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The place of a fault without the kind, by which pydantic tells one sort of model from another."""
+    return (
+        (*place[:2], *place[3:])
+        if len(place) > 2 and place[0] == "models" and place[2] in Kinds.model_fields
+        else place
+    )
 
 
 def places(place: tuple[int | str, ...], layers: Mapping[str, Any]) -> Iterator[tuple[int | str, ...]]:

@@ -1,7 +1,9 @@
 """LightGBM in Spark: the same model for the same rows, the same predictions with and without Spark."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightgbm
 import numpy as np
@@ -172,3 +174,67 @@ def test_too_few_rows_are_refused(data: Training) -> None:
     for rows in (few, none):
         with pytest.raises(InputError, match=said):
             LightGbmModel(config(), 5).fit(rows, ERAS)
+
+
+def native(fitted: FittedLightGbm) -> lightgbm.Booster:
+    return lightgbm.Booster(model_str=fitted.native_string())
+
+
+def branches(node: dict[str, Any], above: frozenset[int] = frozenset()) -> Iterator[frozenset[int]]:
+    """The features that are asked on the way to each leaf."""
+    if "split_feature" not in node:
+        yield above
+        return
+    for side in ("left_child", "right_child"):
+        yield from branches(node[side], above | {node["split_feature"]})
+
+
+def test_constraints_reach_lightgbm(data: Training, fitted: FittedLightGbm) -> None:
+    groups = (("feature_0", "feature_3"), ("feature_1", "feature_4", "feature_5"))
+    bound = config().model_copy(update={"monotone": {"feature_1": 1}, "interactions": groups})
+    constrained = native(LightGbmModel(bound, seed=5).fit(data, ERAS))
+
+    trees = [tree["tree_structure"] for tree in constrained.dump_model()["tree_info"]]
+    allowed = (frozenset({0, 3}), frozenset({1, 4, 5}))
+    assert all(any(branch <= group for group in allowed) for tree in trees for branch in branches(tree))
+    rising = np.tile(np.arange(5.0), (6, 1)).T * [0, 1, 0, 0, 0, 0]
+    assert (np.diff(constrained.predict(rising)) >= 0).all()  # the target falls with feature 1
+    assert (np.diff(native(fitted).predict(rising)) < 0).any()
+
+
+@pytest.mark.parametrize("setting", [{"monotone": {"feature_9": 1}}, {"interactions": (("feature_0", "feature_9"),)}])
+def test_constraints_of_no_feature_are_refused(data: Training, setting: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="monotone or interactions name 'feature_9', which is no feature here"):
+        LightGbmModel(config().model_copy(update=setting), seed=5).fit(data, ERAS)
+
+
+@pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg"])
+def test_ranking_learns_the_order_within_an_era(spark: SparkSession, tmp_path: Path, objective: str) -> None:
+    rows = rows_frame()
+    quarters = rows.groupby("era")["target"].rank(pct=True).mul(4).round().div(4)
+    # What an era adds to all of its rows must not matter to their order.
+    data = training(spark, rows.assign(target=quarters), tmp_path / "rows", 1)
+    ranked = config().model_copy(update={"objective": objective})
+    model = LightGbmModel(ranked, seed=5).fit(data, ERAS[:8])
+
+    assert f"objective={objective}" in model.native_string()
+    found = model.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
+    expected = rows.set_index("id").loc[found.index, "target"]
+    assert found.corr(expected, method="spearman") > 0.25
+
+
+def test_ranking_refuses_a_target_of_many_levels(data: Training) -> None:
+    ranked = config().model_copy(update={"objective": "lambdarank"})
+    with pytest.raises(InputError, match="target has more than 31 levels, too many for objective=lambdarank"):
+        LightGbmModel(ranked, seed=5).fit(data, ERAS)
+
+
+def test_a_random_forest_averages_its_trees(data: Training) -> None:
+    own = {"kind": "random_forest", "trees": 12, "min_data_in_leaf": 20}
+    settings = load([], [f"models.forest.{key}={value}" for key, value in own.items()]).models["forest"]
+    grown = native(registry.build(settings, "target", 5).fit(data, ERAS))
+    levels = np.array(rows_frame()["features"].tolist(), dtype=float)[:100]
+
+    alone = [grown.predict(levels, start_iteration=tree, num_iteration=1) for tree in range(12)]
+    assert len({tuple(tree) for tree in alone}) == 12
+    np.testing.assert_allclose(grown.predict(levels), np.mean(alone, axis=0), atol=1e-12)

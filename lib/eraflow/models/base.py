@@ -10,6 +10,8 @@ from typing import Protocol
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from eraflow.errors import InputError
+
 _PLACES = 1_000_000  # that hashes of ids fall into
 
 
@@ -43,8 +45,27 @@ def sampled(rows: DataFrame, share: float) -> DataFrame:
     return rows.where(F.pmod(F.xxhash64("id"), F.lit(_PLACES)) < F.lit(round(share * _PLACES)))
 
 
+def check_features(names: Sequence[str], training: Training, folder: Path) -> None:
+    """Raises InputError where the model saved in `folder` was trained on other features, or in another order."""
+    if tuple(names) == training.feature_names:
+        return
+    unknown = next((name for name in names if name not in training.feature_names), None)
+    told = f"{unknown!r}, which the training table does not have" if unknown else "in another number or order"
+    raise InputError(f"{folder}: the model was trained on features {told}; predict with the table it was trained on.")
+
+
 class Fitted(Protocol):
-    """A model that has learned."""
+    """A model that has learned, and what from: the features in their order, and the target.
+
+    Each class has `load(folder, training)` beside it: what `save` wrote, to predict rows of that training table;
+    InputError where the table has other features (`check_features`).
+    """
+
+    @property
+    def feature_names(self) -> tuple[str, ...]: ...
+
+    @property
+    def target(self) -> str: ...
 
     def predict(self, rows: DataFrame) -> DataFrame:
         """`id string, era int, prediction double` for every row."""

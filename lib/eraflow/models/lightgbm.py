@@ -7,20 +7,22 @@ the limits of bins come from some eras instead of one more pass over all rows.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from synapse.ml.lightgbm import LightGBMRegressor
+from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGBMRegressor
 
 from eraflow.config_models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models.base import Training, sampled
+from eraflow.models.base import Training, check_features, sampled
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
@@ -29,6 +31,7 @@ MIN_ROWS_PER_TASK = 2000
 DRIVER_VALUES = 25_000_000
 BIN_ROWS = 200_000  # more make no better bins
 BIN_ERAS = 20
+MAX_LABELS = 31  # levels of a target that LightGBM's ranking knows gains for
 MAX_BIN = 7  # five levels and missing: LightGBM holds 4 bits a value
 # Rows that go to the native library at once: as many as make a buffer of some megabytes, however wide they are.
 BATCH_VALUES = 800_000
@@ -36,10 +39,11 @@ BATCH_VALUES = 800_000
 
 @dataclass(frozen=True)
 class LightGbmModel:
-    """LightGBM regression on packed levels."""
+    """LightGBM on packed levels: regression, or ranking of the rows of an era by the levels of their target."""
 
     config: LightGbm
     seed: int
+    boosting: Literal["gbdt", "rf"] = "gbdt"
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedLightGbm:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
@@ -57,14 +61,17 @@ class LightGbmModel:
         spark = rows.sparkSession
         # Partitions are counted once and then read again, so adaptive execution must not change them (#2278).
         with fixed_partitions(spark):
-            learned = _ready(training, rows, watched=False)
+            label = self._label(rows, training.target)
+            learned = self._ready(training, rows, label, watched=False)
             estimator = self._estimator(training, threads(spark), stops=bool(watched))
-            _bins_from_sample(estimator, training, eras, count)
+            self._give_bins(estimator, training, eras, count, label)
             if watched:
-                learned = learned.unionByName(_ready(training, _watched_rows(training, watched), watched=True))
+                learned = learned.unionByName(
+                    self._ready(training, _watched_rows(training, watched), label, watched=True)
+                )
             model = _fitted(estimator, learned, count)
         self._check_trees(model)
-        return FittedLightGbm(model, training.feature_names, training.missing)
+        return FittedLightGbm(model, training.feature_names, training.target, training.missing)
 
     def _check_trees(self, model: Any) -> None:
         """An exception inside an iteration ends training early without an error; an early stop names its best tree."""
@@ -81,9 +88,11 @@ class LightGbmModel:
     def _estimator(self, training: Training, threads: int, stops: bool) -> Any:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
         config, width = self.config, len(training.feature_names)
+        ranking = {"groupCol": "era", "repartitionByGroupingColumn": False} if config.ranks else {}
         watching = {"validationIndicatorCol": "watched", "earlyStoppingRound": config.early_stopping_rounds}
-        return LightGBMRegressor(
-            objective="regression",
+        return (LightGBMRanker if config.ranks else LightGBMRegressor)(
+            objective=config.objective,
+            boostingType=self.boosting,
             featuresCol="features",
             labelCol="label",
             numIterations=config.trees,
@@ -99,7 +108,6 @@ class LightGbmModel:
             featureFractionSeed=self.seed,
             dataRandomSeed=self.seed,
             deterministic=True,
-            passThroughArgs="force_col_wise=true verbosity=-1",
             maxBin=MAX_BIN,
             binSampleCount=_bin_rows(width),
             dataTransferMode="streaming",
@@ -108,7 +116,69 @@ class LightGbmModel:
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
             verbosity=-1,
             **(watching if stops else {}),
+            **ranking,
+            **self._constraints(training.feature_names),
         )
+
+    def _constraints(self, names: Sequence[str]) -> dict[str, Any]:
+        """What LightGBM is told by the places of features. InputError where there is no feature of a name."""
+        place = {name: at for at, name in enumerate(names)}
+        monotone, groups = self.config.monotone, self.config.interactions
+        if unknown := [name for name in [*monotone, *chain.from_iterable(groups)] if name not in place]:
+            raise InputError(
+                f"model: monotone or interactions name {unknown[0]!r}, which is no feature here; mend the name."
+            )
+        told = "force_col_wise=true verbosity=-1"
+        if groups:
+            places = ",".join("[" + ",".join(str(place[name]) for name in group) + "]" for group in groups)
+            told += f" interaction_constraints={places}"
+        return {
+            "passThroughArgs": told,
+            "monotoneConstraints": [monotone.get(name, 0) for name in names] if monotone else [],
+        }
+
+    def _label(self, rows: DataFrame, target: str) -> Column:
+        """The target, or for a ranking the place of its level among all levels, which must be few."""
+        value = F.col(target).cast("double")
+        if not self.config.ranks:
+            return value
+        # At most one row more than there may be levels.
+        levels = [row[0] for row in rows.select(value).distinct().limit(MAX_LABELS + 1).collect()]
+        if len(levels) > MAX_LABELS:
+            raise InputError(
+                f"model: {target} has more than {MAX_LABELS} levels, too many for objective={self.config.objective}; "
+                "choose a binned target, or objective=regression."
+            )
+        # A level that only watched eras have is as good as the next lower one.
+        return sum((F.when(value >= level, 1).otherwise(0) for level in sorted(levels)[1:]), F.lit(0)).cast("double")
+
+    def _ready(self, training: Training, rows: DataFrame, label: Column, watched: bool) -> DataFrame:
+        if self.config.ranks:  # the rows of an era must stand side by side, in one partition a task
+            rows = rows.repartition(_tasks(rows, rows.count()), "era").sortWithinPartitions("era", "id")
+        return rows.select(
+            "era",
+            _vector(len(training.feature_names), training.missing).alias("features"),
+            label.alias("label"),
+            F.lit(watched).alias("watched"),
+        )
+
+    def _give_bins(self, estimator: Any, training: Training, eras: Sequence[int], count: int, label: Column) -> None:
+        """Gives the estimator its bins, from eras spread over the history, unless all rows are few enough to be it.
+
+        SynapseML would convert every row once more to draw a sample from them. A fit of one tree leaves the bins on the
+        estimator; a leaf of one row keeps LightGBM from leaving out features that the sample is too small to split.
+        """
+        width = len(training.feature_names)
+        if count <= _bin_rows(width):
+            return
+        spread = [eras[place] for place in np.unique(np.linspace(0, len(eras) - 1, BIN_ERAS).astype(int))]
+        rows = training.labelled(spread)
+        share = min(1.0, _bin_rows(width) / max(1, count * len(spread) // len(eras)))
+        sample = sampled(rows, share * training.share)
+        trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
+        estimator.setNumIterations(1).setMinDataInLeaf(1)
+        _fitted(estimator, self._ready(training, sample, label, watched=False), _bin_rows(width))
+        estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
 
 
 @dataclass(frozen=True)
@@ -117,6 +187,7 @@ class FittedLightGbm:
 
     model: Any
     feature_names: tuple[str, ...]
+    target: str
     missing: int
 
     def predict(self, rows: DataFrame) -> DataFrame:
@@ -132,31 +203,26 @@ class FittedLightGbm:
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.txt").write_text(self.native_string(), encoding="utf-8")
+        about = {"feature_names": self.feature_names, "target": self.target, "missing": self.missing}
+        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
-
-def _bins_from_sample(estimator: Any, training: Training, eras: Sequence[int], count: int) -> None:
-    """Gives the estimator its bins, from eras spread over the history, unless all rows are few enough to be the sample.
-
-    SynapseML would convert every row once more to draw a sample from them. A fit of one tree leaves the bins on the
-    estimator; a leaf of one row keeps LightGBM from leaving out features that the sample is too small to split.
-    """
-    width = len(training.feature_names)
-    if count <= _bin_rows(width):
-        return
-    spread = [eras[place] for place in np.unique(np.linspace(0, len(eras) - 1, BIN_ERAS).astype(int))]
-    rows = training.labelled(spread)
-    share = min(1.0, _bin_rows(width) / max(1, count * len(spread) // len(eras)))
-    sample = sampled(rows, share * training.share)
-    trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
-    estimator.setNumIterations(1).setMinDataInLeaf(1)
-    _fitted(estimator, _ready(training, sample, watched=False), _bin_rows(width))
-    estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
+    @classmethod
+    def load(cls, folder: Path, training: Training) -> FittedLightGbm:
+        """The model that `save` wrote. A ranking predicts as a regression does: by the sum of its trees."""
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        check_features(about["feature_names"], training, folder)
+        text = (folder / "model.txt").read_text(encoding="utf-8")
+        model = LightGBMRegressionModel.loadNativeModelFromString(text)
+        return cls(model, tuple(about["feature_names"]), about["target"], about["missing"])
 
 
 def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:
     """The estimator's model; a fit that asks for more tasks than there are partitions waits for ever."""
-    most = max(1, min(slots(learned.sparkSession), rows // MIN_ROWS_PER_TASK))
-    return estimator.setNumTasks(min(most, learned.rdd.getNumPartitions())).fit(learned)
+    return estimator.setNumTasks(min(_tasks(learned, rows), learned.rdd.getNumPartitions())).fit(learned)
+
+
+def _tasks(frame: DataFrame, rows: int) -> int:
+    return max(1, min(slots(frame.sparkSession), rows // MIN_ROWS_PER_TASK))
 
 
 def _bin_rows(width: int) -> int:
@@ -167,14 +233,6 @@ def _watched_rows(training: Training, watched: Sequence[int]) -> DataFrame:
     """As many of the watched eras' rows as the driver may hold."""
     rows = training.rows(watched).where(F.col(training.target).isNotNull())
     return sampled(rows, DRIVER_VALUES / len(training.feature_names) / max(1, rows.count()))
-
-
-def _ready(training: Training, rows: DataFrame, watched: bool) -> DataFrame:
-    return rows.select(
-        _vector(len(training.feature_names), training.missing).alias("features"),
-        F.col(training.target).cast("double").alias("label"),
-        F.lit(watched).alias("watched"),
-    )
 
 
 def _vector(width: int, missing: int) -> Column:

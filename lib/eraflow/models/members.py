@@ -53,6 +53,15 @@ class FittedMembers:
 
     members: dict[str, Fitted]
 
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        return next(iter(self.members.values())).feature_names
+
+    @property
+    def target(self) -> str:
+        """The targets of the members, each named once."""
+        return ", ".join(dict.fromkeys(fitted.target for fitted in self.members.values()))
+
     def predict(self, rows: DataFrame) -> DataFrame:
         """The mean of the members' Gaussianised ranks within each era."""
         each = [fitted.predict(rows).withColumn("member", F.lit(name)) for name, fitted in self.members.items()]

@@ -50,6 +50,10 @@ class RunFolder:
     def model(self, name: str, part: str) -> Path:
         return self.path / "models" / name / part
 
+    def live(self, model: str) -> Path:
+        """Where a model's predictions of the live era stand, as it made them."""
+        return self.model(model, "final") / "live.parquet"
+
     def is_done(self, part: str) -> bool:
         return (self._state / f"{part}.json").exists()
 

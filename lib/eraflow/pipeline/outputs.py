@@ -13,6 +13,7 @@ import pandas as pd
 
 from eraflow import scoring
 from eraflow.config import Config
+from eraflow.config_ensembles import Ensemble
 from eraflow.config_models import AnyModel
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import write_json, write_text
@@ -110,14 +111,15 @@ def _facts(content: Content) -> dict[str, str]:
         "validation": f"{config.validation.splitter}, {len(content.folds)} folds",
         "sampling": str(config.sampling),
         **{f"model {name}": _settings(model) for name, model in config.models.items()},
+        **{f"ensemble {name}": _settings(ensemble) for name, ensemble in config.ensembles.items()},
         "seed": str(config.run.seed),
         "tables": ", ".join(f"{name} {number}" for name, number in content.data.numbers().items()),
         "software": ", ".join(f"{name} {value}" for name, value in content.identity["software"].items()),
     }
 
 
-def _settings(model: AnyModel) -> str:
-    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [])}
+def _settings(model: AnyModel | Ensemble) -> str:
+    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [], {})}
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from eraflow.models import registry
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.versions import code, software
 from eraflow.progress import Progress
@@ -72,7 +73,9 @@ class _Run:
         failed = self._fit_models(folds)
         if len(failed) == len(self.config.models):
             raise next(iter(failed.values()))
-        scored, unscored = self._score([name for name in self.config.models if name not in failed])
+        failed |= self._blend(failed)
+        every = [*self.config.models, *self.config.ensembles]
+        scored, unscored = self._score([name for name in every if name not in failed])
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -100,7 +103,7 @@ class _Run:
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code("models", "validation", "scoring"),
+            "code": code("models", "ensembles", "validation", "scoring"),
             "software": software(self.store.spark),
         }
 
@@ -117,6 +120,21 @@ class _Run:
                 failed[name] = error
                 self.progress.note(f"{name} failed: {_reason(error)}")
         return failed
+
+    def _blend(self, failed: Mapping[str, Exception]) -> dict[str, Exception]:
+        """Every ensemble whose models were finished; returns the failures of the others, by name."""
+        lost: dict[str, Exception] = {}
+        for name, settings in self.config.ensembles.items():
+            self.progress.stage(f"{name}: ensemble of {', '.join(settings.models)}")
+            try:
+                if without := [model for model in settings.models if model in failed]:
+                    raise InputError(f"its model {without[0]} failed.")
+                ensembling = Ensembling(self.store.spark, self.data, self.folder)
+                ensembling.run(build(name, settings), submit=name == self.config.submission)
+            except Exception as error:
+                lost[name] = error
+                self.progress.note(f"{name} failed: {_reason(error)}")
+        return lost
 
     def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
         """A model of these eras, sampled; some at their end are watched where it stops early."""
@@ -167,6 +185,7 @@ class _Run:
         fitted = self._fit(settings, eras)
         fitted.save(self.folder.model(name, "final"))
         live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
+        live.sort_values("id").to_parquet(self.folder.live(name), index=False)
         submission.write(self.data.submission(live), self.folder.model(name, "final") / "live.csv")
         if name == self.config.submission:
             submission.write(self.data.submission(live), self.folder.path / "predictions.csv")

@@ -1,0 +1,186 @@
+"""LSTM and Transformer over the last weeks of a ticker's features, trained by TorchDistributor on this machine's slots.
+
+Spark writes the tickers' histories as shards; each process reads its own (`sequence_training`). torch is an extra of
+its own: without it a fit says what to install.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.ml.torch.distributor import TorchDistributor
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+
+from eraflow.config_models import Sequences
+from eraflow.errors import InputError
+from eraflow.models.base import Training, check_features
+from eraflow.models.panel import panel
+from eraflow.session import slots
+
+ROWS_PER_PROCESS = 50_000  # fewer are trained sooner than another process has started
+SHARDS = 16  # more than the slots of one machine need, so that their shares are about alike
+DATED_ID = r"^(.+)_\d{4}-\d{2}-\d{2}$"  # TICKER_YYYY-MM-DD: only such a row can be followed through time
+PREDICTED = "id string, era int, prediction double"
+
+
+@dataclass(frozen=True)
+class SequenceModel:
+    """A network on the last `config.length` eras of a ticker, with a loss of minus the mean correlation of an era."""
+
+    config: Sequences
+    seed: int
+
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSequence:
+        """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
+
+        Without these all epochs are trained. InputError without torch, or where no row has a known target.
+        """
+        if importlib.util.find_spec("torch") is None:
+            raise InputError(f"model: {self.config.kind} needs torch; install it with pip install 'eraflow[torch]'.")
+        for some in (eras, watched):
+            if some and training.labelled(some).isEmpty():
+                raise InputError(
+                    f"model: no row of eras {some[0]} to {some[-1]} has a known {training.target}; give more."
+                )
+        with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
+            first = eras[0] - self.config.length + 1
+            _write_shards(training, [*eras, *watched], first, Path(folder))
+            found = self._trained(self._task(training, eras, watched, first, folder), training)
+        made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
+        shape = self.config.model_dump(include={"length", "width", "layers"})
+        return FittedSequence(training.table, training.feature_names, training.missing, made | shape, found["state"])
+
+    def _task(
+        self, training: Training, eras: Sequence[int], watched: Sequence[int], first: int, folder: str
+    ) -> dict[str, Any]:
+        settings = self.config.model_dump(exclude={"kind", "preset", "targets", "seeds", "early_stopping_eras"})
+        settings["patience"] = settings.pop("early_stopping_epochs")
+        return settings | {
+            "folder": folder,
+            "shards": SHARDS,
+            "network": self.config.kind,
+            "features": len(training.feature_names),
+            "missing": training.missing,
+            "first": first,
+            "train": tuple(eras),
+            "stop": tuple(watched),
+            "seed": self.seed,
+        }
+
+    def _trained(self, task: Mapping[str, Any], training: Training) -> dict[str, Any]:
+        """What `sequence_training.train` returns, from as many processes as there are slots and rows for."""
+        from eraflow.models.sequence_training import Task, train
+
+        rows = training.labelled(task["train"]).count()
+        processes = max(1, min(slots(training.table.sparkSession), SHARDS, rows // ROWS_PER_PROCESS))
+        if processes == 1:
+            return train(Task(**task))
+        distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
+        return cast(dict[str, Any], distributor.run(train, Task(**task)))
+
+
+@dataclass(frozen=True)
+class FittedSequence:
+    """A trained network; `table` holds the weeks before those that it is asked to predict.
+
+    `made`: kind, target, length, width, layers, and the epoch whose weights these are.
+    """
+
+    table: DataFrame
+    feature_names: tuple[str, ...]
+    missing: int
+    made: Mapping[str, Any]
+    state: Mapping[str, npt.NDArray[np.float32]]
+
+    @property
+    def target(self) -> str:
+        return str(self.made["target"])
+
+    def predict(self, rows: DataFrame) -> DataFrame:
+        """`id, era, prediction` of every row, from the weeks that `table` has up to the row's own."""
+        # One row.
+        seen = rows.agg(F.min("era").alias("first"), F.max("era").alias("last")).collect()[0]
+        if seen["first"] is None:
+            return rows.select("id", "era", F.lit(None).cast("double").alias("prediction"))
+        wanted = range(seen["first"], seen["last"] + 1)
+        eras = range(wanted.start - int(self.made["length"]) + 1, wanted.stop)
+        history = self.table.where(F.col("era").between(eras.start, eras.stop - 1))
+        columns = history.select("id", _ticker().alias("ticker"), "era", "features")
+        predicted = columns.repartition("ticker").mapInArrow(self._scored(eras, wanted), PREDICTED)
+        return predicted.join(rows.select("id"), on="id", how="left_semi")
+
+    def _scored(self, eras: range, wanted: range) -> Any:
+        """What a worker does with all rows of its tickers."""
+        made, state, missing, width = dict(self.made), dict(self.state), self.missing, len(self.feature_names)
+
+        def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            held = [batch for batch in batches if len(batch)]
+            if not held:
+                return
+            rows = pa.Table.from_batches(held)
+            rows = rows.take(pc.sort_indices(rows.column("id")))  # a sum's rounding may depend on its place
+            import torch
+
+            from eraflow.models.networks import NETWORKS
+
+            torch.set_num_threads(1)
+            network = NETWORKS[made["kind"]](width + 1, made["length"], made["width"], made["layers"])
+            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+            data = panel(rows, eras, width, missing)
+            place = {ticker: at for at, ticker in enumerate(data.tickers)}
+            for era in wanted:
+                own = rows.filter(pa.array(rows.column("era").to_numpy() == era))
+                if len(own):
+                    at = np.array([place[ticker] for ticker in own.column("ticker").to_pylist()])
+                    with torch.no_grad():
+                        scores = network(torch.from_numpy(data.windows(era, made["length"], at)))
+                    columns = [own.column("id").combine_chunks(), pa.array(np.full(len(own), era, np.int32))]
+                    yield pa.RecordBatch.from_arrays([*columns, pa.array(scores.double().numpy())], names)
+
+        names = ["id", "era", "prediction"]
+        return make
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        about = {**self.made, "feature_names": self.feature_names, "missing": self.missing}
+        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        np.savez(folder / "weights.npz", allow_pickle=False, **dict(self.state))
+
+    @classmethod
+    def load(cls, folder: Path, training: Training) -> FittedSequence:
+        """The model that `save` wrote, to predict rows of this training table."""
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        names, missing = tuple(about.pop("feature_names")), about.pop("missing")
+        check_features(names, training, folder)
+        with np.load(folder / "weights.npz") as saved:
+            return cls(training.table, names, missing, about, {name: saved[name] for name in saved.files})
+
+
+def _write_shards(training: Training, labelled: Sequence[int], first: int, folder: Path) -> None:
+    """`shard=N/*.parquet` of `ticker, era, features, target`, the target null but in rows to learn from."""
+    rows = training.table.where(F.col("era").between(first, max(labelled)))
+    learned = training.labelled(labelled).select("id", F.col(training.target).alias("target"))
+    # Narrow beside narrow: a ticker's features are a few hundred bytes at most.
+    columns = rows.select("id", _ticker().alias("ticker"), "era", "features").join(learned, on="id", how="left")
+    if columns.where("ticker = ''").limit(1).count():
+        raise InputError("model: ids are not TICKER_YYYY-MM-DD, so no row can be followed through time; choose a model "
+                         "that reads one row at a time.")  # fmt: skip
+    sharded = columns.drop("id").withColumn("shard", F.pmod(F.xxhash64("ticker"), F.lit(SHARDS)))
+    ordered = sharded.repartition("shard").sortWithinPartitions("shard", "ticker", "era")
+    ordered.write.partitionBy("shard").mode("overwrite").parquet(folder.as_uri())
+
+
+def _ticker() -> Column:
+    """The ticker of the row; empty where the id is none of TICKER_YYYY-MM-DD."""
+    return F.regexp_extract("id", DATED_ID, 1)

@@ -1,0 +1,92 @@
+"""The ensembles of a run: from its models' out-of-fold and live predictions to those of the blend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from eraflow import config_ensembles, submission
+from eraflow.ensembles import weights
+from eraflow.ensembles.ensemble import Ensemble
+from eraflow.ensembles.neutralisation import Features
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.folder import RunFolder
+from eraflow.validation import EraSpan
+
+LIVE_FOLD = 0
+
+
+def build(name: str, settings: config_ensembles.Ensemble) -> Ensemble:
+    """The ensemble that a part of the configuration describes."""
+    fitted: Mapping[str, Callable[[], weights.Weighting]] = {
+        "equal": lambda: weights.equal,
+        "inverse_variance": lambda: weights.inverse_variance,
+        "non_negative": lambda: weights.non_negative,
+        "greedy": lambda: weights.greedy(settings.rounds),
+        "ridge": lambda: weights.ridge(settings.penalty),
+    }
+    given = settings.weights
+    weigh = fitted[given]() if isinstance(given, str) else weights.fixed(given)
+    # Weights that are given need no earlier eras.
+    least = 0 if isinstance(given, dict) else settings.min_eras
+    return Ensemble(name, settings.models, weigh, least, settings.neutralise, settings.neutral_to or None)
+
+
+@dataclass(frozen=True)
+class Ensembling:
+    """What the ensembles of one run read and write."""
+
+    spark: SparkSession
+    data: Dataset
+    folder: RunFolder
+
+    def run(self, ensemble: Ensemble, submit: bool) -> None:
+        """Writes the ensemble's out-of-fold predictions, its weights by era, and its live predictions."""
+        if self.folder.is_done(f"{ensemble.name}-ensemble"):
+            return
+        every = self.spark.read.parquet(self.folder.predictions())
+        predictions = every.where(F.col("model").isin(list(ensemble.models)))
+        wanted = [*self.data.spans, self._live_span()]
+        by_era = ensemble.weights(predictions, wanted, self.data.spans)
+        self.folder.live(ensemble.name).parent.mkdir(parents=True, exist_ok=True)
+        self._write_weights(ensemble, by_era)
+        eras = [row["era"] for row in predictions.select("era").distinct().collect()]  # one row an era
+        mixed = ensemble.predict(predictions, by_era, self._features(eras))
+        ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
+        target = f"{self.folder.predictions()}/model={ensemble.name}"
+        ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
+        self._write_live(ensemble, by_era, submit)
+        self.folder.mark_done(f"{ensemble.name}-ensemble", {"models": list(ensemble.models)})
+
+    def _write_weights(self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector]) -> None:
+        rows = [
+            (era, model, weight)
+            for era, own in by_era.items()
+            for model, weight in zip(ensemble.models, own, strict=True)
+        ]
+        table = pd.DataFrame(rows, columns=["era", "model", "weight"])
+        submission.write(table, self.folder.model(ensemble.name, "weights.csv"))
+
+    def _write_live(self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector], submit: bool) -> None:
+        # The rows of one era, for each model.
+        parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
+        rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
+        live = rows.withColumns({"fold": F.lit(LIVE_FOLD), "target": F.lit(None).cast("float")})
+        mixed = ensemble.predict(live, by_era, self._features([self.data.live_era])).toPandas()
+        submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
+        submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
+        if submit:
+            submission.write(submitted, self.folder.path / "predictions.csv")
+
+    def _features(self, eras: list[int]) -> Features:
+        training = self.data.training
+        return Features(training.rows(eras), training.feature_names, training.missing)
+
+    def _live_span(self) -> EraSpan:
+        """The live era, whose label nobody knows, as a moment on its date."""
+        moment = self.data.era_dates.get(self.data.live_era, self.data.live_era)
+        return EraSpan(self.data.live_era, moment, moment)

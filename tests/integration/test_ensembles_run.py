@@ -1,0 +1,76 @@
+"""Models of several kinds and their ensembles in one run of the main job on a tiny invented universe."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from tests.integration.test_train_job import TINY, out_of_fold
+
+from eraflow.cli import job
+from eraflow.ensembles.neutralisation import exposures
+from eraflow.ensembles.weights import blend
+from eraflow.pipeline.train import train
+
+SETTINGS = (
+    *TINY,
+    "models.linear.kind=linear",
+    "models.forest={kind: random_forest, trees: 10, min_data_in_leaf: 50}",
+    "ensembles.given={models: [lightgbm, linear], weights: {lightgbm: 3, linear: 1}}",
+    "ensembles.fitted={models: [lightgbm, linear, forest], weights: greedy, min_eras: 10, neutralise: 1}",
+    "run.submission=fitted",
+)
+
+
+@pytest.fixture(scope="module")
+def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("ensembles")
+    every = [*SETTINGS, f"tables.root={base}/tables", f"run.dir={base}/runs"]
+    assert job("", train, [part for text in every for part in ("--set", text)]) == 0
+    return base / "runs/demo"
+
+
+def wide(run: Path) -> pd.DataFrame:
+    return out_of_fold(run).pivot(index=["era", "id"], columns="model", values="prediction")
+
+
+def test_every_model_and_ensemble_predicts_the_same_rows_and_is_scored(run: Path) -> None:
+    names = {"lightgbm", "linear", "forest", "given", "fitted"}
+    assert set(wide(run).columns) == names
+    assert wide(run).notna().all(axis=None)
+    assert set(json.loads((run / "summary.json").read_text(encoding="utf-8"))) == names
+
+
+def test_given_weights_blend_the_ranks_of_each_era(run: Path) -> None:
+    for _, rows in wide(run).groupby("era"):
+        expected = blend(rows[["lightgbm", "linear"]].to_numpy(), np.array([0.75, 0.25]))
+        np.testing.assert_allclose(rows["given"], expected, atol=1e-12)
+
+
+def test_fitted_weights_are_equal_until_enough_labels_had_ended(run: Path) -> None:
+    weights = pd.read_csv(run / "models/fitted/weights.csv").pivot(index="era", columns="model", values="weight")
+    scored = sorted(out_of_fold(run).dropna(subset="target")["era"].unique())
+
+    assert weights.sum(axis=1).to_numpy() == pytest.approx(1.0)
+    # Labels of 2 + 20 trading days end in the fifth week after their era's.
+    unequal = weights.index[(weights.std(axis=1) > 1e-12)]
+    assert unequal.min() >= scored[9] + 5
+    assert unequal.max() == weights.index.max()  # the live era
+
+
+def test_a_neutral_ensemble_shows_nothing_of_the_features(run: Path, spark: SparkSession) -> None:
+    table = spark.read.format("delta").load(str(run.parents[1] / "tables/training"))
+    levels = table.select("id", "features").toPandas().set_index("id")["features"]
+    for _, rows in wide(run).reset_index("era", drop=True).groupby(lambda id: id.rsplit("_", 1)[1]):
+        known = np.array(levels[rows.index].tolist(), dtype=float)
+        if (known == -1).any():
+            continue
+        sizes = np.abs(exposures(rows[["given", "fitted"]].to_numpy(), known)).max(axis=1)
+        assert sizes[1] < 1e-9 < sizes[0]
+
+
+def test_the_submission_is_that_of_the_ensemble(run: Path) -> None:
+    assert (run / "predictions.csv").read_bytes() == (run / "models/fitted/final/live.csv").read_bytes()
+    assert (run / "predictions.csv").read_bytes() != (run / "models/given/final/live.csv").read_bytes()

@@ -1,0 +1,87 @@
+"""Sequence models on Spark: what earlier weeks say is learned and predicted; what cannot be is told."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+
+from eraflow.config_models import Sequences
+from eraflow.errors import InputError
+from eraflow.models import sequence
+from eraflow.models.base import Training
+from eraflow.models.sequence import FittedSequence, SequenceModel
+
+NAMES = ("a", "b", "c")
+TICKERS, ERAS = 150, 70
+DAYS = pd.date_range("2020-01-03", periods=ERAS, freq="W-FRI").strftime("%Y-%m-%d")
+
+
+def config(**changes: object) -> Sequences:
+    settings = {"kind": "lstm", "preset": None, "targets": (), "seeds": 1, "length": 6, "width": 16, "layers": 1,
+                "epochs": 12, "eras_per_step": 2, "learning_rate": 0.02, "weight_decay": 0.0001,
+                "early_stopping_epochs": 12, "early_stopping_eras": 10}  # fmt: skip
+    return Sequences.model_validate(settings | changes)
+
+
+@pytest.fixture(scope="module")
+def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Training:
+    """The level of `b` three weeks ago tells the target; one ticker comes late, and a tenth of levels is unknown."""
+    draw = np.random.default_rng(4)
+    levels = draw.integers(0, 5, (TICKERS, ERAS, len(NAMES)))
+    target = draw.normal(size=(TICKERS, ERAS))
+    target[:, 3:] += 0.7 * (levels[:, :-3, 1] - 2) / np.sqrt(2)
+    levels[draw.random(levels.shape) < 0.1] = -1
+    rows = [
+        (f"T_{ticker}_{DAYS[era]}", era + 1, levels[ticker, era].tolist(), float(target[ticker, era]))
+        for ticker in range(TICKERS)
+        for era in range(60 if ticker == 0 else 0, ERAS)
+    ]
+    folder = str(tmp_path_factory.mktemp("rows") / "rows")
+    spark.createDataFrame(rows, "id string, era int, features array<tinyint>, target float").write.parquet(folder)
+    return Training(spark.read.parquet(folder), NAMES, "target", -1)
+
+
+def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"lstm needs torch; install it with pip install 'eraflow\[torch\]'"):
+        SequenceModel(config(), 3).fit(data, range(1, 61))
+
+
+@pytest.fixture(scope="module")
+def fitted(data: Training) -> FittedSequence:
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    return SequenceModel(config(), seed=3).fit(data, range(1, 50), watched=range(52, 61))
+
+
+def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: FittedSequence, data: Training) -> None:
+    found = fitted.predict(data.rows(range(63, 71))).toPandas()
+    known = data.rows(range(63, 71)).toPandas().merge(found, on=["id", "era"], validate="1:1")
+
+    assert len(known) == len(found) == 8 * TICKERS
+    correlations = known.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1]
+    assert correlations.mean() > 0.35  # a perfect score would have .7 / sqrt(1.49) = .57, less what is unknown
+
+
+@pytest.mark.slow
+def test_several_processes_learn_what_one_does(
+    fitted: FittedSequence, data: Training, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequence, "ROWS_PER_PROCESS", 1000)
+    shared = SequenceModel(config(), seed=3).fit(data, range(1, 50), watched=range(52, 61))
+    one, other = (model.predict(data.rows([65])).toPandas().set_index("id")["prediction"] for model in (fitted, shared))
+    assert one.corr(other) > 0.999
+
+
+def test_rows_are_predicted_alike_alone_and_among_others(fitted: FittedSequence, data: Training) -> None:
+    one = fitted.predict(data.rows([65]).where("id like 'T_7%'")).toPandas().set_index("id")["prediction"]
+    every = fitted.predict(data.rows(range(60, 71))).toPandas().set_index("id")["prediction"]
+
+    assert len(one) == 11
+    np.testing.assert_allclose(one, every.loc[one.index], atol=1e-6)
+
+
+def test_ids_that_cannot_be_followed_are_told(data: Training) -> None:
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    classic = Training(data.table.selectExpr("md5(id) id", "era", "features", "target"), NAMES, "target", -1)
+    with pytest.raises(InputError, match="ids are not TICKER_YYYY-MM-DD, so no row can be followed through time"):
+        SequenceModel(config(), 3).fit(classic, range(1, 61))
