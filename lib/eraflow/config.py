@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from eraflow.config_scoring import Scoring, Tracking
 from eraflow.errors import InputError
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -185,6 +186,7 @@ class Validation(_Section):
     window: PositiveInt | None
     purge: Annotated[int, Field(ge=0)] | None
     embargo: Annotated[int, Field(ge=0)]
+    holdout: Annotated[int, Field(ge=0)]
 
 
 class Sampling(_Section):
@@ -243,6 +245,8 @@ class Config(_Section):
     targets: Targets
     validation: Validation
     sampling: Sampling
+    scoring: Scoring
+    tracking: Tracking
     model: LightGbm
 
     @property

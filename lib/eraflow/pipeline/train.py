@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import scoring, submission
+from eraflow import scoring, submission, tracking
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.models.base import Fitted, Model, Training
@@ -19,11 +20,11 @@ from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.versions import code, software
+from eraflow.pipeline.versions import code, git_revision, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
-from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out
 
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -31,6 +32,8 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
     folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
+        if config.tracking.enabled:
+            tracking.required()
         splitter(config)  # refuses settings that cannot be before anything is built
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).result()
@@ -48,6 +51,19 @@ def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged
             return CombinatorialPurged(v.folds, v.test_blocks, v.purge, v.embargo)
 
 
+def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Scores the finished run that `config` describes on the eras that no fold has seen; returns lines for the user.
+
+    The first time models are fitted on the eras before them, purged; after that only the count of openings grows, since
+    each look lets the holdout select a little more.
+    """
+    folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
+    store = Store(spark, config.tables.root)
+    with locked(folder.path, "run.dir"), store.lock():
+        data = (classic if config.is_classic else signals).dataset(store, config, progress)
+        return _Run(config, store, data, folder, progress).holdout()
+
+
 @dataclass(frozen=True)
 class _Run:
     config: Config
@@ -59,7 +75,8 @@ class _Run:
     def result(self) -> tuple[str, ...]:
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
         data = self.data
-        folds = splitter(self.config).split(data.spans)
+        seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
+        folds = splitter(self.config).split(seen)
         for fold in folds:
             self._sampled(fold.train)
         data.check_live(data.training.rows([data.live_era]).count())
@@ -73,6 +90,7 @@ class _Run:
         self._fit_folds(model_name, model, folds)
         self._predict_live(model_name, model, [span.era for span in data.spans])
         scored, unscored = self._score()
+        strategy = data.strategy(self._out_of_fold()) if data.strategy else None
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -80,15 +98,47 @@ class _Run:
             folds=folds,
             scored=scored,
             unscored=unscored,
+            strategy=strategy,
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
+        self._track(identity)
         return outputs.headlines(self.folder.path)
+
+    def holdout(self) -> tuple[str, ...]:
+        settings = self.config.validation
+        seen, fold = hold_out(self.data.spans, settings.holdout, settings.purge)
+        if fold is None:
+            raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
+        identity = self._identity(splitter(self.config).split(seen))
+        if not self.folder.holds(fingerprint(identity)):
+            raise InputError(
+                f"{self.folder.path} is no finished run of this configuration and these data; give the --config and "
+                "--set that it was trained with, or train it first."
+            )
+        name = self.config.model.kind
+        if not self.folder.is_done(f"{name}-holdout"):
+            self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
+            model: Model = LightGbmModel(self.config.model, self.config.run.seed)
+            fitted = model.fit(self._training, self._sampled(fold.train))
+            self._write_predictions(fitted, fold, self.folder.holdout(name))
+            self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
+        predictions = self.store.spark.read.parquet(self.folder.holdout())
+        scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
+        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
+
+    def _track(self, identity: Mapping[str, Any]) -> None:
+        if self.config.tracking.enabled:
+            self.progress.stage("telling MLflow")
+            base = local_path(self.config.run.dir, "run.dir")
+            tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
+            tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
         config = self.config.resolved()
         config["run"] = {"seed": self.config.run.seed}
+        config.pop("tracking")
         config.pop("tables")
         config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
@@ -98,6 +148,7 @@ class _Run:
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
             "code": code("models", "validation", "scoring"),
+            "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }
 
@@ -124,18 +175,18 @@ class _Run:
                 continue
             fitted = model.fit(data, self._sampled(fold.train))
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
-            self._write_predictions(fitted, fold, name)
+            self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
-    def _write_predictions(self, fitted: Fitted, fold: Fold, name: str) -> None:
+    def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
         data = self.data.training
         rows = data.rows(fold.validation)
         known = rows.select("id", F.col(data.target).alias("target"))
         # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
         predicted = fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
         ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
-        ordered.write.mode("overwrite").parquet(self.folder.predictions(name, fold.number))
+        ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str, model: Model, eras: Sequence[int]) -> None:
         """A model of every era with a known label, and its predictions for the live era as a submission."""
@@ -152,7 +203,8 @@ class _Run:
     def _score(self) -> tuple[pd.DataFrame, dict[str, list[int]]]:
         self.progress.stage("scoring out-of-fold predictions")
         predictions = self._out_of_fold()
-        scored = scoring.score_eras(predictions).toPandas()  # folds x eras x metrics rows
+        scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
+        scored = scoring.collected(scores)  # folds x eras x metrics rows
         return scored, scoring.unscored_eras(predictions)
 
     def _out_of_fold(self) -> DataFrame:
