@@ -48,7 +48,7 @@ def test_the_worked_example() -> None:
     assert scored.loc[scored["metric"] == "max_exposure_two", "detail"].tolist() == ["f1"]
     # Sides of the target: - - - . . . + . + +, of the predictions: - - - - - + + + + +
     assert found["hit_rate"] == 1.0
-    assert isnan_all(found, "top_bottom_200_corr")
+    assert "top_bottom_200_corr" not in found  # the era has no 400 rows
 
 
 def isnan_all(found: dict[str, float], *names: str) -> bool:
@@ -179,7 +179,7 @@ def test_only_metrics_whose_inputs_are_there_are_computed() -> None:
         kept = {part: getattr(rows, part) for part in parts}
         return set(score_era(EraRows(rows.predictions, rows.target, **kept))["metric"])
 
-    plain = {"numerai_corr", "spearman", "pearson", "top_bottom_200_corr", "hit_rate"}
+    plain = {"numerai_corr", "spearman", "pearson", "hit_rate"}
     assert names() == plain
     assert names("meta_model") == plain | {"mmc", "cwmm"}
     assert names("benchmarks") == plain | {"bmc_b", "corr_with_b"}
@@ -238,3 +238,11 @@ def test_a_missing_level_is_the_mean_of_its_feature() -> None:
 
     expected = pd.DataFrame({"a": [0.0, 4.0, 2.0], "b": [3.0, 2.0, 4.0], "c": [0.0, 0.0, 0.0]})
     pd.testing.assert_frame_equal(filled(levels, -1, ("a", "b", "c")), expected)
+
+
+def test_a_model_that_was_not_there_in_the_era_before_has_no_churn() -> None:
+    rows = an_era(0)
+    found = score_era(EraRows(rows.predictions, rows.target, previous=rows.previous.assign(two=np.nan)))
+
+    assert set(found.loc[found["metric"] == "churn", "model"]) == {"one", "gappy"}
+    assert found.loc[found["metric"] == "churn", "value"].notna().all()

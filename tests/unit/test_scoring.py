@@ -286,7 +286,7 @@ def naive_interval(values: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("eras", "overlap", "naive_at_most"),
-    [(52, 4, 0.80), (200, 4, 0.80), (200, 12, 0.55), (600, 12, 0.55), (600, 60, 0.30)],
+    [(52, 4, 0.80), (200, 4, 0.80), (600, 4, 0.80), (200, 12, 0.55), (600, 12, 0.55), (600, 60, 0.30)],
 )
 def test_the_interval_covers_where_the_naive_one_is_far_too_narrow(
     eras: int, overlap: int, naive_at_most: float

@@ -25,13 +25,15 @@ class Metric:
     """Something that an era says of its models.
 
     `needs` names what of `EraRows` must be there beside predictions and target. With `over` there is one value for each
-    column or key of that part (a benchmark model, a feature set), whose name goes into the metric's.
+    column or key of that part (a benchmark model, a feature set), whose name goes into the metric's. An era with fewer
+    than `least_rows` known targets does not have it.
     """
 
     name: str
     of: Callable[[Block, str], pd.Series]
     needs: tuple[str, ...] = ()
     over: str | None = None
+    least_rows: int = 0
 
     def names(self, rows: EraRows) -> dict[str, str]:
         """Part -> the metric's name for it; the part is empty where there is one value only."""
@@ -56,7 +58,7 @@ def score_era(rows: EraRows, metrics: Mapping[str, Metric] | None = None) -> pd.
         row
         for block in blocks(rows)
         for metric in chosen.values()
-        if all(block.has(name) for name in metric.needs)
+        if len(block.target) >= metric.least_rows and all(block.has(name) for name in metric.needs)
         for row in _told(block, metric)
     ]
     return pd.DataFrame(told, columns=["model", "metric", "value", "detail"])
@@ -104,7 +106,9 @@ def _told(block: Block, metric: Metric) -> Iterator[tuple[Any, str, float, str |
             ) from refusal
         details = value.attrs.get("detail", {})
         for model in block.predictions.columns:
-            yield model, name, float(value.get(model, np.nan)), details.get(model)
+            # One that was scorable and has no value does not have the metric, as in a first era churn.
+            if model in value.index or model not in scorable.predictions.columns:
+                yield model, name, float(value.get(model, np.nan)), details.get(model)
 
 
 def _pair(metric: str, predictions: pd.Series, target: pd.Series) -> float:
@@ -123,7 +127,7 @@ def _numerai_corr(block: Block, _: str) -> pd.Series:
 
 
 def _top_bottom(block: Block, _: str) -> pd.Series:
-    """CORR of the 200 highest and the 200 lowest predictions; NaN in an era that has no 400."""
+    """CORR of the 200 highest and the 200 lowest predictions; NaN for a model that has no 400."""
     return _corr(block, TOP_BOTTOM) if len(block.predictions) >= 2 * TOP_BOTTOM else block.nothing
 
 
@@ -247,13 +251,15 @@ def _turnover(block: Block, _: str) -> pd.Series:
 
 
 def _against_previous(block: Block, of: Callable[[pd.Series, pd.Series], float]) -> pd.Series:
-    found, previous = block.nothing, block.rows.previous
-    for model in block.predictions.columns.intersection(previous.columns):
+    """Of the models that have predictions of the era before."""
+    found, previous = {}, block.rows.previous
+    for model in block.predictions.columns.intersection(previous.columns[previous.notna().any().to_numpy()]):
+        found[model] = float("nan")
         both = block.predictions.index.intersection(previous[model].dropna().index)
         now, before = block.predictions.loc[both, model], previous.loc[both, model]
         if len(both) >= max(MIN_ROWS, COVERED * len(block.predictions)) and varies(now) and varies(before):
             found[model] = of(now, before)
-    return found
+    return pd.Series(found, dtype=float)
 
 
 # Metrics: Signals' neutralisers
@@ -294,7 +300,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("numerai_corr", _numerai_corr),
         Metric("spearman", _spearman),
         Metric("pearson", _pearson),
-        Metric(f"top_bottom_{TOP_BOTTOM}_corr", _top_bottom),
+        Metric(f"top_bottom_{TOP_BOTTOM}_corr", _top_bottom, least_rows=2 * TOP_BOTTOM),
         Metric("hit_rate", _hit_rate),
         Metric("mmc", _mmc, ("meta_model",)),
         Metric("cwmm", _cwmm, ("meta_model",)),
