@@ -165,46 +165,59 @@ class _Scorer:
         return pd.concat([named, scored[["metric", "value", "detail"]]], axis=1).assign(era=era)
 
     def _referred(self, references: pd.DataFrame | None, ids: Array) -> dict[str, Any]:
-        """The fields of `EraRows` that references hold, by the place of their ids; none where the era has no rows."""
+        """The fields of `EraRows` that references hold of this era, by the place of their ids."""
         if references is None or references.empty:
             return {}
-        place = pd.Index(ids).get_indexer(pd.Index(references["id"]))
-        against = self.against
-
-        def rows_of(column: str) -> tuple[Array, pd.Series]:
-            there = (place >= 0) & references[column].notna().to_numpy()
-            if len(np.unique(place[there])) < there.sum():
-                raise InputError(f"an id has two rows with {column!r} in one era; keep one")
-            return place[there], references[column][there]
-
-        def single(column: str) -> pd.Series:
-            at, values = rows_of(column)
-            return pd.Series(values.to_numpy(dtype=float), index=at).reindex(range(len(ids)))
-
-        def packed(column: str, width: int, missing: Any) -> Array:
-            at, values = rows_of(column)
-            matrix = np.full((len(ids), width), missing)
-            if len(at):
-                matrix[at] = np.stack(list(values))
-            return matrix
-
+        against, there = (
+            self.against,
+            _Placed(references, pd.Index(ids).get_indexer(pd.Index(references["id"])), len(ids)),
+        )
         found: dict[str, Any] = {
             "features": {
-                name: filled(packed(part.column, len(part.names), np.int8(part.missing)), part.missing, part.names)
+                name: filled(there.packed(part.column, np.int8(part.missing)), part.missing, part.names)
                 for name, part in against.features.items()
-                if references[part.column].notna().any()
+                if there.has(part.column)
             },
+            "benchmarks": pd.DataFrame({name: there.single(name) for name in against.benchmarks if there.has(name)}),
         }
-        if against.meta_model:
-            found["meta_model"] = single(against.meta_model)
-        if against.benchmarks:
-            found["benchmarks"] = pd.DataFrame({name: single(name) for name in against.benchmarks})
-        if against.weights:
-            found["weights"] = single(against.weights)
-        if against.neutralizers and references[against.neutralizers].notna().any():
-            width = len(references[against.neutralizers].dropna().iloc[0])
-            found["neutralizers"] = pd.DataFrame(packed(against.neutralizers, width, np.nan))
+        for name, column in (("meta_model", against.meta_model), ("weights", against.weights)):
+            if there.has(column):
+                found[name] = there.single(str(column))
+        if there.has(against.neutralizers):
+            found["neutralizers"] = pd.DataFrame(there.packed(str(against.neutralizers), np.nan))
         return found
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """References of an era: of each row the place of its id among the era's (-1: it is not there), `size` of them."""
+
+    rows: pd.DataFrame
+    place: Array
+    size: int
+
+    def has(self, column: str | None) -> bool:
+        """Whether the column is known for any row of the era."""
+        return column is not None and bool(self.rows[column].notna().any())
+
+    def single(self, column: str) -> pd.Series:
+        """A number each, NaN where it is not known."""
+        at, values = self._known(column)
+        return pd.Series(values.to_numpy(dtype=float), index=at).reindex(range(self.size))
+
+    def packed(self, column: str, missing: Any) -> Array:
+        """Rows of arrays as one matrix, `missing` where there is none."""
+        at, values = self._known(column)
+        arrays = np.stack(list(values)) if len(at) else np.full((0, len(self.rows[column].dropna().iloc[0])), missing)
+        matrix = np.full((self.size, arrays.shape[1]), missing)
+        matrix[at] = arrays
+        return matrix
+
+    def _known(self, column: str) -> tuple[Array, pd.Series]:
+        there = (self.place >= 0) & self.rows[column].notna().to_numpy()
+        if len(np.unique(self.place[there])) < there.sum():
+            raise InputError(f"an id has two rows with {column!r}; keep one")
+        return self.place[there], self.rows[column][there]
 
 
 def _refuse_unpredicted(rows: pd.DataFrame, era: int) -> None:
