@@ -11,7 +11,7 @@ CONFIDENCE = 0.95
 
 
 def mean_interval(
-    values: npt.NDArray[np.float64], overlap: int, confidence: float = CONFIDENCE
+    values: npt.NDArray[np.float64], overlap: int, confidence: float = CONFIDENCE, least: float = MIN_EFFECTIVE_ERAS
 ) -> tuple[float, float] | None:
     """Interval for the mean of consecutive eras whose labels overlap.
 
@@ -24,15 +24,16 @@ def mean_interval(
     ----------
     values : the value of each era in order, shape (T,), finite.
     overlap : eras that one label spans, at least 1.
+    least : effective eras (T / overlap) below which there is none.
 
     Returns
     -------
-    (low, high), or None below `MIN_EFFECTIVE_ERAS` = 10 eras without overlap (T / overlap), or without any variation.
+    (low, high), or None below `least`, by default 10, effective eras, or without any variation.
     """
     if overlap < 1:
         raise InputError(f"a label spans {overlap} eras; the overlap must be at least 1")
     eras = len(values)
-    if eras / overlap < MIN_EFFECTIVE_ERAS or np.ptp(values) == 0:
+    if eras / overlap < least or np.ptp(values) == 0:
         return None
     cosines = min(int(0.4 * eras ** (2 / 3)), eras // (2 * overlap))
     mean = float(np.mean(values))
