@@ -36,7 +36,6 @@ class FinishedRun:
     per_era: pd.DataFrame  # model, era, metric, value
     overlap: int  # eras that a label spans
     target: str
-    folds: dict[int, tuple[int, ...]]
 
 
 def report(
@@ -86,9 +85,8 @@ def finished(base: Path, name: str) -> FinishedRun:
     summary = json.loads((path / "summary.json").read_text(encoding="utf-8"))
     spanned = [x for metrics in summary.values() for x in metrics.values() if x["eras"]]
     overlap = round(spanned[0]["eras"] / spanned[0]["effective_eras"]) if spanned else 1
-    folds = {fold["number"]: tuple(fold["validation"]) for fold in told["folds"]}
     target = told["config"]["targets"]["main"]
-    return FinishedRun(name, RunFolder(path), pd.read_csv(path / "per_era.csv"), overlap, target, folds)
+    return FinishedRun(name, RunFolder(path), pd.read_csv(path / "per_era.csv"), overlap, target)
 
 
 def trials(base: Path) -> int:
