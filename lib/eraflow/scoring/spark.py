@@ -134,35 +134,36 @@ class _Scorer:
     metrics: tuple[str, ...]
 
     def __call__(self, rows: pd.DataFrame, references: pd.DataFrame | None) -> pd.DataFrame:
-        previous = rows["previous"].to_numpy(dtype=bool)
-        if previous.all():  # no prediction of the era itself
+        if rows["previous"].all():  # no prediction of the era itself
             return pd.DataFrame(columns=["model", "era", "fold", "metric", "value", "detail"])
         era = int(rows["era"].iloc[0])
-        _refuse_unpredicted(rows[~previous], era)
-        # Ids are put in order once; from here on rows are numbers, and a run is a model and fold.
-        place, ids = pd.factorize(rows["id"].to_numpy(), sort=True)
+        _refuse_unpredicted(rows[~rows["previous"]], era)
         runs, keys = _runs(rows)
-        shape = (len(ids), len(keys))
-        now, before = (
-            _wide(rows["prediction"].to_numpy()[part], place[part], runs[part], shape) for part in (~previous, previous)
-        )
-        target = np.full(len(ids), np.nan)
-        target[place[~previous]] = rows["target"].to_numpy(dtype=float)[~previous]
         try:
             scored = score_era(
-                EraRows(
-                    pd.DataFrame(now),
-                    pd.Series(target),
-                    previous=pd.DataFrame(before if previous.any() else None),
-                    **self._referred(references, ids),
-                ),
-                {name: METRICS[name] for name in self.metrics},
+                self._era_rows(rows, runs, len(keys), references), {name: METRICS[name] for name in self.metrics}
             )
         except InputError as error:
             models = ", ".join(sorted({model for model, _ in keys}))
             raise InputError(f"era {era} of {models}: {error}") from error
         named = pd.DataFrame([keys[run] for run in scored["model"]], columns=["model", "fold"])
         return pd.concat([named, scored[["metric", "value", "detail"]]], axis=1).assign(era=era)
+
+    def _era_rows(self, rows: pd.DataFrame, runs: Array, width: int, references: pd.DataFrame | None) -> EraRows:
+        """Ids are put in order once: from here on rows are numbers, and so are models and folds (`runs`)."""
+        place, ids = pd.factorize(rows["id"].to_numpy(), sort=True)
+        previous, values = rows["previous"].to_numpy(dtype=bool), rows["prediction"].to_numpy()
+        now, before = (
+            _wide(values[part], place[part], runs[part], (len(ids), width)) for part in (~previous, previous)
+        )
+        target = np.full(len(ids), np.nan)
+        target[place[~previous]] = rows["target"].to_numpy(dtype=float)[~previous]
+        return EraRows(
+            pd.DataFrame(now),
+            pd.Series(target),
+            previous=pd.DataFrame(before if previous.any() else None),
+            **self._referred(references, ids),
+        )
 
     def _referred(self, references: pd.DataFrame | None, ids: Array) -> dict[str, Any]:
         """The fields of `EraRows` that references hold of this era, by the place of their ids."""
