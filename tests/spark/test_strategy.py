@@ -104,8 +104,8 @@ def test_daily_returns_are_those_of_the_tranches_that_are_held(predictions: Data
     some = [day for day in range(DAYS) if gross[day] or turnover[day]]
 
     assert found["date"].tolist() == [date(2020, 1, 1) + timedelta(days=day) for day in some]
-    np.testing.assert_allclose(found["gross"], gross[some], atol=1e-15)
-    np.testing.assert_allclose(found["turnover"], turnover[some], atol=1e-15)
+    np.testing.assert_allclose(found["gross"], gross[some], atol=1e-12)
+    np.testing.assert_allclose(found["turnover"], turnover[some], atol=1e-12)
 
 
 def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(

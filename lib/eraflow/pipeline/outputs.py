@@ -50,7 +50,9 @@ def write(folder: Path, content: Content) -> None:
     by_fold = scoring.with_payout(content.scored.drop(columns="detail"), payout)
     per_era = scoring.per_era(by_fold)
     if content.strategy is not None:
-        per_era = pd.concat([per_era, content.strategy.spreads], ignore_index=True)
+        per_era = pd.concat([per_era, content.strategy.spreads]).sort_values(
+            ["model", "era", "metric"], ignore_index=True
+        )
         write_csv(content.strategy.performance, folder / "strategy.csv")
         write_csv(content.strategy.daily, folder / "strategy_daily.csv")
     summary = scoring.summarise(per_era, content.data.overlap, by_fold)

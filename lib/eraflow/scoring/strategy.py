@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 SESSIONS_A_YEAR = 252
@@ -22,6 +22,7 @@ VOLATILITY_BARS, LEAST_BARS = 60, 20
 QUANTILES = 5
 COSTS = (0, 1, 2, 5, 10)  # basis points of what is traded
 BASIS_POINT = 1e-4
+UNIT = 1e-15  # sums count in whole units, so that the order of rows changes no last digit
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def daily_returns(held: DataFrame, prices: DataFrame, holding: Holding) -> DataF
     sessions = F.explode(F.sequence(F.col("session") + first, F.col("session") + last + 1))
     ends = F.when(F.col("day") <= F.col("session") + last, F.col("weight")).otherwise(0.0)  # the last row sells
     days = held.withColumn("day", sessions).select("model", "ticker", "country", "day", ends.alias("weight"))
-    total = days.groupBy("model", "ticker", "country", "day").agg(F.sum("weight").alias("weight"))
+    total = days.groupBy("model", "ticker", "country", "day").agg(_sum(F.col("weight")).alias("weight"))
     history = Window.partitionBy("model", "ticker").orderBy("day")
     before = F.when(F.lag("day").over(history) == F.col("day") - 1, F.lag("weight").over(history)).otherwise(0.0)
     changed = total.withColumn("change", F.abs(F.col("weight") - before))
@@ -88,8 +89,8 @@ def daily_returns(held: DataFrame, prices: DataFrame, holding: Holding) -> DataF
         .join(dates, on=["country", "day"], how="inner")
         .groupBy("model", "date")
         .agg(
-            F.sum(F.col("weight") * F.coalesce("daily_return", F.lit(0.0))).alias("gross"),
-            F.sum("change").alias("turnover"),
+            _sum(F.col("weight") * F.coalesce("daily_return", F.lit(0.0))).alias("gross"),
+            _sum(F.col("change")).alias("turnover"),
         )
     )
 
@@ -115,8 +116,12 @@ def quantile_returns(predictions: DataFrame, prices: DataFrame, holding: Holding
     within = Window.partitionBy("model", "era").orderBy("prediction", "id")
     ranked = rows.withColumn("quantile", F.ntile(QUANTILES).over(within))
     return ranked.groupBy("model", "era", "quantile").agg(
-        F.avg(F.col("sold") / F.col("bought") - 1).alias("ret"), F.count("*").alias("tickers")
+        (_sum(F.col("sold") / F.col("bought") - 1) / F.count("*")).alias("ret"), F.count("*").alias("tickers")
     )
+
+
+def _sum(x: Column) -> Column:
+    return F.sum(F.round(x / UNIT).cast("long")) * UNIT
 
 
 def scaled(daily: pd.DataFrame, holding: Holding) -> pd.DataFrame:
@@ -160,4 +165,5 @@ def spreads(quantiles: pd.DataFrame) -> pd.DataFrame:
     """`model, era, metric, value` of `quantile_returns`: `quantile_spread`, the highest fifth less the lowest."""
     wide = quantiles.pivot(index=["model", "era"], columns="quantile", values="ret")
     apart = (wide[QUANTILES] - wide[1]).rename("value").reset_index()
+    apart = apart.sort_values(["model", "era"], ignore_index=True)
     return apart.assign(metric="quantile_spread")[["model", "era", "metric", "value"]]
