@@ -125,6 +125,15 @@ def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(
     assert spread[2] == pytest.approx(ret[order[-2:]].mean() - ret[order[:2]].mean())
 
 
+def test_nothing_that_was_held_earns_nothing() -> None:
+    nothing = pd.DataFrame({"model": [], "date": [], "gross": [], "turnover": []})
+    few = pd.DataFrame({"model": "m", "era": 1, "quantile": [1, 2], "ret": [0.1, 0.2], "tickers": 1})
+
+    assert performance(scaled(nothing, HOLDING)).empty
+    assert spreads(few)["value"].isna().all()
+    assert spreads(few.iloc[:0]).empty
+
+
 def test_the_portfolio_has_its_target_volatility_and_costs_are_what_is_traded() -> None:
     draw = np.random.default_rng(0)
     risk = np.repeat([0.001, 0.004], 1500)  # what the unscaled positions are worth changes

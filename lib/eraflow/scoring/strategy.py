@@ -164,6 +164,7 @@ def performance(daily: pd.DataFrame, costs: Sequence[float] = COSTS) -> pd.DataF
 def spreads(quantiles: pd.DataFrame) -> pd.DataFrame:
     """`model, era, metric, value` of `quantile_returns`: `quantile_spread`, the highest fifth less the lowest."""
     wide = quantiles.pivot(index=["model", "era"], columns="quantile", values="ret")
+    wide = wide.reindex(columns=[1, QUANTILES])  # an era of fewer tickers has no highest
     apart = (wide[QUANTILES] - wide[1]).rename("value").reset_index()
     apart = apart.sort_values(["model", "era"], ignore_index=True)
     return apart.assign(metric="quantile_spread")[["model", "era", "metric", "value"]]
