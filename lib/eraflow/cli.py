@@ -32,6 +32,7 @@ class Option:
     metavar: str
     help: str
     read: Callable[[str], Any] = str  # raises ValueError
+    many: bool = False  # takes one or more values, and gives a list
 
 
 def day(text: str) -> date:
@@ -65,7 +66,13 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
     )
     for option in options:
         parser.add_argument(
-            option.flag, dest=option.name, metavar=option.metavar, help=option.help, type=option.read, default=None
+            option.flag,
+            dest=option.name,
+            metavar=option.metavar,
+            help=option.help,
+            type=option.read,
+            nargs="+" if option.many else None,
+            default=None,
         )
     given = parser.parse_args(arguments)
     values = {option.name: getattr(given, option.name) for option in options}

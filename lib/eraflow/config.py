@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from eraflow import config_ensembles, config_models
 from eraflow.config_ensembles import Ensemble, EnsembleSettings
 from eraflow.config_models import AnyModel, Fraction, Kinds, ModelName, PositiveInt, Section
+from eraflow.config_scoring import Scoring, Tracking
 from eraflow.errors import InputError
 
 
@@ -182,6 +183,7 @@ class Validation(Section):
     window: PositiveInt | None
     purge: Annotated[int, Field(ge=0)] | None
     embargo: Annotated[int, Field(ge=0)]
+    holdout: Annotated[int, Field(ge=0)]
 
 
 class Sampling(Section):
@@ -226,6 +228,8 @@ class Config(Section):
     targets: Targets
     validation: Validation
     sampling: Sampling
+    scoring: Scoring
+    tracking: Tracking
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
     presets: dict[str, dict[str, Any]]
     models: dict[ModelName, AnyModel]

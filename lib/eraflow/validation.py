@@ -267,6 +267,27 @@ def check(folds: Sequence[Fold], spans: Sequence[EraSpan]) -> None:
             raise InputError(f"{leak}; widen the gap between training and validation.")
 
 
+def hold_out(eras: Sequence[EraSpan], count: int, purge: int | None = None) -> tuple[tuple[EraSpan, ...], Fold | None]:
+    """What folds may see, and the fold (number 0) that trains on it, purged, and validates the last `count` eras.
+
+    No fold where `count` is 0. InputError where too few eras are left to train on.
+
+    Examples
+    --------
+    >>> seen, holdout = hold_out(spans_from_numbers(range(1, 21), horizon_days=20, extra=0), 5)
+    >>> print(f"folds see {len(seen)} eras; {holdout}")
+    folds see 15 eras; 0: train 1-10 | purged 11-15 | validation 16-20
+    """
+    spans = _ordered(eras, count, "holdout")
+    if count == 0:
+        return spans, None
+    seen, run = spans[:-count], spans[-count:]
+    purged = _touched(seen, run, purge)
+    train = tuple(span.era for span in seen if span.era not in purged)
+    fold = Fold(0, train, tuple(span.era for span in run), tuple(sorted(purged)))
+    return seen, _finished([fold], spans, purge)[0]
+
+
 def _leak(fold: Fold, span_of: dict[int, EraSpan]) -> str | None:
     """Tells of the last training era whose label meets a validation label, or of none."""
     validated = sorted((span_of[era] for era in fold.validation), key=attrgetter("first"))

@@ -9,7 +9,8 @@ import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
 
-from eraflow.cli import job
+from eraflow.cli import Option, job
+from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
 # Numerai Signals takes no fewer than 100 tickers, so that is what the universe has.
@@ -66,6 +67,10 @@ def test_scores_are_of_every_validated_era(run: Path) -> None:
     assert list(scores.columns) == ["model", "era", "metric", "value"]
     assert not scores.duplicated(["model", "era", "metric"]).any()
     assert set(scores["era"]) == set(out_of_fold(run).dropna(subset="target")["era"])
+    assert set(scores["metric"]) == {
+        *("numerai_corr", "spearman", "pearson", "hit_rate", "churn", "turnover", "quantile_spread"),
+        *("fnc_own", "max_exposure_own", "exposure_rms_own"),
+    }
     for (model, metric), part in scores.groupby(["model", "metric"]):
         assert summary[model][metric]["mean"] == pytest.approx(part["value"].mean(), abs=1e-12)
         assert summary[model][metric]["eras"] == len(part)
@@ -111,6 +116,40 @@ def test_a_folder_of_another_run_is_refused(run: Path, capsys: pytest.CaptureFix
         "choose another name with --set run.name=NAME, or remove the folder.\n"
     )
     assert (run / "run.json").read_bytes() == before
+
+
+def test_the_strategy_view_is_net_of_what_is_traded(run: Path) -> None:
+    daily, found = (pd.read_csv(run / f"{name}.csv") for name in ("strategy_daily", "strategy"))
+    free, dear = (found.set_index("cost_bp").loc[cost] for cost in (0, 10))
+
+    assert found["cost_bp"].tolist() == [0, 1, 2, 5, 10]
+    assert free["days"] == len(daily)
+    assert daily["leverage"].gt(0).all()
+    assert free["annual_return"] - dear["annual_return"] == pytest.approx(0.001 * free["annual_turnover"])
+
+
+@pytest.mark.slow
+def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(spark: SparkSession, tmp_path: Path) -> None:
+    settings = ("validation.holdout=8", "validation.min_train_eras=12")
+    options = [Option("--open-holdout", "holdout", "NAME", ""), Option("--runs", "runs", "NAME", "", many=True)]
+
+    def opened(*others: str) -> int:
+        return job("", report, [*arguments(tmp_path, *settings), *others], options)
+
+    assert opened("--open-holdout", "demo") == 2  # nothing is trained yet
+    assert job("", train, arguments(tmp_path, *settings)) == 0
+    run = tmp_path / "runs/demo"
+    last = read_json(run / "run.json")["folds"][-1]["validation"][-1]
+    assert opened("--open-holdout", "demo") == 0
+    first = read_json(run / "holdout.json")
+    assert opened("--open-holdout", "demo") == 0
+    second = read_json(run / "holdout.json")
+
+    assert first["eras"] == [last + 1, last + 8]
+    assert (len(first["opened"]), len(second["opened"])) == (1, 2)
+    assert second["summary"] == first["summary"]
+    assert first["summary"]["lightgbm"]["numerai_corr"]["eras"] == 8
+    assert opened("--open-holdout", "demo", "--runs", "demo") == 2
 
 
 @pytest.mark.slow

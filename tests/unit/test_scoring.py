@@ -1,6 +1,7 @@
 """Per-era metrics against their oracles, and summaries written out."""
 
 import json
+from collections.abc import Callable
 from math import isnan, sqrt
 
 import numpy as np
@@ -12,13 +13,16 @@ from numerai_tools import scoring as numerai
 from scipy import stats
 
 from eraflow.errors import InputError
-from eraflow.scoring import METRICS, Metric, max_drawdown, mean_interval, numerai_corr, pearson, per_era, spearman
+from eraflow.scoring import Payout, max_drawdown, mean_interval, numerai_corr, pearson, per_era, spearman, with_payout
 from eraflow.scoring import summarise as summarise_eras
+from eraflow.scoring.summary import annual_yield
 
 IDS = [f"i{number:03}" for number in range(10)]
 PREDICTIONS = pd.Series([0.1, 0.2, 0.2, 0.4, 0.5, 0.6, 0.6, 0.8, 0.9, 0.95], index=IDS)
 TARGET = pd.Series([0, 0.25, 0.25, 0.5, 0.5, 0.5, 0.75, 0.5, 0.75, 1], index=IDS)
 BINS = [0, 0.25, 0.5, 0.75, 1]
+PAIRS = (numerai_corr, spearman, pearson)
+Pair = Callable[[pd.Series, pd.Series], float]
 
 
 def an_era(seed: int, rows: int = 300) -> tuple[pd.Series, pd.Series]:
@@ -45,8 +49,8 @@ def test_metrics_equal_their_oracles_on_the_rows_with_a_known_target(seed: int) 
     assert pearson(predictions, target) == pytest.approx(stats.pearsonr(p, t).statistic, abs=1e-14)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_the_order_of_rows_does_not_change_a_score_by_one_bit(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", PAIRS)
+def test_the_order_of_rows_does_not_change_a_score_by_one_bit(metric: Pair) -> None:
     predictions, target = an_era(1)
     scores = {
         metric(predictions.sample(frac=1, random_state=seed), target.sample(frac=1, random_state=seed + 100))
@@ -56,15 +60,15 @@ def test_the_order_of_rows_does_not_change_a_score_by_one_bit(metric: Metric) ->
     assert len(scores) == 1
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_more_unknown_targets_than_numerai_tools_takes_are_left_out(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", PAIRS)
+def test_more_unknown_targets_than_numerai_tools_takes_are_left_out(metric: Pair) -> None:
     few = TARGET.mask(TARGET.index > "i005")
 
     assert metric(PREDICTIONS, few) == metric(PREDICTIONS[:6], TARGET[:6])
 
 
 @pytest.mark.filterwarnings("error")
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", PAIRS)
 @pytest.mark.parametrize(
     ("predictions", "target"),
     [
@@ -76,12 +80,12 @@ def test_more_unknown_targets_than_numerai_tools_takes_are_left_out(metric: Metr
     ],
     ids=["constant predictions", "constant target", "two known", "none known", "constant where known"],
 )
-def test_what_cannot_be_scored_is_nan(metric: Metric, predictions: list[float], target: list[float | None]) -> None:
+def test_what_cannot_be_scored_is_nan(metric: Pair, predictions: list[float], target: list[float | None]) -> None:
     assert isnan(metric(pd.Series(predictions, index=IDS[:4]), pd.Series(target, index=IDS[:4], dtype=float)))
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
-def test_a_scored_row_without_prediction_is_refused(metric: Metric) -> None:
+@pytest.mark.parametrize("metric", PAIRS)
+def test_a_scored_row_without_prediction_is_refused(metric: Pair) -> None:
     with pytest.raises(InputError, match="1 of 9 scored rows have no prediction"):
         metric(PREDICTIONS.mask(PREDICTIONS.index.isin(["i003", "i004"])), TARGET.mask(TARGET.index == "i003"))
 
@@ -143,6 +147,7 @@ def frame(values: list[float], model: str = "m", metric: str = "pearson") -> pd.
 
 def test_a_summary_written_out() -> None:
     summary = summarise_eras(frame([-0.02, 0.03, np.nan, -0.03, 0.06]).iloc[[0, 3, 1, 2, 4]], overlap=2)
+    rho = np.corrcoef([-0.02, 0.03, -0.03], [0.03, -0.03, 0.06])[0, 1]
 
     assert json.loads(json.dumps(summary, allow_nan=False)) == {
         "m": {
@@ -153,15 +158,71 @@ def test_a_summary_written_out() -> None:
                 "mean": pytest.approx(0.01),
                 "std": pytest.approx(sqrt(0.00135)),
                 "sharpe": pytest.approx(0.01 / sqrt(0.00135)),
+                "sortino": pytest.approx(0.01 / sqrt((0.02**2 + 0.03**2) / 4)),
+                "calmar": pytest.approx(0.01 * 52 / 0.03),
+                "smart_sharpe": pytest.approx(
+                    0.01 / sqrt(0.00135 * (1 + 2 * (3 / 4 * abs(rho) + 2 / 4 * rho**2 + 1 / 4 * abs(rho) ** 3)))
+                ),
+                "autocorrelation": pytest.approx(rho),
                 "max_drawdown": pytest.approx(0.03),
+                "drawdown_eras": [2, 4],
                 "positive_share": 0.5,
                 "best_era": 5,
                 "worst_era": 4,
+                "apy": None,
                 "interval": None,
                 "confidence": 0.95,
             }
         }
     }
+
+
+def test_the_last_eras_and_each_fold_are_summarised_like_eras_of_their_own() -> None:
+    values = list(np.random.default_rng(0).normal(0.02, 0.1, 60))
+    whole = frame(values)
+    by_fold = pd.concat([whole.iloc[:25].assign(fold=1), whole.iloc[25:].assign(fold=2)])
+
+    found = summarise_eras(whole, 2, by_fold)["m"]["pearson"]
+
+    assert found["last_20"] == summarise_eras(whole.iloc[-20:], 2)["m"]["pearson"]
+    assert found["last_20"]["interval"] is not None
+    assert found["last_52"]["eras"] == 52
+    assert "last_200" not in found
+    folds = {name: {key: part[key] for key in part if key != "last_20"} for name, part in found["folds"].items()}
+    of_fold = summarise_eras(whole.iloc[25:], 2)["m"]["pearson"]
+    assert folds["2"] == {key: of_fold[key] for key in of_fold if key != "last_20"}
+    assert folds["1"]["eras"] == 25
+
+
+def test_smart_sharpe_is_the_sharpe_of_independent_eras_with_the_same_variance_of_the_mean() -> None:
+    draw = np.random.default_rng(4)
+    values = [0.0]
+    for shock in draw.normal(size=4000):
+        values.append(0.5 * values[-1] + shock)
+
+    # The mean of a first-order autoregression has (1 + rho) / (1 - rho) = 3 times the variance of independent eras.
+    found = summarise_eras(frame(list(np.array(values) + 0.3)), 1)["m"]["pearson"]
+    assert found["sharpe"] / found["smart_sharpe"] == pytest.approx(sqrt(3), rel=0.05)
+
+
+def test_payout_weighs_scores_and_is_cut_off() -> None:
+    both = pd.concat([frame([0.02, -0.10, 0.01], "m", "numerai_corr"), frame([0.01, 0.0, np.nan], "m", "mmc")])
+    scores = pd.concat([both, frame([0.5, 0.5, 0.5], "without", "numerai_corr")])
+
+    found = with_payout(scores, Payout({"numerai_corr": 0.5, "mmc": 2.0, "fnc": 0.0}, factor=0.8, limit=0.03))
+    paid = found[found["metric"] == "payout"]
+
+    assert paid["model"].unique().tolist() == ["m"]
+    assert paid["value"].tolist() == pytest.approx([0.8 * 0.03, -0.03, np.nan], nan_ok=True)
+    assert len(found) == len(scores) + 3
+    assert list(found.columns) == list(scores.columns)
+
+
+def test_apy_stakes_again_once_the_label_is_known() -> None:
+    paid = summarise_eras(frame([0.01] * 30 + [-0.01] * 10, metric="payout"), 4)["m"]["payout"]
+
+    assert paid["apy"] == pytest.approx((1.01**0.75 * 0.99**0.25) ** 13 - 1)
+    assert annual_yield(np.array([0.1, -1.0]), 4) is None
 
 
 def test_a_summary_of_nothing_and_of_a_constant_has_no_made_up_numbers() -> None:
@@ -225,7 +286,7 @@ def naive_interval(values: np.ndarray) -> tuple[float, float]:
 
 @pytest.mark.parametrize(
     ("eras", "overlap", "naive_at_most"),
-    [(52, 4, 0.80), (200, 4, 0.80), (200, 12, 0.55), (600, 12, 0.55), (600, 60, 0.30)],
+    [(52, 4, 0.80), (200, 4, 0.80), (600, 4, 0.80), (200, 12, 0.55), (600, 12, 0.55), (600, 60, 0.30)],
 )
 def test_the_interval_covers_where_the_naive_one_is_far_too_narrow(
     eras: int, overlap: int, naive_at_most: float

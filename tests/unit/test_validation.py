@@ -14,6 +14,7 @@ from eraflow.validation import (
     Fold,
     WalkForward,
     check,
+    hold_out,
     reach_in_eras,
     spans_from_numbers,
 )
@@ -35,7 +36,7 @@ def weekly(eras: range, days: int) -> list[EraSpan]:
 def test_the_examples_of_the_docstrings_hold() -> None:
     results = doctest.testmod(validation)
 
-    assert results.attempted == 5
+    assert results.attempted == 7
     assert results.failed == 0
 
 
@@ -232,3 +233,29 @@ def test_check_finds_the_fault_in_a_fold(fold: Fold, message: str) -> None:
 
     with pytest.raises(InputError, match=message):
         check([fold], spans)
+
+
+def test_a_holdout_is_the_last_eras_and_trains_on_what_its_labels_do_not_meet() -> None:
+    spans = spans_from_numbers(range(1, 41), horizon_days=20, extra=0)
+
+    seen, holdout = hold_out(spans, 10)
+
+    assert [span.era for span in seen] == list(range(1, 31))
+    assert holdout is not None
+    assert (holdout.train[-1], holdout.purged, holdout.validation) == (25, (26, 27, 28, 29, 30), tuple(range(31, 41)))
+    assert hold_out(spans, 0) == (tuple(spans), None)
+    for fold in WalkForward(3, min_train_eras=5).split(seen):
+        assert not set(fold.validation) & set(holdout.validation)
+
+
+@pytest.mark.parametrize("count", [36, 40, 41])
+def test_a_holdout_that_leaves_nothing_to_train_on_is_refused(count: int) -> None:
+    spans = spans_from_numbers(range(1, 41), horizon_days=20, extra=0)
+
+    with pytest.raises(InputError, match=r"too little history|validation.holdout is 41"):
+        hold_out(spans, count)
+
+
+def test_a_holdout_purged_by_too_little_is_refused() -> None:
+    with pytest.raises(InputError, match=r"validation.purge is 2"):
+        hold_out(spans_from_numbers(range(1, 41), horizon_days=20, extra=0), 10, purge=2)

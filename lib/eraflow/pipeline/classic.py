@@ -17,11 +17,13 @@ from eraflow.models.base import Training
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.reading import feature_set
+from eraflow.pipeline.scores import classic_references
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.sources import classic_files, classic_packing, classic_synthetic
 from eraflow.sources.classic_files import ALIAS, LIVE_ERA, SPLITS, Contents, Folder, Split
+from eraflow.sources.classic_models import MODEL_FILES
 from eraflow.sources.classic_packing import MISSING, EraSurvey, absent_features
 from eraflow.sources.downloads import brought, numerai
 from eraflow.tables import Store, Version
@@ -56,7 +58,7 @@ class Builder:
         if self.config.source == "classic":
             if self.config.classic.dataset:
                 place = local_path(path, "classic.path")
-                brought(numerai(), self.config.classic.dataset, FILES, place, self.progress)
+                brought(numerai(), self.config.classic.dataset, (*FILES, *MODEL_FILES), place, self.progress)
             return Folder(path)
         made = Path(path) / fingerprint(self._invented)
         if not (made / "features.json").exists():
@@ -148,7 +150,10 @@ def horizon(target: str) -> int:
 
 def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     """Brings the tables up to date."""
-    eras, packed = Builder(config, store, progress).tables()
+    builder = Builder(config, store, progress)
+    folder = builder.folder()
+    eras = builder.eras(folder)
+    packed = builder.training(folder, eras)
     target = resolved(config.targets.main, eras.manifest)
     learned = [resolved(name, eras.manifest) for name in config.learned_targets]
     names, features = feature_set(packed.manifest, config.classic.features)
@@ -175,6 +180,10 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         era_dates={},
         submission=submission.classic,
         check_live=submission.check_rows,
+        references=classic_references(config, store, folder, packed),
+        reference_files=folder.identity(MODEL_FILES) if config.source == "classic" else (),
+        asset=None,
+        strategy=None,
         quality=lambda: _quality(rows, eras.manifest, len(packed.manifest["sets"]["all"])),
         notes=_notes(config, eras.manifest),
         facts={

@@ -8,8 +8,11 @@ from datetime import date
 from typing import Any
 
 import pandas as pd
+from pyspark.sql import DataFrame
 
 from eraflow.models.base import Training
+from eraflow.pipeline.scores import Strategy
+from eraflow.scoring import References
 from eraflow.tables import Version
 from eraflow.validation import EraSpan
 
@@ -21,7 +24,8 @@ class Dataset:
     `spans`: of each era with a known target the span of its label. `unlabelled`: eras whose label has ended without
     one. `overlap`: how many consecutive eras share returns with one of them. `era_dates` are empty where only numbers
     are known. `submission` makes the file of `id, prediction` of the live era, and `check_live` raises InputError where
-    so many live rows make none.
+    so many live rows make none. `references` are what scores are held against, `reference_files` tell when their files
+    have changed. `asset` is an SQL expression of `id` for what is the same in all eras, if anything is.
     """
 
     tables: tuple[Version, ...]
@@ -34,6 +38,10 @@ class Dataset:
     era_dates: Mapping[int, date]
     submission: Callable[[pd.DataFrame], pd.DataFrame]
     check_live: Callable[[int], None]
+    references: References
+    reference_files: Sequence[Any]
+    asset: str | None
+    strategy: Callable[[DataFrame], Strategy] | None  # of out-of-fold predictions, where there are prices
     quality: Callable[[], pd.DataFrame]  # columns check, count, detail
     notes: tuple[str, ...]
     facts: Mapping[str, str]

@@ -47,6 +47,18 @@ class RunFolder:
         base = (self.path.absolute() / "oof.parquet").as_uri()  # Spark may have another default file system
         return base if model is None else f"{base}/model={model}/fold={fold}"
 
+    def holdout(self, model: str | None = None) -> str:
+        """Where predictions of the held-out eras stand, once they have been looked at; as `predictions`, of fold 0."""
+        base = (self.path.absolute() / "holdout.parquet").as_uri()
+        return base if model is None else f"{base}/model={model}/fold=0"
+
+    def holds(self, fingerprint: str) -> bool:
+        """Whether the folder has the finished run of this fingerprint."""
+        state = self._state / "identity.json"
+        if not state.exists() or not (self.path / "run.json").exists():
+            return False
+        return bool(json.loads(state.read_text(encoding="utf-8"))["fingerprint"] == fingerprint)
+
     def model(self, name: str, part: str) -> Path:
         return self.path / "models" / name / part
 

@@ -16,7 +16,8 @@ from eraflow.config import Config
 from eraflow.config_ensembles import Ensemble
 from eraflow.config_models import AnyModel
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.folder import write_json, write_text
+from eraflow.pipeline.folder import RunFolder, write_json, write_text
+from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import ReportContent, render
 from eraflow.submission import write as write_csv
@@ -28,6 +29,8 @@ TWO_SIDED_NOTE = (
     "too narrow: on noise they missed zero in about 20 % of runs instead of 5 %. Walk-forward does not have this fault."
 )
 
+HEADLINES = ("numerai_corr", "mmc", "spearman", "pearson")  # what a terminal shows
+
 
 @dataclass(frozen=True)
 class Content:
@@ -37,9 +40,10 @@ class Content:
     data: Dataset
     identity: Mapping[str, Any]
     folds: Sequence[Fold]
-    scored: pd.DataFrame  # model, era, fold, metric, value
+    scored: pd.DataFrame  # model, era, fold, metric, value, detail
     unscored: Mapping[str, Sequence[int]]
     failed: Mapping[str, str]  # the reason by model
+    strategy: Strategy | None
     seconds: float
 
 
@@ -48,10 +52,21 @@ def write(folder: Path, content: Content) -> None:
 
     Without run.json where a model failed: the run can go on.
     """
-    per_era = scoring.per_era(content.scored)
-    summary = scoring.summarise(per_era, content.data.overlap)
+    payout = scoring.Payout(**content.config.scoring.payout.model_dump())
+    by_fold = scoring.with_payout(content.scored.drop(columns="detail"), payout)
+    per_era = scoring.per_era(by_fold)
+    if content.strategy is not None:
+        per_era = pd.concat([per_era, content.strategy.spreads]).sort_values(
+            ["model", "era", "metric"], ignore_index=True
+        )
+        write_csv(content.strategy.performance, folder / "strategy.csv")
+        write_csv(content.strategy.daily, folder / "strategy_daily.csv")
+    summary = scoring.summarise(per_era, content.data.overlap, by_fold)
     write_csv(per_era, folder / "per_era.csv")
     write_json(folder / "summary.json", summary)
+    exposures = scoring.largest_exposures(content.scored)
+    if len(exposures):
+        write_csv(exposures, folder / "exposures.csv")
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -71,12 +86,30 @@ def write(folder: Path, content: Content) -> None:
         write_json(folder / "run.json", _manifest(content, found))
 
 
+def write_holdout(folder: RunFolder, overlap: int, scored: pd.DataFrame, fold: Fold) -> tuple[str, ...]:
+    """Writes holdout.json with one opening more; returns the scores of the held-out eras as lines for a terminal."""
+    place = folder.path / "holdout.json"
+    before = json.loads(place.read_text(encoding="utf-8"))["opened"] if place.exists() else []
+    opened = [*before, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())]
+    per_era = scoring.per_era(scored)
+    summary = scoring.summarise(per_era, overlap)
+    eras = [fold.validation[0], fold.validation[-1]]
+    write_csv(per_era, folder.path / "holdout_per_era.csv")
+    write_json(place, {"opened": opened, "eras": eras, "train_eras": len(fold.train), "summary": summary})
+    often = "once" if len(opened) == 1 else f"{len(opened)} times"
+    return (*_lines(summary), f"holdout of eras {eras[0]} to {eras[1]}, opened {often}: {place}")
+
+
 def headlines(folder: Path) -> tuple[str, ...]:
     """The scores of a finished run and where its page is, as lines for a terminal."""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    return (*_lines(summary), f"report: {folder / 'report.html'}")
+
+
+def _lines(summary: Mapping[str, Any]) -> list[str]:
     lines = []
     for model, metrics in summary.items():
-        for metric, found in metrics.items():
+        for metric, found in ((name, metrics[name]) for name in HEADLINES if name in metrics):
             low_high = found["interval"]
             span = (
                 f"{found['confidence']:.0%} interval {low_high[0]:+.4f} to {low_high[1]:+.4f}"
@@ -86,7 +119,7 @@ def headlines(folder: Path) -> tuple[str, ...]:
             sharpe = "" if found["sharpe"] is None else f", Sharpe {found['sharpe']:.2f} an era"
             mean = "undefined" if found["mean"] is None else f"{found['mean']:+.4f}"
             lines.append(f"{model} {metric}: mean {mean}, {span}, {found['eras']} eras{sharpe}")
-    return (*lines, f"report: {folder / 'report.html'}")
+    return lines
 
 
 def _notes(content: Content) -> tuple[str, ...]:

@@ -57,14 +57,16 @@ def training(store: Store, version: Version, target: str) -> Training:
     return Training(store.read(version), tuple(manifest["features"]), target, int(manifest["missing"]))
 
 
-def feature_set(manifest: Mapping[str, Any], name: str) -> tuple[tuple[str, ...], Column]:
+def feature_set(
+    manifest: Mapping[str, Any], name: str, key: str = "classic.features"
+) -> tuple[tuple[str, ...], Column]:
     """Of a table of nested blocks the names of a set's features, and the set as one array; reads the blocks it needs.
 
-    InputError where there is no such set.
+    InputError, which names the config's key, where there is no such set.
     """
     blocks, sets = manifest["blocks"], manifest["sets"]
     if name not in sets:
-        raise InputError(f"classic.features: there is no feature set {name!r}; choose one of {', '.join(sets)}.")
+        raise InputError(f"{key}: there is no feature set {name!r}; choose one of {', '.join(sets)}.")
     wanted = set(sets[name])
     names: list[str] = []
     read: list[Column] = []

@@ -10,8 +10,10 @@ from eraflow.config import Config
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.reading import label_overlap, label_spans, reaching, training
+from eraflow.pipeline.scores import signals_references, strategy
 from eraflow.progress import Progress
-from eraflow.sources import quality, signals_files
+from eraflow.scoring.strategy import Holding
+from eraflow.sources import quality, signals_files, signals_neutralizers
 from eraflow.tables import Store
 
 SYNTHETIC_NOTE = (
@@ -49,6 +51,10 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         era_dates=era_dates,
         submission=submission.signals,
         check_live=submission.check_size,
+        references=signals_references(config, store, data, max(era_dates.values())),
+        reference_files=signals_neutralizers.identity(store.spark, config.signals),
+        asset="regexp_replace(id, '_[^_]*$', '')",  # an id is TICKER_DATE
+        strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         notes=_notes(config),
         facts={

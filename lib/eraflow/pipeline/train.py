@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import scoring, submission
+from eraflow import scoring, submission, tracking
 from eraflow.config import Config, fingerprint
 from eraflow.config_models import AnyModel
 from eraflow.errors import InputError, PartFailedError
@@ -21,11 +22,11 @@ from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.versions import code, software
+from eraflow.pipeline.versions import code, git_revision, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
-from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, watched_block
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, watched_block
 
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
@@ -33,6 +34,8 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
     folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
+        if config.tracking.enabled:
+            tracking.required()
         splitter(config)  # refuses settings that cannot be before anything is built
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).result()
@@ -50,6 +53,19 @@ def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged
             return CombinatorialPurged(v.folds, v.test_blocks, v.purge, v.embargo)
 
 
+def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
+    """Scores the finished run that `config` describes on the eras that no fold has seen; returns lines for the user.
+
+    The first time models are fitted on the eras before them, purged; after that only the count of openings grows, since
+    each look lets the holdout select a little more.
+    """
+    folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
+    store = Store(spark, config.tables.root)
+    with locked(folder.path, "run.dir"), store.lock():
+        data = (classic if config.is_classic else signals).dataset(store, config, progress)
+        return _Run(config, store, data, folder, progress).holdout()
+
+
 @dataclass(frozen=True)
 class _Run:
     config: Config
@@ -61,7 +77,8 @@ class _Run:
     def result(self) -> tuple[str, ...]:
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
         data = self.data
-        folds = splitter(self.config).split(data.spans)
+        seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
+        folds = splitter(self.config).split(seen)
         for fold in folds:
             self._sampled(fold.train)
         data.check_live(data.training.rows([data.live_era]).count())
@@ -74,8 +91,9 @@ class _Run:
         if len(failed) == len(self.config.models):
             raise next(iter(failed.values()))
         failed |= self._blend(failed)
-        every = [*self.config.models, *self.config.ensembles]
-        scored, unscored = self._score([name for name in every if name not in failed])
+        predictions = self._out_of_fold(failed)
+        scored, unscored = self._score(predictions)
+        strategy = data.strategy(predictions) if data.strategy else None
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -84,17 +102,49 @@ class _Run:
             scored=scored,
             unscored=unscored,
             failed={name: _reason(error) for name, error in failed.items()},
+            strategy=strategy,
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
         if failed:
             raise PartFailedError(content.failed, outputs.headlines(self.folder.path))
+        self._track(identity)
         return outputs.headlines(self.folder.path)
+
+    def holdout(self) -> tuple[str, ...]:
+        settings = self.config.validation
+        seen, fold = hold_out(self.data.spans, settings.holdout, settings.purge)
+        if fold is None:
+            raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
+        identity = self._identity(splitter(self.config).split(seen))
+        if not self.folder.holds(fingerprint(identity)):
+            raise InputError(
+                f"{self.folder.path} is no finished run of this configuration and these data; give the --config and "
+                "--set that it was trained with, or train it first."
+            )
+        for name, model in self.config.models.items():
+            if self.folder.is_done(f"{name}-holdout"):
+                continue
+            self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
+            fitted = self._fit(model, fold.train)
+            self._write_predictions(fitted, fold, self.folder.holdout(name))
+            self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
+        predictions = self.store.spark.read.parquet(self.folder.holdout())
+        scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
+        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
+
+    def _track(self, identity: Mapping[str, Any]) -> None:
+        if self.config.tracking.enabled:
+            self.progress.stage("telling MLflow")
+            base = local_path(self.config.run.dir, "run.dir")
+            tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
+            tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
         config = self.config.decisive()
         config["run"] = {"seed": self.config.run.seed, "submission": self.config.run.submission}
+        config.pop("tracking")
         config.pop("tables")
         config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
@@ -104,6 +154,7 @@ class _Run:
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
             "code": code("models", "ensembles", "validation", "scoring"),
+            "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }
 
@@ -163,18 +214,18 @@ class _Run:
                 continue
             fitted = self._fit(settings, fold.train)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
-            self._write_predictions(fitted, fold, name)
+            self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
-    def _write_predictions(self, fitted: Fitted, fold: Fold, name: str) -> None:
+    def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
         data = self.data.training
         rows = data.rows(fold.validation)
         known = rows.select("id", F.col(data.target).alias("target"))
         # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
         predicted = fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
         ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
-        ordered.write.mode("overwrite").parquet(self.folder.predictions(name, fold.number))
+        ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str, settings: AnyModel) -> None:
         """A model of every era with a known label, and its predictions for the live era."""
@@ -191,11 +242,15 @@ class _Run:
             submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
         self.folder.mark_done(f"{name}-live", {"era": live_era, "rows": len(live)})
 
-    def _score(self, names: Sequence[str]) -> tuple[pd.DataFrame, dict[str, list[int]]]:
+    def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
+        """Out-of-fold predictions of every model and ensemble but those that failed."""
+        names = [name for name in (*self.config.models, *self.config.ensembles) if name not in failed]
+        return self.store.spark.read.parquet(self.folder.predictions()).where(F.col("model").isin(names))
+
+    def _score(self, predictions: DataFrame) -> tuple[pd.DataFrame, dict[str, list[int]]]:
         self.progress.stage("scoring out-of-fold predictions")
-        every = self.store.spark.read.parquet(self.folder.predictions())
-        predictions = every.where(F.col("model").isin(list(names)))
-        scored = scoring.score_eras(predictions).toPandas()  # models x folds x eras x metrics rows
+        scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
+        scored = scoring.collected(scores)  # models x folds x eras x metrics rows
         return scored, scoring.unscored_eras(predictions)
 
 

@@ -134,11 +134,11 @@ def of_era_days(rows: DataFrame, signals: DataFrame, newest: date) -> DataFrame:
     theirs = signals.where(F.col("ticker").isNotNull()).select(
         F.col("ticker").alias("their_ticker"), F.col("date").alias("their_date"), "week", "signals", "signals_targets"
     )
-    its = (F.col("ticker") == F.col("their_ticker")) & _meets(F.col("date"), F.col("their_date"), newest)
+    its = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("date"), F.col("their_date"), newest)
     return rows.join(theirs, on=its, how="left").drop("their_ticker", "their_date", "week")
 
 
-def _meets(day: Column, their_date: Column, newest: date) -> Column:
+def meets(day: Column, their_date: Column, newest: date) -> Column:
     """Whether Numerai's row is of the week that an era's day stands for; reads `week`.
 
     It may be dated up to LATE_DAYS later: a Friday without trading. Of the newest day's week, which may not be over, it
@@ -155,7 +155,7 @@ def compared(days: DataFrame, signals: DataFrame, newest: date) -> DataFrame:
     """
     theirs = signals.select(F.col("ticker").alias("their_ticker"), "numerai_ticker", "date", "week")
     ours = days.select("ticker", F.col("date").alias("day"))
-    met = (F.col("ticker") == F.col("their_ticker")) & _meets(F.col("day"), F.col("date"), newest)
+    met = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("day"), F.col("date"), newest)
     check = (
         F.when(F.col("ticker").isNotNull() & F.col("numerai_ticker").isNotNull(), "matched")
         .when(F.col("ticker").isNotNull(), "no row")

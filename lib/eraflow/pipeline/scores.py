@@ -1,0 +1,79 @@
+"""What a run's predictions are held against, as the config chooses it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+from pyspark.sql import DataFrame
+
+from eraflow.config import Config
+from eraflow.errors import InputError
+from eraflow.models.base import Training
+from eraflow.pipeline.reading import feature_set
+from eraflow.scoring import FeatureSet, References
+from eraflow.scoring import strategy as portfolio
+from eraflow.scoring.strategy import Holding
+from eraflow.sources.classic_files import Folder
+from eraflow.sources.classic_models import other_models
+from eraflow.sources.signals_neutralizers import NEUTRALIZERS, WEIGHTS, neutralizers
+from eraflow.tables import Store, Version
+
+OWN = "own"  # the features that models learn from
+
+
+def signals_references(config: Config, store: Store, training: Training, newest: date) -> References:
+    """The features that models learn from, where they are asked for, and Numerai Signals' neutralisers where there are.
+
+    InputError: another feature set is asked for.
+    """
+    sets = config.scoring.feature_sets
+    if strange := [name for name in sets if name != OWN]:
+        raise InputError(f"scoring.feature_sets: there is no set {strange[0]!r} of price features; take [{OWN}] or [].")
+    own = {OWN: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
+    others = neutralizers(store.spark, config.signals, training.table.select("id", "era"), newest)
+    there = {column for part in others for column in part.columns}
+    return References(
+        (*([training.table.select("id", "era", "features")] if sets else []), *others),
+        features=own,
+        neutralizers=NEUTRALIZERS if NEUTRALIZERS in there else None,
+        weights=WEIGHTS if WEIGHTS in there else None,
+    )
+
+
+def classic_references(config: Config, store: Store, folder: Folder, packed: Version) -> References:
+    """Meta model, benchmark models and feature sets of Numerai Classic, as far as they are there and asked for."""
+    others = other_models(store.spark, folder, config.scoring.benchmarks)
+    columns, sets = [], {}
+    for name in config.scoring.feature_sets:
+        chosen = config.classic.features if name == OWN else name
+        names, array = feature_set(packed.manifest, chosen, "scoring.feature_sets")
+        columns.append(array.alias(f"features_of_{name}"))
+        sets[name] = FeatureSet(f"features_of_{name}", names, int(packed.manifest["missing"]))
+    features = (store.read(packed).select("id", "era", *columns),) if sets else ()
+    return References((*others.parts, *features), others.meta_model, others.benchmarks, sets)
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """What portfolios of the predictions would have earned."""
+
+    performance: pd.DataFrame  # model, cost_bp, annual_return, ...
+    daily: pd.DataFrame  # model, date, gross, turnover, leverage
+    spreads: pd.DataFrame  # model, era, metric, value
+
+
+def strategy(store: Store, prices: Version, holding: Holding) -> Callable[[DataFrame], Strategy]:
+    """Of out-of-fold predictions the strategy view, over the `prices` table."""
+
+    def of(predictions: DataFrame) -> Strategy:
+        bars = store.read(prices)
+        held = portfolio.positions(predictions, bars, holding)
+        # Models x days, and models x eras x quantiles.
+        daily = portfolio.scaled(portfolio.daily_returns(held, bars, holding).toPandas(), holding)
+        quantiles = portfolio.quantile_returns(predictions, bars, holding).toPandas()
+        return Strategy(portfolio.performance(daily), daily, portfolio.spreads(quantiles))
+
+    return of

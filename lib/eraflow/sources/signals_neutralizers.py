@@ -1,0 +1,105 @@
+"""Numerai Signals' neutralisers and sample weights, which its neutral scores and alpha are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql import types as T
+
+from eraflow.config import Signals
+from eraflow.errors import InputError
+from eraflow.sources.price_files import TAKEN, SourceFile, as_type, listed, opened, shown
+from eraflow.sources.signals_files import mapping, meets
+
+PARTS = ("train", "validation")
+NEUTRALIZERS, WEIGHTS = "neutralizers", "sample_weights"
+KIND = "neutralizer"  # in the names of files
+PREFIX = "neutralizer_"
+
+
+def files(spark: SparkSession, config: Signals, kind: str) -> list[SourceFile]:
+    """`{train,validation}_KIND.parquet` of the folder `signals.path`, as far as they are there."""
+    found = []
+    if config.path:
+        with opened(f"signals.path: {config.path} cannot be opened", "check the path"):
+            for part in PARTS:
+                found += listed(spark, f"{config.path.rstrip('/')}/{part}_{kind}.parquet")
+    return found
+
+
+def identity(spark: SparkSession, config: Signals) -> list[list[str | int]]:
+    """Name, size and time of the files that are there: what tells that one has changed."""
+    found = [file for kind in (KIND, WEIGHTS) for file in files(spark, config, kind)]
+    return [[file.path.rpartition("/")[2], file.size, file.modified] for file in found]
+
+
+def neutralizers(spark: SparkSession, config: Signals, rows: DataFrame, newest: date) -> tuple[DataFrame, ...]:
+    """`id, era, neutralizers array<float>` and `id, era, sample_weights double` of those files that are there.
+
+    `rows`: `id` (TICKER_DATE), `era`; Numerai's row is of the week of that date. Where one neutraliser is empty there
+    is none. `newest` is the last day of the prices. InputError: a file without a key or its columns, two files with
+    other columns.
+    """
+    ticker, day = F.regexp_replace("id", "_[^_]*$", ""), F.to_date(F.substring_index("id", "_", -1))
+    days = rows.select("id", "era", ticker.alias("ticker"), day.alias("date"))
+    parts = []
+    weights, factors = files(spark, config, WEIGHTS), files(spark, config, KIND)
+    if factors:
+        names = _names(spark, factors)
+        array = F.array(*(F.col(f"`{name}`").cast("float") for name in names))
+        known = F.when(~F.exists(array, lambda x: x.isNull() | F.isnan(x)), array)
+        parts.append(_of_days(spark, config, factors, names, known.alias(NEUTRALIZERS), days, newest))
+    if weights:
+        column = F.col(WEIGHTS).cast("double").alias(WEIGHTS)
+        parts.append(_of_days(spark, config, weights, [WEIGHTS], column, days, newest))
+    return tuple(parts)
+
+
+def _names(spark: SparkSession, found: Sequence[SourceFile]) -> list[str]:
+    columns = {file.path: _columns(spark, file, PREFIX) for file in found}
+    first = columns[found[0].path]
+    for file in found:
+        if not columns[file.path] or columns[file.path] != first:
+            raise InputError(
+                f"{shown(file.path)} has {len(columns[file.path])} columns {PREFIX}*, {shown(found[0].path)} "
+                f"{len(first)}; download both files of one version."
+            )
+    return first
+
+
+def _columns(spark: SparkSession, file: SourceFile, prefix: str) -> list[str]:
+    fields = spark.read.parquet(file.path).schema
+    return sorted(x.name for x in fields if x.name.startswith(prefix) and isinstance(x.dataType, T.NumericType))
+
+
+def _of_days(
+    spark: SparkSession, config: Signals, found: Sequence[SourceFile], needed: Sequence[str], value: Column,
+    days: DataFrame, newest: date,
+) -> DataFrame:  # fmt: skip
+    frames = [_part(spark, file, needed, value) for file in found]
+    whole = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
+    if config.mapping is None:
+        theirs = whole.withColumnRenamed("numerai_ticker", "their_ticker")
+    else:
+        names = spark.createDataFrame(mapping(spark, config.mapping), "their_ticker string, numerai_ticker string")
+        theirs = whole.join(F.broadcast(names), on="numerai_ticker", how="inner").drop("numerai_ticker")
+    its = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("date"), F.col("their_date"), newest)
+    return days.join(theirs, on=its, how="inner").select("id", "era", whole.columns[-1])
+
+
+def _part(spark: SparkSession, file: SourceFile, needed: Sequence[str], value: Column) -> DataFrame:
+    name = shown(file.path)
+    with opened(f"{name} cannot be read as a parquet file", "download it again"):
+        frame = spark.read.parquet(file.path)
+    for column in ("numerai_ticker", "date", *needed):
+        if column not in frame.columns:
+            raise InputError(f"{name} has no column {column!r}; download it again.")
+    kind = frame.schema["date"].dataType.simpleString()
+    if kind not in TAKEN["date"]:
+        raise InputError(f"{name}: column 'date' is of type {kind}, which is no date; download it again.")
+    day = as_type(F.col("date"), kind, "date")
+    ticker = F.trim(F.col("numerai_ticker").cast("string")).alias("numerai_ticker")
+    return frame.select(ticker, day.alias("their_date"), F.date_trunc("week", day).cast("date").alias("week"), value)

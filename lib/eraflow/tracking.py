@@ -1,0 +1,106 @@
+"""Finished runs in MLflow, an extra: parameters, the scores of every era, files and native models."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from eraflow.config_scoring import Tracking
+from eraflow.errors import InputError
+
+FILES = (
+    "report.html", "summary.json", "per_era.csv", "exposures.csv", "strategy.csv", "predictions.csv", "run.json",
+)  # fmt: skip
+SUMMARISED = ("mean", "std", "sharpe", "max_drawdown")
+AT_ONCE = 1000  # metrics that MLflow takes in one call
+PARAMS_AT_ONCE = 100
+
+
+def required() -> Any:
+    """The module `mlflow`; InputError, which says what to install, where it is wanted but missing."""
+    try:
+        import mlflow
+    except ImportError:
+        raise InputError(
+            "tracking.enabled is true but MLflow is not installed: pip install 'eraflow[tracking]', or set "
+            "tracking.enabled=false."
+        ) from None
+    return mlflow
+
+
+def store(tracking: Tracking, base: Path) -> str:
+    """The store's address: `tracking.uri`, or an SQLite file below `base`."""
+    return tracking.uri or f"sqlite:///{base.absolute() / 'mlflow.db'}"
+
+
+def track(
+    tracking: Tracking, base: Path, folder: Path, name: str, config: Mapping[str, Any], tags: Mapping[str, str]
+) -> str:
+    """Tells MLflow of the finished run in `folder` and returns the run's id there.
+
+    The per-era scores are metrics `MODEL/METRIC` with the era as their step, the summary's figures
+    `MODEL/METRIC/mean` and so on; what is undefined is left out. Models are files in their native form, not flavours
+    of Spark, so that they load without it. InputError where MLflow is missing or its store cannot be reached.
+    """
+    mlflow = required()
+    client = mlflow.MlflowClient(store(tracking, base))
+    try:
+        experiment = client.get_experiment_by_name(tracking.experiment)
+        number = (
+            experiment.experiment_id
+            if experiment
+            else client.create_experiment(
+                tracking.experiment, None if tracking.uri else (base.absolute() / "mlflow-files").as_uri()
+            )
+        )
+        run = client.create_run(number, run_name=name, tags=dict(tags)).info.run_id
+        _log(mlflow, client, run, folder, config)
+        client.set_terminated(run)
+    except mlflow.exceptions.MlflowException as error:
+        raise InputError(
+            f"tracking.uri: MLflow at {store(tracking, base)} refuses the run ({str(error).splitlines()[0]}); the "
+            "results are in the run's folder. Mend the address, or set tracking.enabled=false."
+        ) from None
+    return str(run)
+
+
+def _log(mlflow: Any, client: Any, run: str, folder: Path, config: Mapping[str, Any]) -> None:
+    params = [mlflow.entities.Param(key, str(value)[:6000]) for key, value in flat(config)]
+    for begin in range(0, len(params), PARAMS_AT_ONCE):
+        client.log_batch(run, params=params[begin : begin + PARAMS_AT_ONCE])
+    now = int(1000 * time.time())
+    metrics = [mlflow.entities.Metric(key, value, now, step) for key, value, step in metric_values(folder)]
+    for begin in range(0, len(metrics), AT_ONCE):
+        client.log_batch(run, metrics=metrics[begin : begin + AT_ONCE])
+    for file in FILES:
+        if (folder / file).exists():
+            client.log_artifact(run, str(folder / file))
+    if (folder / "models").is_dir():
+        client.log_artifacts(run, str(folder / "models"), "models")
+
+
+def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested sections."""
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary."""
+    scores = pd.read_csv(folder / "per_era.csv").dropna(subset="value")
+    for model, era, metric, value in scores[["model", "era", "metric", "value"]].itertuples(index=False):
+        yield f"{model}/{metric}", float(value), int(era)
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    for model, metrics in summary.items():
+        for metric, found in metrics.items():
+            for figure in SUMMARISED:
+                if found[figure] is not None:
+                    yield f"{model}/{metric}/{figure}", float(found[figure]), 0
