@@ -14,9 +14,9 @@ import pandas as pd
 from eraflow import scoring
 from eraflow.config import Config
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.folder import write_json, write_text
+from eraflow.pipeline.folder import write_bytes, write_json, write_text
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, render
+from eraflow.reporting import ReportContent, files, render
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
@@ -37,11 +37,12 @@ class Content:
     folds: Sequence[Fold]
     scored: pd.DataFrame  # model, era, fold, metric, value
     unscored: Mapping[str, Sequence[int]]
+    predicted: pd.DataFrame  # model, low, high, rows
     seconds: float
 
 
 def write(folder: Path, content: Content) -> None:
-    """Writes per_era.csv, summary.json, report.html and, last, run.json, which says that the run is finished."""
+    """Writes the scores, the page with its figures and frames and, last, run.json: it says that the run is finished."""
     per_era = scoring.per_era(content.scored)
     summary = scoring.summarise(per_era, content.data.overlap)
     write_csv(per_era, folder / "per_era.csv")
@@ -59,8 +60,11 @@ def write(folder: Path, content: Content) -> None:
         era_dates=content.data.era_dates,
         quality=found,
         facts=_facts(content),
+        predictions=content.predicted,
     )
     write_text(folder / "report.html", render(report))
+    for name, data in files(report):
+        write_bytes(folder / name, data)
     write_json(folder / "run.json", _manifest(content, found))
 
 

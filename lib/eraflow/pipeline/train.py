@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from eraflow import scoring, submission
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
+from eraflow.histogram import prediction_histogram
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import classic, outputs, signals
@@ -80,6 +81,7 @@ class _Run:
             folds=folds,
             scored=scored,
             unscored=unscored,
+            predicted=prediction_histogram(self._out_of_fold()).toPandas(),  # models x bins rows
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
