@@ -202,7 +202,7 @@ def test_light_dark_and_the_toggle(tmp_path: Path) -> None:
     assert looks["toggled"] == looks["dark"] == ("rgb(19, 22, 26)", "rgb(68, 100, 136)")
 
 
-def test_tables_sort_and_legends_bring_a_model_forward(tmp_path: Path) -> None:
+def test_tables_sort_legends_bring_a_model_forward_and_tooltips_speak(tmp_path: Path) -> None:
     check = """
       const table = document.querySelector("#data-quality table");
       const rows = () => all("tbody tr", table).map((row) => row.cells[1].textContent);
@@ -223,7 +223,15 @@ def test_tables_sort_and_legends_bring_a_model_forward(tmp_path: Path) -> None:
       const plain = strengths();
       document.querySelector("[data-focus=m1]").click();
       await new Promise((go) => setTimeout(go, 200));
-      return { sorts, order, groupsShown, plain, focused: strengths() };
+      const focused = strengths();
+
+      const column = document.querySelector("[data-chart=cumulative] .hover_marks path");
+      const at = { bubbles: true, clientX: column.getBoundingClientRect().x, clientY: 300 };
+      column.dispatchEvent(new PointerEvent("pointermove", at));
+      await new Promise((go) => setTimeout(go, 200));
+      const tip = document.getElementById("vg-tooltip-element");
+      const words = tip.classList.contains("visible") ? tip.innerText : "";
+      return { sorts, order, groupsShown, plain, focused, words };
     """
     found = told(a_page(60, tuple("abcdefghij"), 3), tmp_path, check)
     assert found["sorts"] == [["1", "20", "3"], ["20", "3", "1"], ["1", "3", "20"], ["1", "20", "3"]]
@@ -231,6 +239,8 @@ def test_tables_sort_and_legends_bring_a_model_forward(tmp_path: Path) -> None:
     assert found["groupsShown"] == [1, 1, 2]
     assert found["plain"] == ["1"] * 10
     assert found["focused"] == ["0.13", "1", *["0.13"] * 8]
+    names = re.findall(r"^(\w+)", found["words"], re.MULTILINE)
+    assert names == ["era", "date", *"abcdefghij"]
 
 
 def test_paper_shows_all_groups_in_light_colours(tmp_path: Path) -> None:

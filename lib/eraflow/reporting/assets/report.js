@@ -72,7 +72,7 @@
   // Sorting, within the groups of a table; what has no value stands last.
   const key = (row, column) => {
     const cell = row.cells[column];
-    const given = cell.dataset.sort ?? (cell.classList.contains("figure") ? "" : cell.firstChild?.textContent ?? "");
+    const given = cell.dataset.sort ?? (cell.classList.contains("figure") ? "" : (cell.querySelector(".name") ?? cell).firstChild?.textContent ?? "");
     return given === "" ? null : Number.isNaN(Number(given)) ? given : Number(given);
   };
   const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b)));
