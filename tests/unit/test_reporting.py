@@ -319,6 +319,19 @@ class TestPage:
         ]  # fmt: skip
         assert frames.both_ways(frame.iloc[:1]).equals(frame.iloc[:1])
 
+    def test_models_of_different_eras_say_so_and_a_constant_has_a_width(self) -> None:
+        content = a_report(models=tuple("abcde"))
+        dropped = pd.concat(
+            [part.iloc[2 * place :] for place, (_, part) in enumerate(content.per_era.groupby("model"))]
+        )
+        constant = pd.DataFrame([("a", 0.5, 0.5, 30)], columns=["model", "low", "high", "rows"])
+        content = dataclasses.replace(content, per_era=dropped, summary=summarise(dropped, 1), predictions=constant)
+        page = render(content)
+        most = dropped.groupby("model").size().max() // 2
+        assert f"Rests on {most - 4} to {most} eras by model" in text_of(page)
+        bars = embedded(page)["specs"]["predictions"]["layer"][0]["encoding"]["x"]
+        assert bars["scale"]["domain"] == [0.49, 0.51]
+
     def test_a_metric_is_said_in_plain_words(self) -> None:
         assert text.metric_words("mmc") == "contribution beyond the meta model"
         assert text.metric_words("fnc_small") == "correlation after neutralising to small"

@@ -91,6 +91,11 @@ def _basis(content: ReportContent, models: Iterable[str], metric: str) -> str:
     distinct = list(dict.fromkeys(bases.values()))
     if len(distinct) == 1:
         return f"Rests on {distinct[0]}."
+    if len(distinct) > FEW_MODELS:
+        eras = [_stats(content, model, metric).get("eras") or 0 for model in bases]
+        return (
+            f"Rests on {count_text(min(eras))} to {eras_text(max(eras))} by model; the tables say which are effective."
+        )
     return f"Rests on, by model: {'; '.join(f'{model} {basis}' for model, basis in bases.items())}."
 
 
@@ -311,6 +316,8 @@ def _predictions(content: ReportContent) -> tuple[Section, ...]:
     means = (bins["rows"] * (bins["low"] + bins["high"]) / 2).groupby(bins["model"], sort=False).sum() / totals
 
     def drawn_for(part: pd.DataFrame) -> Chart:
+        if part["low"].min() == part["high"].max():  # a constant has no width to draw
+            part = part.assign(low=part["low"] - 0.01, high=part["high"] + 0.01)
         extent = float(part["low"].min()), float(part["high"].max())
         return spreads.histogram(part, "rows", "prediction", extent, float(part["rows"].max()))
 
