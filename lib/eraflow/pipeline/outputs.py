@@ -16,10 +16,10 @@ from eraflow.config import Config
 from eraflow.config_ensembles import Ensemble
 from eraflow.config_models import AnyModel
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.folder import RunFolder, write_json, write_text
+from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, render
+from eraflow.reporting import ReportContent, files, render
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
@@ -44,11 +44,12 @@ class Content:
     unscored: Mapping[str, Sequence[int]]
     failed: Mapping[str, str]  # the reason by model
     strategy: Strategy | None
+    predicted: pd.DataFrame  # model, low, high, rows
     seconds: float
 
 
 def write(folder: Path, content: Content) -> None:
-    """Writes per_era.csv, summary.json, report.html and, last, run.json, which says that the run is finished.
+    """Writes the scores, the page with its figures and frames and, last, run.json: it says that the run is finished.
 
     Without run.json where a model failed: the run can go on.
     """
@@ -80,8 +81,11 @@ def write(folder: Path, content: Content) -> None:
         era_dates=content.data.era_dates,
         quality=found,
         facts=_facts(content),
+        predictions=content.predicted,
     )
     write_text(folder / "report.html", render(report))
+    for name, data in files(report):
+        write_bytes(folder / name, data)
     if not content.failed:
         write_json(folder / "run.json", _manifest(content, found))
 

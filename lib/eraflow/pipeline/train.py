@@ -16,6 +16,7 @@ from eraflow import scoring, submission, tracking
 from eraflow.config import Config, fingerprint
 from eraflow.config_models import AnyModel
 from eraflow.errors import InputError, PartFailedError
+from eraflow.histogram import prediction_histogram
 from eraflow.models import registry
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
@@ -103,6 +104,7 @@ class _Run:
             unscored=unscored,
             failed={name: _reason(error) for name, error in failed.items()},
             strategy=strategy,
+            predicted=prediction_histogram(predictions).toPandas(),  # models x bins rows
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)

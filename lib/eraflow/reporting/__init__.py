@@ -1,6 +1,7 @@
 """Frames, then charts, then the one page that shows a run."""
 
-from eraflow.reporting.charts import Fold
-from eraflow.reporting.page import ReportContent, render
+from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Section, Table, figure
+from eraflow.reporting.frames import Fold
+from eraflow.reporting.page import files, render
 
-__all__ = ["Fold", "ReportContent", "render"]
+__all__ = ["Figure", "Fold", "Group", "Panel", "ReportContent", "Section", "Table", "figure", "files", "render"]
