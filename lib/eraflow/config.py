@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
+from eraflow.config_network import Network
 from eraflow.errors import InputError
 
 PositiveInt = Annotated[int, Field(ge=1)]
@@ -243,6 +244,7 @@ class Config(_Section):
     targets: Targets
     validation: Validation
     sampling: Sampling
+    network: Network
     model: LightGbm
 
     @property
