@@ -76,8 +76,7 @@ class Builder:
             signals = self.signals()
             match = self.signals_match(raw, signals)
         if self._learns_networks:
-            graphs = self._networks.graphs(raw, features, self._marked(raw), calendars(self.store.read(raw)))
-            edges = self._networks.edges(graphs)
+            graphs, edges = self.networks(raw, features)
         training = self.training(raw, features, eras, signals, edges, rebuild is not None)
         return Tables(raw, self.quality(raw), features, eras, training, signals, match, graphs, edges)
 
@@ -177,6 +176,11 @@ class Builder:
             return Made(found.coalesce(1), {})
 
         return self._fresh.version("signals_match", None, None, (raw, signals), make)
+
+    def networks(self, raw: Version, features: Version) -> tuple[Version, Version]:
+        """The learned graphs over tickers with their certificates, and their edges."""
+        graphs = self._networks.graphs(raw, features, self._marked(raw), calendars(self.store.read(raw)))
+        return graphs, self._networks.edges(graphs)
 
     def training(
         self,
