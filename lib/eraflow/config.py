@@ -259,6 +259,12 @@ class Config(_Section):
         return self
 
     @model_validator(mode="after")
+    def _networks_have_prices(self) -> Config:
+        if self.is_classic and self.network.relearn != "never":
+            raise ValueError("network.relearn: networks over tickers are learned from prices; with Classic say never")
+        return self
+
+    @model_validator(mode="after")
     def _main_is_made(self) -> Config:
         # Which targets Classic's files have is known once they are read.
         if not self.is_classic and self.targets.main not in self.targets.names:
