@@ -1,7 +1,10 @@
 """The graph learner: certificates, a convex solver, identities, degrees, planted graphs, candidates."""
 
+from pathlib import Path
+
 import cvxpy
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,6 +146,24 @@ def test_another_order_of_the_nodes_gives_the_same_graph(seed: int) -> None:
 def test_wanted_degrees_are_reached(degree: int, nodes: int) -> None:
     for rows in (factor_rows(nodes, 120, 7), np.random.default_rng(8).normal(size=(nodes, 50))):
         assert learned(rows, degree).degree == pytest.approx(degree, rel=0.15)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("days", [252, 1260])
+def test_graphs_of_real_returns(real_prices: Path, days: int) -> None:
+    table = pd.read_parquet(real_prices, columns=["ticker", "date", "adjusted_close"])
+    closes = table.pivot(index="date", columns="ticker", values="adjusted_close").tail(days + 1).dropna(axis=1)
+    returns = closes.pct_change().dropna()
+    distances = all_pairs(squared_distances((returns / returns.std()).to_numpy().T.copy()), 60)
+
+    for degree in (5, 10, 20):
+        found = learn(distances, degree)
+        problem = Objective(distances.edges, found.theta * distances.z)
+
+        assert found.degree == pytest.approx(degree, rel=0.15)
+        assert found.certificate.within(1e-10)
+        assert primal_dual(problem, WORKING).certificate.within(1e-4)
+        assert primal_dual(problem, STRICT).certificate.within(1e-6)
 
 
 def planted() -> tuple[Matrix, np.ndarray]:
