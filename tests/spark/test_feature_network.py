@@ -1,5 +1,7 @@
 """Columns from the graph over features: equal to a direct computation, from a fold's training rows alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -87,6 +89,16 @@ def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> Non
     same = levels[:, FEATURES + 7] == np.searchsorted(bounds, projection)
     assert same.mean() > 0.999  # a value may lie on a bound, and rounding decides
     assert (levels[:, FEATURES + 7 :] >= 0).all()
+
+
+def test_chosen_rows_are_the_tables_and_no_others_are_widened(data: Training, fitted: FittedNetwork) -> None:
+    wide = replace(fitted.transform(data), share=0.5)
+
+    rows, all_rows = (found.toPandas().sort_values("id", ignore_index=True) for found in (wide.rows([3]), wide.table))
+    pd.testing.assert_frame_equal(rows, all_rows[all_rows["era"] == 3].reset_index(drop=True))
+    assert 20 < wide.labelled([3]).count() < 60
+    plan = wide.rows([3])._jdf.queryExecution().optimizedPlan().toString()
+    assert plan.index("MapInArrow") < plan.index("Filter")  # the filter is below
 
 
 def test_weights_of_an_era_are_of_what_was_known(data: Training, fitted: FittedNetwork) -> None:

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
@@ -139,14 +140,18 @@ class FittedNetwork:
         return (*products, *self.projections, *(self.momentum.names if self.momentum else ()))
 
     def transform(self, training: Training) -> Training:
-        """The same table with the new columns at the end of `features`, of every row and era."""
-        table = training.table
-        kept = StructType([field for field in table.schema if field.name != "features"])
-        others = [field.name for field in kept]
-        schema = StructType([*kept, table.schema["features"]])
-        # Arrow's own types pass through; only `features` is taken apart.
-        rows = table.select(*others, F.col("features")).mapInArrow(self._rows(), schema)
-        return replace(training, table=rows, feature_names=(*training.feature_names, *self.names))
+        """The same rows with the new columns at the end of `features`."""
+        names = (*training.feature_names, *self.names)
+        return Expanded(
+            self.widened(training.table), names, training.target, training.missing, training.share,
+            source=training, fitted=self,
+        )  # fmt: skip
+
+    def widened(self, rows: DataFrame) -> DataFrame:
+        """Rows with the new columns; what else they hold passes through."""
+        others = [field for field in rows.schema if field.name != "features"]
+        schema = StructType([*others, rows.schema["features"]])
+        return rows.select(*schema.names).mapInArrow(self._rows(), schema)
 
     def columns(self, levels: Levels, eras: Eras) -> Levels:
         """Rows x names: the levels of the new columns; a product of a missing level is missing."""
@@ -193,3 +198,14 @@ def _bounds(fitted: FittedNetwork, training: Training, eras: Sequence[int]) -> M
     projected = fitted.projected(centred(levels, fitted.missing), sample["era"].to_numpy())
     assert len(QUANTILES) == LEVELS - 1
     return np.quantile(projected, QUANTILES, axis=0).T
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expanded(Training):
+    """A training table with more features. Rows are chosen first and widened then: Spark would widen all of them."""
+
+    source: Training
+    fitted: FittedNetwork
+
+    def rows(self, eras: Sequence[int]) -> DataFrame:
+        return self.fitted.widened(self.source.rows(eras))
