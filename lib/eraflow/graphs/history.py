@@ -59,15 +59,19 @@ class History:
 
     @classmethod
     def of(cls, values: Cube, members: Flags) -> History:
-        """From values with NaN where they are missing. A day counts as known where all features are."""
+        """From values with NaN where they are missing, which are filled in place: a universe's are not held twice.
+
+        A day counts as known where all features are.
+        """
         there = ~np.isnan(values).any(axis=2)
         days = np.arange(values.shape[1])
         last = np.maximum.accumulate(np.where(there, days, -1), axis=1)
         filled = (last >= 0) & (days - last <= LONGEST_GAP)
-        rows = np.arange(len(values))[:, None]
+        node, day = np.nonzero(filled & ~there)
+        values[node, day] = values[node, last[node, day]]
+        values[~filled] = 0.0
         broken = np.maximum.accumulate(np.where(filled, -1, days), axis=1)
-        whole = np.where(filled[:, :, None], values[rows, last], 0.0)
-        return cls(whole, days - broken, members[rows, last] & filled)
+        return cls(values, days - broken, np.take_along_axis(members, last, axis=1) & filled)
 
     def graph(self, day: int, ensemble: Ensemble) -> EraGraph | None:
         """The graph that is known at the close of a day; None where too few nodes have the shortest history."""
