@@ -179,8 +179,9 @@ class Builder:
 
     def networks(self, raw: Version, features: Version) -> tuple[Version, Version]:
         """The learned graphs over tickers with their certificates, and their edges."""
-        graphs = self._networks.graphs(raw, features, self._marked(raw), calendars(self.store.read(raw)))
-        return graphs, self._networks.edges(graphs)
+        days = calendars(self.store.read(raw))
+        graphs = self._networks.graphs(raw, features, self._marked(raw), days)
+        return graphs, self._networks.edges(graphs, days)
 
     def training(
         self,

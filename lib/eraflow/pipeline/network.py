@@ -71,18 +71,16 @@ class Networks:
             "graphs", self.recipe, None, (raw, features), lambda: Made(frame(wanted), {}), make_later, ("era_block",)
         )
 
-    def edges(self, graphs: Version) -> Version:
+    def edges(self, graphs: Version, days: Calendars) -> Version:
         """The edges of the mean graphs: `era, source, target, weight, normalised`."""
 
         def make_later(there: Version) -> Made | None:
             first = self.store.changed_since("graphs", there.inputs["graphs"])
-            if first == date.min:
+            later = {era: day for era, day in days.eras.items() if day >= first}
+            if first == date.min or not later:
                 return None
-            table = self.store.read(graphs).where(F.col("date") >= F.lit(first))
-            oldest = table.agg(F.min("era"), F.min("date")).head()
-            if oldest is None or oldest[0] is None:
-                return None
-            return Made(graph_edges(table), {}, self._part({oldest[0]: oldest[1]}))
+            changed = self.store.read(graphs).where(F.col("era") >= min(later))
+            return Made(graph_edges(changed), {}, self._part(later))
 
         def make() -> Made:
             return Made(graph_edges(self.store.read(graphs)), {})
