@@ -49,22 +49,22 @@ class Networks:
 
         `prices`: `ticker, date, member, masked`.
         """
-        tickers = [row["ticker"] for row in prices.select("ticker").distinct().collect()]  # some thousand
         dates = sorted({day for calendar in days.by_country.values() for day in calendar.dates})
         wanted = {era: days.eras[era] for era in sorted(set(self.graph_of(days).values()))}
         ensemble = Ensemble(self.config.look_backs, self.config.degree)
 
         def frame(eras: dict[int, date]) -> DataFrame:
+            tickers = sorted(row["ticker"] for row in prices.select("ticker").distinct().collect())  # some thousand
             history = self._history(self.store.read(features), prices)
-            return learned_graphs(history, sorted(tickers), dates, eras, ensemble, self.era_block)
+            return learned_graphs(history, tickers, dates, eras, ensemble, self.era_block)
 
-        def make_later(there: Version) -> Made | None:
+        def make_later(there: Version) -> Made | Version | None:
             first = self.store.changed_since("features", there.inputs["features"])
             later = {era: day for era, day in wanted.items() if day >= first}
             if first == date.min:
                 return None
-            # Where the newest graph is of an earlier week nothing is learned; the newest one is made again.
-            later = later or dict([max(wanted.items())])
+            if not later:
+                return there  # the newest graph is of an earlier week
             return Made(frame(later), {}, self._part(later))
 
         return self.fresh.version(
