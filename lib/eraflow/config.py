@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, StringConstraints, ValidationError, model
 from eraflow import config_ensembles, config_models
 from eraflow.config_ensembles import Ensemble, EnsembleSettings
 from eraflow.config_models import AnyModel, Fraction, Kinds, ModelName, PositiveInt, Section
+from eraflow.config_network import Network
 from eraflow.config_scoring import Scoring, Tracking
 from eraflow.errors import InputError
 
@@ -228,6 +229,7 @@ class Config(Section):
     targets: Targets
     validation: Validation
     sampling: Sampling
+    network: Network
     scoring: Scoring
     tracking: Tracking
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
@@ -251,6 +253,12 @@ class Config(Section):
     def _signals_are_there(self) -> Config:
         if self.targets.signals and self.signals.path is None:
             raise ValueError("targets.signals: names targets, but signals.path no folder")
+        return self
+
+    @model_validator(mode="after")
+    def _networks_have_prices(self) -> Config:
+        if self.is_classic and self.network.relearn != "never":
+            raise ValueError("network.relearn: networks over tickers are learned from prices; with Classic say never")
         return self
 
     @model_validator(mode="after")

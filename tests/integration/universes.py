@@ -19,10 +19,14 @@ from pyspark.sql import functions as F
 from eraflow import config
 from eraflow.features import cross_section
 from eraflow.features.daily import daily_features
+from eraflow.features.feature import Feature
 from eraflow.features.momentum import VolScaledReturn
 from eraflow.features.ranking import Ranking
+from eraflow.features.sets import MOMENTUM
 from eraflow.features.technical import Rsi
 from eraflow.features.training import training_table
+from eraflow.graphs.assets import NAMES, NETWORK, graph_edges, learned_graphs, network_momentum, with_network
+from eraflow.graphs.history import Ensemble
 from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.sources import prices, reference, synthetic
 from eraflow.sources.calendar import Calendar, Calendars, Label
@@ -46,6 +50,15 @@ class Shape:
     weeks: int
     momentum: float  # strength of the planted effect, as in conf; 0 = unpredictable noise
     sectors: int = 2
+    network: float = 0.0  # the same of the neighbours' momentum
+    ring: int | None = None  # who is a neighbour: hidden rings of so many tickers
+    linkage: float = 0.0  # share of their shocks that neighbours have in common, by which a graph can find them
+    ensemble: Ensemble | None = None  # with one the features are momentum and network momentum
+    warm_up: int = WARM_UP
+
+    @property
+    def features(self) -> tuple[Feature, ...]:
+        return MOMENTUM if self.ensemble else FEATURES
 
 
 @dataclass(frozen=True)
@@ -85,42 +98,73 @@ class Score:
 
 def universes(spark: SparkSession, shape: Shape, seeds: Sequence[int]) -> list[Universe]:
     histories = {seed: _days(shape, place) for place, seed in enumerate(seeds)}
-    labels = {seed: _labels(days) for seed, days in histories.items()}
+    labels = {seed: _labels(days, shape.warm_up) for seed, days in histories.items()}
     everything = Calendars.of({"": (day for days in histories.values() for day in days)})
     era_of = {day: era for era, day in everything.eras.items()}
     eras = [(era_of[label.date], "", label.date) for known in labels.values() for label in known]
     policies = config.load([], []).quality.model_dump()
     bars = prices.bars(_raw(spark, shape, histories), everything, policies).withColumn("masked", F.lit(False)).cache()
-    daily = daily_features(bars, FEATURES)
+    daily, ranking = daily_features(bars, shape.features), Ranking(shape.features)
+    if shape.ensemble:
+        daily = _with_network(daily.cache(), shape.ensemble, everything, {era: day for era, _, day in eras})
+        ranking = Ranking([*MOMENTUM, *NETWORK])
     table = training_table(
         daily,
         bars,
         eras,
         everything.sessions,
-        Ranking(FEATURES),
+        ranking,
         [HORIZON],
         TARGETS.lag,
         TARGETS.exposures,
         era_block=100,
     )
     rows = table.select("id", "era", "features", TARGETS.main).toPandas().sort_values(["era", "id"])
-    bars.unpersist()
+    spark.catalog.clearCache()
     return [_universe(rows, seed, known, era_of) for seed, known in labels.items()]
 
 
 def score(universe: Universe, splitter: WalkForward) -> Score:
     """Ridge on centred levels, fitted and scored fold by fold."""
+    return _score(era_scores(universe, splitter, slice(None)))
+
+
+def gain(universe: Universe, splitter: WalkForward) -> Score:
+    """What network momentum adds: the score of both less that of momentum alone, era by era."""
+    own = slice(len(MOMENTUM))
+    return _score(era_scores(universe, splitter, slice(None)) - era_scores(universe, splitter, own))
+
+
+def era_scores(universe: Universe, splitter: WalkForward, features: slice) -> npt.NDArray[np.float64]:
     place = {span.era: at for at, span in enumerate(universe.spans)}
-    values = []
+    levels, values = universe.levels[:, :, features], []
     for fold in splitter.split(universe.spans):
         train = [place[era] for era in fold.train]
-        weights = _ridge(universe.levels[train], universe.target[train])
+        weights = _ridge(levels[train], universe.target[train])
         for era in (place[era] for era in fold.validation):
-            prediction = pd.Series(universe.levels[era] @ weights)
+            prediction = pd.Series(levels[era] @ weights)
             values.append(numerai_corr(prediction, pd.Series(universe.target[era])))
-    interval = mean_interval(np.array(values), OVERLAP)
+    return np.array(values)
+
+
+def _score(values: npt.NDArray[np.float64]) -> Score:
+    interval = mean_interval(values, OVERLAP)
     assert interval, f"{len(values)} eras are too few for an interval"
     return Score(float(np.mean(values)), *interval)
+
+
+def _with_network(daily: DataFrame, ensemble: Ensemble, days: Calendars, eras: dict[int, date]) -> DataFrame:
+    momentum = [F.get("momentum", F.lit(place)).alias(name) for place, name in enumerate(NAMES)]
+    history = daily.select("ticker", "date", F.lit(True).alias("member"), *momentum)
+    tickers = [row["ticker"] for row in daily.select("ticker").distinct().collect()]
+    dates = sorted(day for calendar in days.by_country.values() for day in calendar.dates)
+    edges = graph_edges(learned_graphs(history, sorted(tickers), dates, eras, ensemble, era_block=100))
+    at_eras = history.join(F.broadcast(_eras(daily, eras)), on="date", how="inner")
+    return with_network(daily, network_momentum(at_eras, edges, {era: era for era in eras}))
+
+
+def _eras(frame: DataFrame, eras: dict[int, date]) -> DataFrame:
+    return frame.sparkSession.createDataFrame(list(eras.items()), "era int, date date")
 
 
 def _ridge(levels: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -133,9 +177,9 @@ def _days(shape: Shape, place: int) -> tuple[date, ...]:
     return tuple(pd.bdate_range(start, periods=5 * shape.weeks).date)
 
 
-def _labels(days: tuple[date, ...]) -> list[Label]:
+def _labels(days: tuple[date, ...], warm_up: int) -> list[Label]:
     """The labels of one universe that end within it, without its first weeks."""
-    return [x for x in Calendar(days).labels([HORIZON], TARGETS.lag) if x.end is not None and x.era > WARM_UP]
+    return [x for x in Calendar(days).labels([HORIZON], TARGETS.lag) if x.end is not None and x.era > warm_up]
 
 
 def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...]]) -> DataFrame:
@@ -151,8 +195,10 @@ def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...
                     days=5 * shape.weeks,
                     start=starts[seed],
                     momentum=shape.momentum,
-                    network=0.0,
+                    network=shape.network,
                     seed=seed,
+                    ring=shape.ring,
+                    linkage=shape.linkage,
                 )
                 yield frame.assign(ticker=f"U{seed:03d}" + frame["ticker"])
 

@@ -117,6 +117,8 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("kinds=3", "--set kinds=3: kinds is a section and takes no value; set one of its keys"),
         ("sampling.offset=1", "sampling: offset is 1; it must be below every=1"),
         ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
+        ("network.look_backs=[60, 30]", "network: look_backs must ascend, each once"),
+        ("network.relearn=daily", "network.relearn: input should be 'never', 'weekly' or 'monthly' (given: 'daily')"),
         (
             "targets.main=target_x_20",
             "targets.main: there is no target 'target_x_20'; choose one of target_raw_20, target_sector_20",
@@ -126,6 +128,14 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
 )
 def test_a_setting_that_does_not_fit_is_named_with_what_it_takes(setting: str, said: str) -> None:
     assert said in message([], setting)
+
+
+def test_networks_need_prices() -> None:
+    said = message(["classic-synthetic.yml"], "network.relearn=weekly")
+
+    assert said.startswith(
+        "--set network.relearn=weekly: network.relearn: networks over tickers are learned from prices"
+    )
 
 
 def test_a_missing_file_is_named_with_those_there_are() -> None:

@@ -17,7 +17,9 @@ from eraflow.features.daily import daily_features, later_features
 from eraflow.features.ranking import Ranking
 from eraflow.features.signals import SignalsFeature, with_signals
 from eraflow.features.training import training_table
+from eraflow.graphs.assets import NETWORK
 from eraflow.pipeline.fresh import Freshness, Made
+from eraflow.pipeline.network import Networks
 from eraflow.pipeline.reading import calendars
 from eraflow.progress import Progress
 from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
@@ -36,6 +38,8 @@ class Tables:
     training: Version
     signals: Version | None = None  # Numerai Signals' files, where there are any
     signals_match: Version | None = None
+    graphs: Version | None = None  # learned networks, where they are asked for
+    graph_edges: Version | None = None
 
     def numbers(self) -> dict[str, int]:
         return {version.table: version.number for version in self.all}
@@ -46,7 +50,7 @@ class Tables:
     @property
     def all(self) -> tuple[Version, ...]:
         own = (self.prices, self.quality, self.features, self.eras, self.training)
-        return (*own, *filter(None, (self.signals, self.signals_match)))
+        return (*own, *filter(None, (self.signals, self.signals_match, self.graphs, self.graph_edges)))
 
 
 @dataclass(frozen=True)
@@ -67,12 +71,14 @@ class Builder:
         self._check_names()
         raw = self.prices()
         features = self.features(raw, rebuild)
-        eras, signals, match = self.eras(raw), None, None
+        eras, signals, match, graphs, edges = self.eras(raw), None, None, None, None
         if self.config.signals.path:
             signals = self.signals()
             match = self.signals_match(raw, signals)
-        training = self.training(raw, features, eras, signals, rebuild is not None)
-        return Tables(raw, self.quality(raw), features, eras, training, signals, match)
+        if self._learns_networks:
+            graphs, edges = self.networks(raw, features)
+        training = self.training(raw, features, eras, signals, edges, rebuild is not None)
+        return Tables(raw, self.quality(raw), features, eras, training, signals, match, graphs, edges)
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
@@ -171,8 +177,20 @@ class Builder:
 
         return self._fresh.version("signals_match", None, None, (raw, signals), make)
 
+    def networks(self, raw: Version, features: Version) -> tuple[Version, Version]:
+        """The learned graphs over tickers with their certificates, and their edges."""
+        days = calendars(self.store.read(raw))
+        graphs = self._networks.graphs(raw, features, self._marked(raw), days)
+        return graphs, self._networks.edges(graphs, days)
+
     def training(
-        self, raw: Version, features: Version, eras: Version, signals: Version | None = None, rebuild: bool = False
+        self,
+        raw: Version,
+        features: Version,
+        eras: Version,
+        signals: Version | None = None,
+        edges: Version | None = None,
+        rebuild: bool = False,
     ) -> Version:
         """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
         targets, block, ranking = self.config.targets, self.config.tables.era_block, self._ranking
@@ -189,13 +207,17 @@ class Builder:
             eras_made = [row for row in days.era_days if row[0] >= first]
             later = F.col("date") >= F.lit(min(day for _, _, day in eras_made))
             daily = self.store.read(features).where(later)
+            at_eras = self._era_days(eras_made)
+            if signals or edges:
+                daily = daily.join(F.broadcast(at_eras), on=["country", "date"], how="left_semi")
             if signals:
-                at_eras = daily.join(F.broadcast(self._era_days(eras_made)), on=["country", "date"], how="left_semi")
-                joined = signals_files.of_era_days(at_eras, self.store.read(signals), max(days.eras.values()))
+                joined = signals_files.of_era_days(daily, self.store.read(signals), max(days.eras.values()))
                 daily = with_signals(joined, self.config.signals.features, targets.signals)
+            if edges:
+                daily = self._networks.added(daily, at_eras, self._marked(raw).where(later), edges, days)
             return training_table(
                 daily,
-                self._kept(raw).where(later).withColumn("masked", quality.fails(self._policies, "mask")),
+                self._marked(raw).where(later),
                 eras_made,
                 days.sessions,
                 ranking,
@@ -212,6 +234,8 @@ class Builder:
 
         def make_later(there: Version) -> Made | None:
             first = self.store.changed_since("features", there.inputs["features"])
+            if edges:
+                first = min(first, self.store.changed_since("graph_edges", there.inputs["graph_edges"]))
             if first == date.min or (signals and signals.number != there.inputs.get("signals")):
                 return None
             days = calendars(self.store.read(raw))
@@ -224,12 +248,15 @@ class Builder:
         rules = self.config.features.model_dump(mode="json")
         theirs = [self.config.signals.features, targets.signals]
         recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, theirs, self._policies]
-        inputs = (raw, features, eras, *([signals] if signals else []))
+        recipe += [self._networks.recipe] if edges else []
+        inputs = (raw, features, eras, *filter(None, (signals, edges)))
         return self._fresh.version("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
 
     def _check_names(self) -> None:
         """Refuses a set, a feature or an exposure that there is not, before anything is built."""
         _ = self._ranking
+        if self._learns_networks:
+            self._networks.check()
         known = list(sets.columns(sets.EXPOSURES))
         if unknown := sorted(set(self.config.targets.exposures) - set(known)):
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
@@ -248,7 +275,8 @@ class Builder:
         theirs = [SignalsFeature(name) for name in self.config.signals.features]
         if taken := sorted(set(self.config.signals.features) & set(sets.columns([*named, *sets.EXPOSURES]))):
             raise InputError(f"signals.features: {taken[0]!r} is a feature of the set {rules.set} too; leave it out.")
-        return Ranking([*named, *theirs], rules.ranks, rules.neutral_to, rules.interactions)
+        network = NETWORK if self._learns_networks else ()
+        return Ranking([*named, *theirs, *network], rules.ranks, rules.neutral_to, rules.interactions)
 
     @property
     def _policies(self) -> dict[str, str]:
@@ -256,6 +284,19 @@ class Builder:
 
     def _kept(self, raw: Version) -> DataFrame:
         return prices.kept(self.store.read(raw))
+
+    def _marked(self, raw: Version) -> DataFrame:
+        """The prices with `masked`: neither features nor labels over the day are known."""
+        return self._kept(raw).withColumn("masked", quality.fails(self._policies, "mask"))
+
+    @property
+    def _learns_networks(self) -> bool:
+        return self.config.network.relearn != "never"
+
+    @property
+    def _networks(self) -> Networks:
+        chosen = sets.feature_set(self.config.features.set)
+        return Networks(self.store, self._fresh, self.config.network, chosen, self.config.tables.era_block)
 
     def _raw(self) -> DataFrame:
         if self.config.source == "prices":

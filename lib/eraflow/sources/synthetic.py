@@ -3,6 +3,7 @@
 Each ticker carries a hidden momentum: the exponentially weighted mean (span 63) of its own shocks, in units of its
 deviation. With strength s > 0 a momentum of z adds a drift of s z daily deviations the next day; a second strength does
 the same with the mean momentum of two hidden neighbours of the sector. With both at 0 returns are unpredictable noise.
+With a linkage the neighbours have that share of their shocks' variance in common, so that prices show who they are.
 """
 
 from __future__ import annotations
@@ -49,6 +50,8 @@ def sector_prices(
     momentum: float,
     network: float,
     seed: int,
+    ring: int | None = None,
+    linkage: float = 0.0,
 ) -> pd.DataFrame:
     """All days of all tickers of one sector; every number follows from the seed and the sector's number."""
     market = np.random.default_rng([seed, sectors]).normal(*MARKET_DAILY, days)
@@ -57,28 +60,35 @@ def sector_prices(
     deviation = random.uniform(0.01, 0.025, n)
     beta = random.normal(1.0, 0.25, n)
     common = beta * (market + random.normal(0.0, SECTOR_DAILY, days))[:, None]
-    returns = common + deviation * _own_moves(random.normal(size=(days, n)), momentum, network)
+    followed = neighbours(n, ring)
+    shocks = random.normal(size=(days, n))
+    if linkage:
+        news = random.normal(size=(days, n))
+        shared = (news + news[:, followed].sum(axis=2)) / np.sqrt(3.0)
+        shocks = np.sqrt(1.0 - linkage) * shocks + np.sqrt(linkage) * shared
+    returns = common + deviation * _own_moves(shocks, followed, momentum, network)
     close = random.uniform(15.0, 150.0, n) * np.exp(np.cumsum(returns, axis=0))
     dates = pd.bdate_range(start, periods=days)
     return _traded(random, close, deviation, dates, sector)
 
 
-def neighbours(tickers: int) -> npt.NDArray[np.intp]:
-    """The hidden network, tickers x 2: a ring in which each ticker follows the next two (row: its neighbours)."""
-    following: npt.NDArray[np.intp] = np.arange(tickers)[:, None] + np.array([1, 2])
-    return following % tickers
+def neighbours(tickers: int, ring: int | None = None) -> npt.NDArray[np.intp]:
+    """The hidden network, tickers x 2: rings of so many tickers, None = of all, in which each follows the next two."""
+    size = ring or tickers
+    place = np.arange(tickers)
+    following: npt.NDArray[np.intp] = (place % size)[:, None] + np.array([1, 2])
+    return (place - place % size)[:, None] + following % size
 
 
-def _own_moves(shocks: Panel, momentum: float, network: float) -> Panel:
+def _own_moves(shocks: Panel, followed: npt.NDArray[np.intp], momentum: float, network: float) -> Panel:
     """A ticker's own daily move in its deviations: a shock, and the drift of yesterday's hidden momentum."""
     alpha = 2.0 / (MOMENTUM_SPAN + 1)
     unit = np.sqrt(alpha / (2.0 - alpha))  # the deviation of an exponentially weighted mean of unit shocks
-    ring = neighbours(shocks.shape[1])
     hidden = np.zeros(shocks.shape[1])
     moves = np.empty_like(shocks)
     for day, shock in enumerate(shocks):
         z = np.clip(hidden / unit, -CLIP, CLIP)
-        moves[day] = shock + momentum * z + network * z[ring].mean(axis=1)
+        moves[day] = shock + momentum * z + network * z[followed].mean(axis=1)
         hidden = (1.0 - alpha) * hidden + alpha * shock
     return moves
 
