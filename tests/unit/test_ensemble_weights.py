@@ -208,6 +208,11 @@ def test_too_few_earlier_eras_give_equal_weights() -> None:
     assert (weights_of(THIRTY, 10, non_negative, least=6) != equal(moments_of(THIRTY))).any()
 
 
+def test_given_weights_need_no_earlier_eras() -> None:
+    given = fixed({"good": 3, "fair": 1, "noise": 0})
+    np.testing.assert_array_equal(weights_of(THIRTY, 1, given, least=0), [0.75, 0.25, 0.0])
+
+
 def test_an_era_without_a_span_is_refused() -> None:
     with pytest.raises(InputError, match="era 30 has predictions, but the span of its label is not known"):
         weights_by_era(moments_of(THIRTY), [], spans(range(1, 30)), equal, 1)

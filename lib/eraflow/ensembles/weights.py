@@ -170,8 +170,9 @@ def weights_by_era(
 ) -> dict[int, Vector]:
     """For each wanted era the weights of the models, fitted on the moments of `usable` eras only.
 
-    Equal weights where fewer than `least`, at least 1, of these have moments. The predictions behind the moments must
-    be out of fold; only with walk-forward folds did their models, too, know nothing of the era.
+    Equal weights where fewer than `least` of these have moments; 0 is for weights that are given and need none. The
+    predictions behind the moments must be out of fold; only with walk-forward folds did their models, too, know nothing
+    of the era.
     """
     known = {span.era for span in spans}
     if strange := sorted(set(moments.eras.tolist()) - known):
@@ -179,7 +180,7 @@ def weights_by_era(
     fitted: dict[int, Vector] = {}
     for span in wanted:
         past = moments.among(usable(span, spans))
-        fitted[span.era] = weigh(past) if len(past.eras) >= max(1, least) else equal(moments)
+        fitted[span.era] = weigh(past) if len(past.eras) >= least else equal(moments)
     return fitted
 
 
