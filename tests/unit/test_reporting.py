@@ -231,7 +231,7 @@ class TestPage:
 
     def test_few_eras_show_no_interval(self) -> None:
         words = text_of(render(a_report(overlap=12)))
-        assert words.count("no interval: fewer than 10 effective eras") == 2 + 4 + 1  # cards, rows, note of the folds
+        assert words.count("no interval: fewer than 10 effective eras") == 2 + 4 + 2  # cards, rows, notes of windows, folds
         assert "% interval 0" not in words
 
     def test_same_content_same_bytes(self) -> None:
@@ -339,8 +339,11 @@ class TestPage:
 
     def test_measures_that_no_summary_holds_have_no_column(self) -> None:
         content = a_report(models=("gbm",))
-        assert "Sortino" not in text_of(render(content))
-        stats = {**content.summary["gbm"]["numerai_corr"], "sortino": 1.234, "smart_sharpe": None, "tail_ratio": 0.5}
+        few = {key: value for key, value in content.summary["gbm"]["numerai_corr"].items() if key != "sortino"}
+        without = dataclasses.replace(content, summary={"gbm": {"numerai_corr": few}})
+        assert "Sortino" not in text_of(render(without))
+        unknown = {"sortino": 1.234, "calmar": None, "smart_sharpe": None, "apy": None, "tail_ratio": 0.5}
+        stats = {**few, "autocorrelation": None, **unknown}
         stats["drawdown_eras"] = [None, 12]
         words = text_of(render(dataclasses.replace(content, summary={"gbm": {"numerai_corr": stats}})))
         assert "Sharpe Sortino Positive Tail ratio Max drawdown" in words
