@@ -231,7 +231,7 @@ class TestPage:
 
     def test_few_eras_show_no_interval(self) -> None:
         words = text_of(render(a_report(overlap=12)))
-        assert words.count("no interval: fewer than 10 effective eras") == 2 + 4 + 2  # cards, rows, notes of windows, folds
+        assert words.count("no interval: fewer than 10 effective eras") == 2 + 4 + 2  # cards, rows, two notes
         assert "% interval 0" not in words
 
     def test_same_content_same_bytes(self) -> None:
