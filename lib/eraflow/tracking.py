@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from eraflow.config_scoring import Tracking
+from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
 
 FILES = (

@@ -15,7 +15,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow.config_models import AnyModel
+from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
 from eraflow.models import registry
 from eraflow.models.base import Fitted, Training

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 from scipy.stats import norm
 
 from eraflow.config import load
-from eraflow.config_models import LightGbm
+from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.models import lightgbm as lightgbm_model
 from eraflow.models import registry

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from sklearn.linear_model import Ridge
 
-from eraflow.config_models import Linear
+from eraflow.config.models import Linear
 from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.models.linear import FittedLinear, LinearModel

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
-from eraflow.config_models import Sequences
+from eraflow.config.models import Sequences
 from eraflow.errors import InputError
 from eraflow.models import sequence
 from eraflow.models.base import Training

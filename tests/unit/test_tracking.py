@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eraflow.config_scoring import Tracking
+from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
 from eraflow.tracking import flat, metric_values, required, store, track
 

@@ -20,7 +20,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGBMRegressor
 
-from eraflow.config_models import LightGbm
+from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.models.base import Training, check_features, sampled
 from eraflow.session import fixed_partitions, slots, threads

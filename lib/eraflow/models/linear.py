@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 
-from eraflow.config_models import Linear
+from eraflow.config.models import Linear
 from eraflow.errors import InputError
 from eraflow.models.base import Training, check_features
 from eraflow.session import slots

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from eraflow.config_models import LightGbm, RandomForest
+from eraflow.config.models import LightGbm, RandomForest
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eraflow.config_models import AnyModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.config.models import AnyModel, LightGbm, Linear, RandomForest, Sequences
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel

@@ -22,7 +22,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.config_models import Sequences
+from eraflow.config.models import Sequences
 from eraflow.errors import InputError
 from eraflow.models.base import Training, check_features
 from eraflow.models.panel import panel

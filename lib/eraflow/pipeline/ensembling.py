@@ -9,7 +9,8 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import config_ensembles, submission
+from eraflow import submission
+from eraflow.config import ensembles as config_ensembles
 from eraflow.ensembles import weights
 from eraflow.ensembles.ensemble import Ensemble
 from eraflow.ensembles.neutralisation import Features

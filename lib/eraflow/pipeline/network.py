@@ -9,7 +9,7 @@ from datetime import date
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.config_network import Network
+from eraflow.config.network import Network
 from eraflow.errors import InputError
 from eraflow.features.feature import Feature
 from eraflow.features.sets import EXPOSURES, columns, families

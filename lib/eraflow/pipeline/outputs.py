@@ -13,8 +13,8 @@ import pandas as pd
 
 from eraflow import scoring
 from eraflow.config import Config
-from eraflow.config_ensembles import Ensemble
-from eraflow.config_models import AnyModel
+from eraflow.config.ensembles import Ensemble
+from eraflow.config.models import AnyModel
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy

@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from eraflow import scoring, submission, tracking
 from eraflow.config import Config, fingerprint
-from eraflow.config_models import AnyModel
+from eraflow.config.models import AnyModel
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
 from eraflow.models import registry

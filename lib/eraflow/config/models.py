@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from eraflow.config.base import Fraction, PositiveInt, Section
 from eraflow.errors import InputError
-
-PositiveInt = Annotated[int, Field(ge=1)]
-Fraction = Annotated[float, Field(gt=0.0, le=1.0)]
-
-
-class Section(BaseModel):
-    """A part of the configuration: cannot change, and knows every key that it takes."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Model(Section):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from eraflow.config_models import PositiveInt, Section
+from eraflow.config.base import PositiveInt, Section
 
 
 class EnsembleSettings(Section):

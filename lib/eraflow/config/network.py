@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from eraflow.config_models import Section
+from eraflow.config.base import Section
 
 LookBack = Annotated[int, Field(ge=5)]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from eraflow.config_models import Section
+from eraflow.config.base import Section
 
 
 class PayoutFactors(Section):

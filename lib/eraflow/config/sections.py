@@ -1,0 +1,203 @@
+"""The sections of the configuration, but those of models, ensembles, networks and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+
+from eraflow.config.base import Fraction, PositiveInt, Section
+
+
+class Run(Section):
+    """Where a run goes, and its seed."""
+
+    # The name becomes a folder and may come from a command line, so it can hold no path.
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    dir: str
+    seed: Annotated[int, Field(ge=0, lt=2**31)]
+    submission: str | None
+
+
+class Tables(Section):
+    """Where the Delta tables are."""
+
+    root: str
+    era_block: PositiveInt
+
+
+class PriceColumns(Section):
+    """The names that the price files use."""
+
+    ticker: str
+    date: str
+    open: str
+    high: str
+    low: str
+    close: str
+    adjusted_close: str
+    volume: str
+    sector: str | None
+    country: str | None
+    currency: str | None
+
+
+class Prices(Section):
+    """Daily prices from files."""
+
+    path: str | None
+    columns: PriceColumns
+    min_tickers: PositiveInt
+    universe: str | None
+    rates: str | None
+    note: str | None
+
+
+class Signals(Section):
+    """Numerai Signals' own files."""
+
+    path: str | None
+    mapping: str | None
+    features: tuple[str, ...]
+
+    @model_validator(mode="after")
+    def _used(self) -> Signals:
+        if len(set(self.features)) < len(self.features):
+            raise ValueError("a feature is named twice")
+        if self.path is None and (self.features or self.mapping):
+            raise ValueError("features or a mapping are named, but no path")
+        return self
+
+
+Policy = Literal["keep", "mask", "drop"]
+
+
+class Quality(Section):
+    """What becomes of suspicious prices, by check."""
+
+    gap: Literal["keep", "mask"]
+    zero_volume: Policy
+    stale: Policy
+    jump: Policy
+    adjustment: Policy
+    contradiction: Policy
+
+
+class Synthetic(Section):
+    """An invented universe."""
+
+    sectors: PositiveInt
+    tickers_per_sector: Annotated[int, Field(ge=3)]
+    days: PositiveInt
+    start: date
+    momentum: Annotated[float, Field(ge=0.0, le=0.5)]
+    network: Annotated[float, Field(ge=0.0, le=0.5)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Classic(Section):
+    """Numerai Classic's files."""
+
+    path: str | None
+    dataset: str | None
+    features: str
+
+
+class ClassicSynthetic(Section):
+    """An invented data set in the shape of Numerai Classic."""
+
+    train_eras: PositiveInt
+    validation_eras: PositiveInt
+    rows_per_era: Annotated[int, Field(ge=20)]
+    features: PositiveInt
+    signal: Annotated[float, Field(ge=0.0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
+class Features(Section):
+    """Which features are built, and how they are ranked."""
+
+    set: str
+    ranks: Annotated[tuple[Literal["universe", "sector", "country", "neutral"], ...], Field(min_length=1)]
+    neutral_to: tuple[str, ...]
+    interactions: tuple[tuple[str, str], ...]
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Features:
+        named = (self.ranks, self.neutral_to, [tuple(sorted(pair)) for pair in self.interactions])
+        if any(len(set(names)) < len(names) for names in named):
+            raise ValueError("a rank, an exposure or an interaction is named twice")
+        return self
+
+
+class Targets(Section):
+    """Which returns are learned, and what they are made neutral to."""
+
+    horizons: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    lag: Annotated[int, Field(ge=0)]
+    main: str
+    signals: tuple[str, ...]
+    exposures: tuple[str, ...]
+
+    @property
+    def names(self) -> dict[str, int]:
+        """Target name -> horizon in trading days."""
+        own = {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
+        return own | {name: int(name.rpartition("_")[2]) for name in self.signals}
+
+    @model_validator(mode="after")
+    def _signals_have_a_horizon(self) -> Targets:
+        ends = tuple(f"_{horizon}" for horizon in self.horizons)
+        for name in self.signals:
+            if not (name.startswith("target_") and name.endswith(ends)):
+                raise ValueError(
+                    f"signals holds {name!r}; name targets that end with one of {', '.join(ends)} (horizons)"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Targets:
+        if len(set(self.horizons)) < len(self.horizons) or len(set(self.exposures)) < len(self.exposures):
+            raise ValueError("a horizon or an exposure is named twice")
+        return self
+
+
+class Validation(Section):
+    """How eras are split."""
+
+    splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
+    folds: Annotated[int, Field(ge=1)]
+    test_blocks: PositiveInt
+    min_train_eras: PositiveInt
+    window: PositiveInt | None
+    purge: Annotated[int, Field(ge=0)] | None
+    embargo: Annotated[int, Field(ge=0)]
+    holdout: Annotated[int, Field(ge=0)]
+
+
+class Sampling(Section):
+    """What models learn from."""
+
+    every: PositiveInt
+    offset: Annotated[int, Field(ge=0)]
+    recent: PositiveInt | None
+    rows: Fraction
+
+    @model_validator(mode="after")
+    def _offset_is_one_of_every(self) -> Sampling:
+        if self.offset >= self.every:
+            raise ValueError(f"offset is {self.offset}; it must be below every={self.every}")
+        return self
+
+    def eras(self, eras: Sequence[int]) -> list[int]:
+        """Those of the sorted eras that are learned from: by their numbers, so that folds agree on them."""
+        recent = eras[-self.recent :] if self.recent else eras
+        return [era for era in recent if era % self.every == self.offset]
+
+    def __str__(self) -> str:
+        told = [f"era numbers that leave {self.offset} when divided by {self.every}"] if self.every > 1 else []
+        told += [f"the last {self.recent} eras"] if self.recent else []
+        told += [f"{self.rows:.0%} of the rows"] if self.rows < 1.0 else []
+        return "models learn from " + (", ".join(told) or "all rows")
