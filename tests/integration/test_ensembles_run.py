@@ -23,6 +23,8 @@ SETTINGS = (
     "run.submission=fitted",
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:

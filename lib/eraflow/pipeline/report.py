@@ -119,7 +119,7 @@ def _score_foreign(spark: SparkSession, run: FinishedRun, path: str, label: str)
 
 def _targets(spark: SparkSession, run: FinishedRun) -> DataFrame:
     """`id, era, fold, target` of the run's validated rows with a known target, each once."""
-    rows = spark.read.parquet(run.folder.predictions("", None)).where("target is not null and not isnan(target)")
+    rows = spark.read.parquet(run.folder.predictions()).where("target is not null and not isnan(target)")
     return rows.groupBy("id", "era").agg(F.min("fold").alias("fold"), F.max("target").alias("target"))
 
 
