@@ -87,19 +87,20 @@ def weekly_child(prices: str) -> None:
 
     from eraflow.config import load
     from eraflow.pipeline.build import Builder
-    from eraflow.progress import Progress
+    from eraflow.progress import shown
     from eraflow.session import session
     from eraflow.tables import Store
 
     spark = session("bench-graph")
     root = str(WORK / "tables")
     settings = [f"prices.path={prices}", f"tables.root={root}", "features.set=momentum", "network.relearn=weekly"]
-    builder = Builder(spark, load(["signals.yml"], settings), Store(spark, root), Progress())
-    raw = builder.prices()
-    features = builder.features(raw)
-    begun = time.monotonic()
-    graphs, edges = builder.networks(raw, features)
-    seconds = time.monotonic() - begun
+    with shown() as progress:
+        builder = Builder(spark, load(["signals.yml"], settings), Store(spark, root), progress)
+        raw = builder.prices()
+        features = builder.features(raw)
+        begun = time.monotonic()
+        graphs, edges = builder.networks(raw, features)
+        seconds = time.monotonic() - begun
     store = Store(spark, root)
     each = store.read(graphs).select("era", "date", F.explode(F.arrays_zip("look_back", "look_back_nodes",
         "look_back_edges", "kkt", "gap")).alias("one")).select("era", "date", "one.*")  # fmt: skip

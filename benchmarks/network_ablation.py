@@ -20,12 +20,12 @@ from pyspark.sql import functions as F
 
 from eraflow.config import Config, load
 from eraflow.graphs.assets import NAMES, NETWORK
+from eraflow.models import registry
 from eraflow.models.base import Training
-from eraflow.models.lightgbm import LightGbmModel
 from eraflow.pipeline import signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.train import splitter
-from eraflow.progress import Progress
+from eraflow.progress import shown
 from eraflow.scoring import mean_interval, score_eras
 from eraflow.session import session
 from eraflow.tables import Store
@@ -34,6 +34,7 @@ ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/network-ablation"
 NETS = tuple(name for feature in NETWORK for name in feature.outputs())
 CASES = {"momentum": NAMES, "network": NETS, "both": (*NAMES, *NETS)}
+METRIC = "numerai_corr"
 SHUFFLES = 200  # of the sectors among the nodes: what chance gives
 
 
@@ -46,7 +47,8 @@ def main() -> int:
     config = load(["signals.yml"], [*settings, "network.relearn=weekly", *sys.argv[1:]])
     spark = session("bench-network-ablation")
     store = Store(spark, config.tables.root)
-    data = signals.dataset(store, config, Progress())
+    with shown() as progress:
+        data = signals.dataset(store, config, progress)
     values = {name: era_scores(config, data, name) for name in CASES}
     rows = [scored(name, values[name], data.overlap) for name in CASES]
     differences = (("network", "momentum"), ("both", "momentum"))
@@ -63,17 +65,18 @@ def main() -> int:
 def era_scores(config: Config, data: Dataset, name: str) -> pd.Series:
     """numerai_corr of every out-of-fold era, of the model on one case's features."""
     training = narrowed(data.training, CASES[name])
-    model, parts = LightGbmModel(config.model, config.run.seed), []
+    model, parts = registry.build(config.models["lightgbm"], training.target, config.run.seed), []
     for fold in splitter(config).split(data.spans):
         rows = training.rows(fold.validation)
         target = rows.select("id", F.col(training.target).alias("target"))
         predicted = model.fit(training, fold.train).predict(rows).join(target, on="id", how="inner")
         path = str(WORK / f"{name}-{fold.number}")
         predicted.withColumns({"model": F.lit(name), "fold": F.lit(fold.number)}).write.mode("overwrite").parquet(path)
-        parts.append(score_eras(training.table.sparkSession.read.parquet(path)).toPandas())
+        scores = score_eras(training.table.sparkSession.read.parquet(path), metrics=[METRIC])
+        parts.append(scores.toPandas())  # a row an era
         print(f"{name}: fold {fold.number}", flush=True)
     found = pd.concat(parts)
-    return found[found["metric"] == "numerai_corr"].set_index("era")["value"].sort_index()
+    return found[found["metric"] == METRIC].set_index("era")["value"].sort_index()
 
 
 def narrowed(training: Training, names: tuple[str, ...]) -> Training:
