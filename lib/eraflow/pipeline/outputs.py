@@ -19,10 +19,12 @@ from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render
+from eraflow.reporting import ReportContent, files, render, strategy_section
+from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
+COMPARED = ("numerai_corr", "mmc")
 # Seen in a numpy prototype: 80 seeds of noise, 5 blocked folds, 17 to 22 % (walk-forward on the same data: 1 to 9 %).
 TWO_SIDED_NOTE = (
     "Folds of this splitter share training data in both directions, so their scores move together and intervals are "
@@ -81,13 +83,21 @@ def write(folder: Path, content: Content) -> None:
         era_dates=content.data.era_dates,
         quality=found,
         facts=_facts(content),
+        comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
+        sections=(strategy_section(content.strategy.performance),) if content.strategy is not None else (),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
         write_json(folder / "run.json", _manifest(content, found))
+
+
+def _comparison(per_era: pd.DataFrame, overlap: int) -> pd.DataFrame:
+    """Paired differences of all models, for the metrics that pay."""
+    found = [differences(per_era, metric, overlap).assign(metric=metric) for metric in COMPARED]
+    return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
 
 
 def write_holdout(folder: RunFolder, overlap: int, scored: pd.DataFrame, fold: Fold) -> tuple[str, ...]:

@@ -3,5 +3,18 @@
 from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Section, Table, figure
 from eraflow.reporting.frames import Fold
 from eraflow.reporting.page import files, render
+from eraflow.reporting.portfolio import strategy_section
 
-__all__ = ["Figure", "Fold", "Group", "Panel", "ReportContent", "Section", "Table", "figure", "files", "render"]
+__all__ = [
+    "Figure",
+    "Fold",
+    "Group",
+    "Panel",
+    "ReportContent",
+    "Section",
+    "Table",
+    "figure",
+    "files",
+    "render",
+    "strategy_section",
+]
