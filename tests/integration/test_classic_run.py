@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from eraflow.cli import job
 from eraflow.pipeline.train import train
@@ -123,6 +123,32 @@ def test_models_learn_from_the_sample_and_every_era_is_scored(base: Path) -> Non
     assert "models learn from era numbers that leave 1 when divided by 4, the last 50 eras" in (
         (run / "report.html").read_text()
     )
+
+
+def test_what_reaches_the_driver_grows_with_eras_and_not_with_rows(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows: list[int] = []
+
+    def counted(name: str) -> None:
+        plain = getattr(DataFrame, name)
+
+        def call(frame: DataFrame, *args: object, **options: object) -> object:
+            found = plain(frame, *args, **options)
+            found = list(found) if name == "toLocalIterator" else found
+            rows.append(len(found))
+            return iter(found) if name == "toLocalIterator" else found
+
+        monkeypatch.setattr(DataFrame, name, call)
+
+    for name in ("collect", "toPandas", "toLocalIterator"):
+        counted(name)
+    own = (f"tables.root={base}/tables-counted", "run.name=counted", "validation.folds=1")
+    assert job("", train, arguments(base, *own)) == 0
+
+    scores = len(pd.read_csv(base / "runs/counted/per_era.csv"))
+    live = 60
+    assert max(rows) <= max(scores, 2 * LIVE, live)
+    assert max(scores, 2 * LIVE, live) < LIVE * 60 / 2
+    assert len(rows) > 10
 
 
 def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
