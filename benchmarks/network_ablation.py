@@ -100,6 +100,7 @@ def described(graphs: DataFrame, edges: DataFrame, prices: DataFrame) -> dict:
     sectors = prices.groupBy("ticker").agg(F.max_by("sector", "date").alias("sector")).toPandas()
     # All eras' edges between one pair are counted together: at most as many rows as there are pairs.
     pairs = edges.groupBy("source", "target").agg(F.count("*").alias("n"), F.sum("weight").alias("weight")).toPandas()
+    sectors = sectors[sectors["ticker"].isin({*pairs["source"], *pairs["target"]})]  # the nodes
     tickers = pd.Index(sectors["ticker"])
     label = sectors["sector"].astype("category").cat.codes.to_numpy()
     one, other = tickers.get_indexer(pairs["source"]), tickers.get_indexer(pairs["target"])

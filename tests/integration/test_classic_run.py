@@ -102,6 +102,24 @@ def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
     assert versions(base) == 1
 
 
+def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path) -> None:
+    models = ("models.two.preset=small", "models.two.trees=5", "models.two.targets=[target, target_ralph_20]")
+    stopped = ("models.early.kind=lightgbm", "models.early.early_stopping_rounds=2", "models.early.trees=50",
+               "models.early.early_stopping_eras=8", "models.early.learning_rate=0.5")  # fmt: skip
+    own = (*models, *stopped, "models.two.seeds=2", "run.submission=two", "run.name=several", "validation.folds=1")
+    assert job("", train, arguments(base, *own)) == 0
+
+    run = base / "runs/several"
+    members = sorted(path.parent.name for path in (run / "models/two/final").rglob("model.txt"))
+    assert members == [f"{target}-seed-{seed}" for target in ("target", "target_ralph_20") for seed in (20, 21)]
+    text = (run / "models/early/fold-1/model.txt").read_text()
+    assert 1 <= len(re.findall(r"^Tree=", text, re.MULTILINE)) < 50
+    scores = pd.read_csv(run / "per_era.csv")
+    assert set(scores["model"]) == {"lightgbm", "two", "early"}
+    assert (run / "predictions.csv").read_bytes() == (run / "models/two/final/live.csv").read_bytes()
+    assert versions(base) == 1  # nothing was packed again
+
+
 def learned_rows(run: Path, part: str) -> int:
     """How many rows the first tree has seen, bagging being off."""
     model = (run / "models/lightgbm" / part / "model.txt").read_text()
@@ -166,6 +184,12 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
         base, capsys, "targets.main=target_bob_20"
     )
     assert "the labels run over 13 eras but validation.purge is 4" in refusal(base, capsys, "validation.purge=4")
+    assert "models.lightgbm names 'rain', which is no feature of the training table" in refusal(
+        base, capsys, "models.lightgbm.monotone={rain: 1}"
+    )
+    assert "early_stopping_eras=99, and" in refusal(
+        base, capsys, "models.lightgbm.early_stopping_rounds=5", "models.lightgbm.early_stopping_eras=99"
+    )
     assert "sampling leaves none of the eras 1 to" in refusal(base, capsys, "sampling.every=97", "sampling.offset=96")
     assert "classic.path is not set" in refusal(base, capsys, "classic.path=null")
     assert job("", build, [*arguments(base), "--set", "run.name=x"]) == 0

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from eraflow.scoring.strategy import (
     Holding,
@@ -106,6 +107,7 @@ def test_daily_returns_are_those_of_the_tranches_that_are_held(predictions: Data
     assert found["date"].tolist() == [date(2020, 1, 1) + timedelta(days=day) for day in some]
     np.testing.assert_allclose(found["gross"], gross[some], atol=1e-12)
     np.testing.assert_allclose(found["turnover"], turnover[some], atol=1e-12)
+    np.testing.assert_allclose(found["exposure"], held.abs().sum(axis=1)[some], atol=1e-12)
 
 
 def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(
@@ -125,8 +127,16 @@ def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(
     assert spread[2] == pytest.approx(ret[order[-2:]].mean() - ret[order[:2]].mean())
 
 
+def test_constant_predictions_have_no_quantiles(predictions: DataFrame, prices: DataFrame) -> None:
+    flat = predictions.withColumn("prediction", F.when(F.col("era") == 2, 0.5).otherwise(F.col("prediction")))
+
+    found = quantile_returns(flat, prices, HOLDING).select("era").distinct().toPandas()
+
+    assert set(found["era"]) == {1, 3}
+
+
 def test_nothing_that_was_held_earns_nothing() -> None:
-    nothing = pd.DataFrame({"model": [], "date": [], "gross": [], "turnover": []})
+    nothing = pd.DataFrame({"model": [], "date": [], "gross": [], "turnover": [], "exposure": []})
     few = pd.DataFrame({"model": "m", "era": 1, "quantile": [1, 2], "ret": [0.1, 0.2], "tickers": 1})
 
     assert performance(scaled(nothing, HOLDING)).empty
@@ -138,15 +148,32 @@ def test_the_portfolio_has_its_target_volatility_and_costs_are_what_is_traded() 
     draw = np.random.default_rng(0)
     risk = np.repeat([0.001, 0.004], 1500)  # what the unscaled positions are worth changes
     daily = pd.DataFrame(
-        {"model": "m", "date": range(3000), "gross": draw.normal(0.0001, 1, 3000) * risk, "turnover": 0.02}
+        {
+            "model": "m",
+            "date": range(3000),
+            "gross": draw.normal(0.0001, 1, 3000) * risk,
+            "turnover": 0.02,
+            "exposure": 1.0,
+        }
     )
 
     found = scaled(daily, HOLDING)
     result = performance(found, costs=(0, 10)).set_index("cost_bp")
 
-    assert len(found) == 3000 - 20
+    assert len(found) == 3000 - 10 - 20  # the tranches fill up, then the first deviation
     assert result.loc[0, "annual_volatility"] == pytest.approx(0.15, rel=0.06)
     paid = result.loc[0, "annual_return"] - result.loc[10, "annual_return"]
     assert paid == pytest.approx(0.001 * result.loc[0, "annual_turnover"])
     later = daily.assign(gross=daily["gross"].where(daily["date"] < 2000, 0.5))
-    pd.testing.assert_frame_equal(scaled(later, HOLDING).iloc[:1980], found.iloc[:1980])
+    pd.testing.assert_frame_equal(scaled(later, HOLDING).iloc[:1970], found.iloc[:1970])
+
+
+def test_what_a_change_of_leverage_trades_is_counted() -> None:
+    draw = np.random.default_rng(1)
+    held = {"model": "m", "date": range(200), "gross": draw.normal(0, 0.01, 200), "turnover": 0.0, "exposure": 0.5}
+
+    found = scaled(pd.DataFrame(held), HOLDING)
+
+    assert found["turnover"].iloc[0] == pytest.approx(0.5 * found["leverage"].iloc[0])  # what is held is built up
+    np.testing.assert_allclose(found["turnover"].iloc[1:], 0.5 * found["leverage"].diff().abs().iloc[1:])
+    assert (found["turnover"].iloc[1:] > 0).all()

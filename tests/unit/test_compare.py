@@ -65,8 +65,14 @@ def test_the_best_of_worthless_trials_shows_the_sharpe_that_is_expected(trials: 
     draw = np.random.default_rng(trials)
     sharpes = draw.normal(0.0, 0.1, (4000, trials))
 
-    assert sharpes.max(axis=1).mean() == pytest.approx(expected_best_sharpe(list(sharpes[:, 0]), trials), rel=0.08)
-    assert expected_best_sharpe([0.3], 1) == 0.0
+    assert sharpes.max(axis=1).mean() == pytest.approx(expected_best_sharpe(list(sharpes[:, 0]), trials, 100), rel=0.08)
+    assert expected_best_sharpe([0.3], 1, 100) == 0.0
+
+
+def test_one_model_that_was_chosen_among_many_is_deflated_too() -> None:
+    values = np.random.default_rng(0).normal(0.2, 1, 100)
+    assert deflated_sharpe(values, [0.2], 200, 1) < 0.7
+    assert deflated_sharpe(values, [0.2], 1, 1) > 0.95
 
 
 def test_the_best_of_worthless_trials_is_deflated_to_chance() -> None:

@@ -23,6 +23,11 @@ class Model(Section):
         """Eras at the end of a training part that are kept from it, to tell when to stop; 0 = none."""
         return 0
 
+    @property
+    def named_features(self) -> tuple[str, ...]:
+        """The features that it names, which must be there."""
+        return ()
+
 
 class LightGbm(Model):
     """Settings of LightGBM, under its own names where they are the field's."""
@@ -45,6 +50,10 @@ class LightGbm(Model):
     @property
     def watched_eras(self) -> int:
         return self.early_stopping_eras if self.early_stopping_rounds else 0
+
+    @property
+    def named_features(self) -> tuple[str, ...]:
+        return (*self.monotone, *(name for group in self.interactions for name in group))
 
     @property
     def ranks(self) -> bool:
@@ -91,7 +100,8 @@ class Sequences(Model):
 
 
 AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences, Field(discriminator="kind")]
-ModelName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")]  # becomes a folder
+# Becomes a folder `model=NAME`, from which Spark would read a number or a date as one.
+ModelName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
 
 class Kinds(Section):

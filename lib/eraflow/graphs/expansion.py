@@ -16,6 +16,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
+from eraflow.errors import InputError
 from eraflow.features.cross_section import LEVELS, Levels, Matrix
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs
 from eraflow.graphs.premia import Eras, Premia, centred, matrix_of, premia
@@ -45,7 +46,7 @@ class FeatureNetwork:
     components: int = 0
     groups: int = 0
     momentum: int = 0
-    lag: int = 6
+    lag: int | None = None
     degree: float = 10.0
     mutual: float = 0.25
     seed: int = 0
@@ -69,6 +70,8 @@ class FeatureNetwork:
     def _momentum(self, graph: FeatureGraph, found: Premia) -> FeatureMomentum | None:
         if not self.momentum:
             return None
+        if self.lag is None:
+            raise InputError("feature momentum needs its lag: the eras of the target's label and one more.")
         own = found.correlations
         return FeatureMomentum(found.eras, own, own @ graph.smoothing(), self.momentum, self.lag)
 

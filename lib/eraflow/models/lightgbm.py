@@ -66,6 +66,11 @@ class LightGbmModel:
             estimator = self._estimator(training, threads(spark), stops=bool(watched))
             self._give_bins(estimator, training, eras, count, label)
             if watched:
+                if training.labelled(watched).isEmpty():
+                    raise InputError(
+                        f"model: no row of the watched eras {watched[0]} to {watched[-1]} has a known "
+                        f"{training.target}; raise early_stopping_eras."
+                    )
                 learned = learned.unionByName(
                     self._ready(training, _watched_rows(training, watched), label, watched=True)
                 )
@@ -130,7 +135,9 @@ class LightGbmModel:
             )
         told = "force_col_wise=true verbosity=-1"
         if groups:
-            places = ",".join("[" + ",".join(str(place[name]) for name in group) + "]" for group in groups)
+            # LightGBM uses no feature that is in no group: each of the others is a group of its own.
+            alone = [(name,) for name in names if name not in set(chain.from_iterable(groups))]
+            places = ",".join("[" + ",".join(str(place[name]) for name in group) + "]" for group in (*groups, *alone))
             told += f" interaction_constraints={places}"
         return {
             "passThroughArgs": told,

@@ -56,6 +56,11 @@ class SequenceModel:
         with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
             first = eras[0] - self.config.length + 1
             _write_shards(training, [*eras, *watched], first, Path(folder))
+            if not list(Path(folder).glob("shard=*/*.parquet")):
+                raise InputError(
+                    f"model: {self.config.kind} trains on the driver's machine and Spark's executors write on others; "
+                    "run it with master local[*]."
+                )
             found = self._trained(self._task(training, eras, watched, first, folder), training)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "width", "layers"})

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 from pyspark.sql import Row
+from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config, fingerprint
@@ -58,7 +59,7 @@ class Builder:
         if self.config.source == "classic":
             if self.config.classic.dataset:
                 place = local_path(path, "classic.path")
-                brought(numerai(), self.config.classic.dataset, (*FILES, *MODEL_FILES), place, self.progress)
+                brought(numerai(), self.config.classic.dataset, FILES, place, self.progress, MODEL_FILES)
             return Folder(path)
         made = Path(path) / fingerprint(self._invented)
         if not (made / "features.json").exists():
@@ -165,7 +166,10 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     live = [row["era"] for row in rows if row["split"] == "live"]
     if not live:
         raise InputError(f"{eras.manifest['source']} holds no live.parquet, which predictions are made for; add it.")
-    table = store.read(packed).select("id", "era", features.alias("features"), *dict.fromkeys(learned))
+    columns = [F.col(name) for name in dict.fromkeys(learned)]
+    if any(ALIAS in model.targets for model in config.models.values()):
+        columns.append(F.col(resolved(ALIAS, eras.manifest)).alias(ALIAS))
+    table = store.read(packed).select("id", "era", features.alias("features"), *columns)
     longest = max(map(horizon, learned))  # folds are common to all models
     called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(

@@ -70,7 +70,8 @@ def report(
         label = Path(predictions).stem
         scores.append(_score_foreign(spark, found[0], predictions, label))
         out = base / "reports" / f"{name}-{label}"
-    return _compared(found, pd.concat(scores, ignore_index=True), metric or METRIC, trials(base), out)
+    tried = trials(base) + (predictions is not None)
+    return _compared(found, pd.concat(scores, ignore_index=True), metric or METRIC, tried, out)
 
 
 def finished(base: Path, name: str) -> FinishedRun:
@@ -91,7 +92,8 @@ def finished(base: Path, name: str) -> FinishedRun:
 
 def trials(base: Path) -> int:
     """How many models all finished runs below `base` have scored: what a best one was chosen among, at least."""
-    return sum(len(json.loads(file.read_text(encoding="utf-8"))) for file in base.glob("*/summary.json"))
+    finished = (file.with_name("summary.json") for file in base.glob("*/run.json"))
+    return sum(len(json.loads(file.read_text(encoding="utf-8"))) for file in finished)
 
 
 def _score_foreign(spark: SparkSession, run: FinishedRun, path: str, label: str) -> pd.DataFrame:

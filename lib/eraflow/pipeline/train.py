@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -80,11 +81,11 @@ class _Run:
         data = self.data
         seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
         folds = splitter(self.config).split(seen)
-        for fold in folds:
-            self._sampled(fold.train)
+        self._refuse_settings(folds)
         data.check_live(data.training.rows([data.live_era]).count())
         identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
+            self._track(identity)  # it may have been refused, or not been asked for
             done = f"{self.folder.path} is finished already; nothing was done."
             return (done, *outputs.headlines(self.folder.path))
         started = time.time()
@@ -133,19 +134,34 @@ class _Run:
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
+        told = outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
+        blends = [f"{name}: ensembles are not scored on a holdout yet" for name in self.config.ensembles]
+        return (*blends, *told)
+
+    def _refuse_settings(self, folds: Sequence[Fold]) -> None:
+        """Tells what would fail after all models are fitted."""
+        known = set(self.data.training.feature_names)
+        named = [(f"ensembles.{name}.neutral_to", own.neutral_to) for name, own in self.config.ensembles.items()]
+        for name, model in self.config.models.items():
+            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
+                self._parts(model, eras)
+            named.append((f"models.{name}", model.named_features))
+        for key, features in named:
+            if unknown := [feature for feature in features if feature not in known]:
+                raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
 
     def _track(self, identity: Mapping[str, Any]) -> None:
-        if self.config.tracking.enabled:
+        if self.config.tracking.enabled and not self.folder.is_done("tracked"):
             self.progress.stage("telling MLflow")
             base = local_path(self.config.run.dir, "run.dir")
             tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
             tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
+            self.folder.mark_done("tracked", {})
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
         config = self.config.decisive()
-        config["run"] = {"seed": self.config.run.seed, "submission": self.config.run.submission}
+        config["run"] = {"seed": self.config.run.seed, "submission": self.config.submission}
         config.pop("tracking")
         config.pop("tables")
         config["signals"].pop("path")
@@ -168,10 +184,10 @@ class _Run:
                 self._fit_folds(name, settings, folds)
                 self._predict_live(name, settings)
             except Exception as error:  # one model's failure does not cost the others
+                failed[name] = _told(error)
                 if len(self.config.models) == 1:
-                    raise
-                failed[name] = error
-                self.progress.note(f"{name} failed: {_reason(error)}")
+                    raise failed[name] from error
+                self.progress.note(f"{name} failed: {_reason(failed[name])}")
         return failed
 
     def _blend(self, failed: Mapping[str, Exception]) -> dict[str, Exception]:
@@ -185,18 +201,22 @@ class _Run:
                 ensembling = Ensembling(self.store.spark, self.data, self.folder)
                 ensembling.run(build(name, settings), submit=name == self.config.submission)
             except Exception as error:
-                lost[name] = error
-                self.progress.note(f"{name} failed: {_reason(error)}")
+                lost[name] = _told(error)
+                self.progress.note(f"{name} failed: {_reason(lost[name])}")
         return lost
 
     def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
-        """A model of these eras, sampled; some at their end are watched where it stops early."""
-        chosen, watched = self._sampled(eras), list[int]()
-        if settings.watched_eras:
-            span_of = {span.era: span for span in self.data.spans}
-            chosen, watched = watched_block([span_of[era] for era in chosen], settings.watched_eras)
+        chosen, watched = self._parts(settings, eras)
         model = registry.build(settings, self.data.training.target, self.config.run.seed)
         return model.fit(replace(self.data.training, share=self.config.sampling.rows), chosen, watched)
+
+    def _parts(self, settings: AnyModel, eras: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Eras to learn from, and those at their end that are watched where a model stops early."""
+        chosen = self._sampled(eras)
+        if not settings.watched_eras:
+            return chosen, []
+        span_of = {span.era: span for span in self.data.spans}
+        return watched_block([span_of[era] for era in chosen], settings.watched_eras)
 
     def _sampled(self, eras: Sequence[int]) -> list[int]:
         sampling = self.config.sampling
@@ -254,6 +274,12 @@ class _Run:
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
         scored = scoring.collected(scores)  # models x folds x eras x metrics rows
         return scored, scoring.unscored_eras(predictions)
+
+
+def _told(error: Exception) -> Exception:
+    """The InputError that a Python worker raised, where that is what went wrong."""
+    found = re.search(r"eraflow\.errors\.InputError: (.+)", str(error))
+    return InputError(found[1]) if found and not isinstance(error, InputError) else error
 
 
 def _reason(error: Exception) -> str:

@@ -66,17 +66,19 @@ def sharpe(values: Values) -> float:
     return float(values.mean() / values.std()) if len(values) and np.ptp(values) > 0 else float("nan")
 
 
-def expected_best_sharpe(sharpes: list[float], trials: int) -> float:
+def expected_best_sharpe(sharpes: list[float], trials: int, effective: float) -> float:
     """Sharpe that the best of so many worthless trials is expected to show, from the spread of those that are known.
 
     sd (1 - g) q(1 - 1/N) + sd g q(1 - 1/(N e)), q the normal quantile, g Euler's constant (Bailey & Lopez de Prado
-    2014, The Deflated Sharpe Ratio, equation 1). 0 where there is one trial.
+    2014, The Deflated Sharpe Ratio, equation 1). 0 where there is one trial. Where the spread is not known, it is what
+    a worthless trial of so many effective eras varies by itself.
     """
     known = np.array([x for x in sharpes if np.isfinite(x)])
-    if trials < MIN_TRIALS or len(known) < MIN_TRIALS:
+    if trials < MIN_TRIALS:
         return 0.0
+    spread = known.std(ddof=1) if len(known) >= MIN_TRIALS else 1 / sqrt(effective)
     quantiles = (1 - EULER) * stats.norm.ppf(1 - 1 / trials) + EULER * stats.norm.ppf(1 - 1 / (trials * e))
-    return float(known.std(ddof=1) * quantiles)
+    return float(spread * quantiles)
 
 
 def deflated_sharpe(values: Values, sharpes: list[float], trials: int, overlap: int) -> float:
@@ -91,7 +93,9 @@ def deflated_sharpe(values: Values, sharpes: list[float], trials: int, overlap: 
         return float("nan")
     skew, kurtosis = stats.skew(values), stats.kurtosis(values, fisher=False)
     spread = 1 - skew * observed + (kurtosis - 1) / 4 * observed**2
-    above = (observed - expected_best_sharpe(sharpes, trials)) * sqrt(effective - 1) / sqrt(max(spread, 1e-12))
+    above = (
+        (observed - expected_best_sharpe(sharpes, trials, effective)) * sqrt(effective - 1) / sqrt(max(spread, 1e-12))
+    )
     return float(stats.norm.cdf(above))
 
 

@@ -69,10 +69,11 @@ def positions(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Da
 
 
 def daily_returns(held: DataFrame, prices: DataFrame, holding: Holding) -> DataFrame:
-    """`model, date, gross, turnover` of what `positions` hold: a row a model and day on which anything is held or sold.
+    """`model, date, gross, turnover, exposure` of what `positions` hold, on each day on which anything is held or sold.
 
-    `gross` is the summed weight times return, `turnover` the summed absolute change of weights, both before the
-    portfolio is scaled. A day without a price of a ticker that is held earns nothing on it.
+    `gross` is the summed weight times return, `turnover` the summed absolute change of weights, `exposure` the summed
+    absolute weight, all before the portfolio is scaled. A day without a price of a ticker that is held earns nothing on
+    it.
     """
     first, last = holding.lag + 1, holding.lag + holding.horizon
     sessions = F.explode(F.sequence(F.col("session") + first, F.col("session") + last + 1))
@@ -91,6 +92,7 @@ def daily_returns(held: DataFrame, prices: DataFrame, holding: Holding) -> DataF
         .agg(
             _sum(F.col("weight") * F.coalesce("daily_return", F.lit(0.0))).alias("gross"),
             _sum(F.col("change")).alias("turnover"),
+            _sum(F.abs(F.col("weight"))).alias("exposure"),
         )
     )
 
@@ -98,7 +100,8 @@ def daily_returns(held: DataFrame, prices: DataFrame, holding: Holding) -> DataF
 def quantile_returns(predictions: DataFrame, prices: DataFrame, holding: Holding) -> DataFrame:
     """`model, era, quantile, ret, tickers`: the mean return over the holding of each fifth of an era's predictions.
 
-    Quantile 1 has the lowest predictions. A ticker counts if it has a price at both ends.
+    Quantile 1 has the lowest predictions. A ticker counts if it has a price at both ends. An era of constant
+    predictions has no quantiles.
     """
     ends = prices.where(F.col("bar").isNotNull()).select("ticker", "session", "total_return")
     known = prices.select(F.concat_ws("_", "ticker", F.col("date").cast("string")).alias("id"), "ticker", "session")
@@ -113,8 +116,10 @@ def quantile_returns(predictions: DataFrame, prices: DataFrame, holding: Holding
     scores = predictions.groupBy("model", "era", "id").agg(F.avg("prediction").alias("prediction"))
     rows = scores.join(known, on="id", how="inner")
     rows = rows.join(bought, on=["ticker", "session"], how="inner").join(sold, on=["ticker", "session"], how="inner")
-    within = Window.partitionBy("model", "era").orderBy("prediction", "id")
-    ranked = rows.withColumn("quantile", F.ntile(QUANTILES).over(within))
+    whole = Window.partitionBy("model", "era").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    varied = rows.withColumn("varies", F.max("prediction").over(whole) > F.min("prediction").over(whole))
+    within = Window.partitionBy("model", "era").orderBy("prediction", F.xxhash64("id"))  # ties fall at random
+    ranked = varied.where("varies").withColumn("quantile", F.ntile(QUANTILES).over(within))
     return ranked.groupBy("model", "era", "quantile").agg(
         (_sum(F.col("sold") / F.col("bought") - 1) / F.count("*")).alias("ret"), F.count("*").alias("tickers")
     )
@@ -128,15 +133,18 @@ def scaled(daily: pd.DataFrame, holding: Holding) -> pd.DataFrame:
     """`model, date, gross, turnover, leverage`: `daily_returns` of the portfolio brought to its target, from the past.
 
     Scaling single positions does not do it, since they hedge each other. A day's leverage is target over the
-    exponentially weighted deviation (span 60) of the unscaled returns until the day before; the first 20 days of a
-    model have none and are left out.
+    exponentially weighted deviation (span 60) of the unscaled returns until the day before. Until all tranches are
+    there, and 20 days more, a model has none; these days are left out. What a change of leverage trades counts in full.
     """
     daily = daily.sort_values(["model", "date"], ignore_index=True)
-    risk = daily.groupby("model")["gross"].transform(
-        lambda x: x.ewm(span=VOLATILITY_BARS, min_periods=LEAST_BARS).std().shift(1)
-    )
+    models = daily["model"]
+    full = daily["gross"].where(daily.groupby("model").cumcount() >= holding.horizon)
+    risk = full.groupby(models).transform(lambda x: x.ewm(span=VOLATILITY_BARS, min_periods=LEAST_BARS).std().shift(1))
     leverage = holding.volatility / SESSIONS_A_YEAR**0.5 / risk.where(risk > 0)
-    out = daily.assign(gross=daily["gross"] * leverage, turnover=daily["turnover"] * leverage, leverage=leverage)
+    moved = leverage.groupby(models).diff().abs().fillna(leverage)
+    held = daily.groupby("model")["exposure"].shift(1).fillna(0.0)
+    traded = daily["turnover"] * leverage + moved * held
+    out = daily.assign(gross=daily["gross"] * leverage, turnover=traded, leverage=leverage).drop(columns="exposure")
     return out.dropna(subset="leverage").reset_index(drop=True)
 
 

@@ -61,8 +61,17 @@ def numerai() -> Remote:
     return Remote(api.list_datasets, address)
 
 
-def brought(remote: Remote, dataset: str, names: Sequence[str], folder: Path, progress: Progress) -> None:
+def brought(
+    remote: Remote,
+    dataset: str,
+    names: Sequence[str],
+    folder: Path,
+    progress: Progress,
+    optional: Sequence[str] = (),
+) -> None:
     """Brings the data set's files of these names into `folder`; those that are there and unchanged are left alone.
+
+    `optional` ones are brought where the data set has them.
 
     InputError: no such data set, a file that is not in it, a server that gives no whole file, a full disk. Files that
     were whole stay as they were, and what came of a broken one is gone on from by the next call.
@@ -82,7 +91,7 @@ def brought(remote: Remote, dataset: str, names: Sequence[str], folder: Path, pr
         known = sorted({name.partition("/")[0] for name in there})
         raise InputError(f"classic.dataset: {dataset}/{missing[0]} is not at Numerai; there is {', '.join(known)}.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
+    for name in (*names, *(name for name in optional if f"{dataset}/{name}" in there)):
         _Download(remote, f"{dataset}/{name}", folder / name, progress).run()
 
 
