@@ -106,7 +106,8 @@ def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path
     models = ("models.two.preset=small", "models.two.trees=5", "models.two.targets=[target, target_ralph_20]")
     stopped = ("models.early.kind=lightgbm", "models.early.early_stopping_rounds=2", "models.early.trees=50",
                "models.early.early_stopping_eras=8", "models.early.learning_rate=0.5")  # fmt: skip
-    own = (*models, *stopped, "models.two.seeds=2", "run.submission=two", "run.name=several", "validation.folds=1")
+    eras = ("validation.folds=1", "validation.min_train_eras=40")  # some are watched, and 16 purged before these
+    own = (*models, *stopped, *eras, "models.two.seeds=2", "run.submission=two", "run.name=several")
     assert job("", train, arguments(base, *own)) == 0
 
     run = base / "runs/several"
