@@ -13,7 +13,7 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import scoring, submission, tracking
+from eraflow import disk, scoring, submission, tracking
 from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError, PartFailedError
@@ -185,7 +185,7 @@ class _Run:
                 self._predict_live(name, settings)
             except Exception as error:  # one model's failure does not cost the others
                 failed[name] = _told(error)
-                if len(self.config.models) == 1:
+                if len(self.config.models) == 1 or disk.is_full(error):  # no other model would fare better
                     raise failed[name] from error
                 self.progress.note(f"{name} failed: {_reason(failed[name])}")
         return failed
