@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 from pyspark.sql import functions as F
 
@@ -34,9 +36,12 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     spans, era_dates = label_spans(eras, horizon)
     for other in {config.targets.names[name] for name in config.learned_targets} - {horizon}:
         spans = reaching(spans, label_spans(eras, other)[0])  # folds are common to all models
-    overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
-    data = training(store, tables.training, target)
+    horizons = {name: config.targets.names[name] for name in config.learned_targets}
+    reach = {days: label_overlap(eras, days) for days in {*horizons.values()}}
+    data = replace(
+        training(store, tables.training, target), reach={name: reach[days] for name, days in horizons.items()}
+    )
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -46,7 +51,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         manifest=tables.training.manifest,
         spans=[span for span in spans if span.era in known],
         unlabelled=[span.era for span in spans if span.era not in known],
-        overlap=overlap,
+        overlap=reach[horizon],
         live_era=max(era_dates),
         era_dates=era_dates,
         submission=submission.signals,
@@ -62,7 +67,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
             "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
             "target": f"{target}, {config.targets.lag} days after the era's date",
-            "labels overlap": f"{overlap} eras",
+            "labels overlap": f"{reach[horizon]} eras",
         },
     )
 
