@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pandas as pd
@@ -9,6 +10,7 @@ from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config
+from eraflow.graphs.described import Described, described
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.reading import label_overlap, label_spans, reaching, training
@@ -61,6 +63,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         asset="regexp_replace(id, '_[^_]*$', '')",  # an id is TICKER_DATE
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
+        network=_network(store, tables),
         notes=_notes(config),
         facts={
             "source": str(tables.prices.manifest["source"]),
@@ -77,6 +80,13 @@ def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
     if tables.signals_match is None:
         return found
     return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)
+
+
+def _network(store: Store, tables: Tables) -> Callable[[], Described | None] | None:
+    graphs, edges = tables.graphs, tables.graph_edges
+    if graphs is None or edges is None:
+        return None
+    return lambda: described(store.read(graphs), store.read(edges), store.read(tables.prices))
 
 
 def _notes(config: Config) -> tuple[str, ...]:
