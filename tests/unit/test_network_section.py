@@ -32,8 +32,8 @@ def a_graph(sectors: int, size: int = 8) -> tuple[pd.DataFrame, pd.DataFrame]:
     return nodes, edges.reset_index(drop=True)
 
 
-def a_section(sectors: int = 3, known: bool = True) -> Section:
-    nodes, edges = a_graph(sectors)
+def a_section(sectors: int = 3, known: bool = True, size: int = 8) -> Section:
+    nodes, edges = a_graph(sectors, size)
     by_era = pd.DataFrame({"era": list(DATES), "nodes": 24, "edges": 90, "same_sector": 0.5, "chance": 0.3})
     by_era = by_era.assign(low=0.25, high=0.35, kept=np.where(by_era["era"] == 1, np.nan, 0.9))
     if not known:
