@@ -39,7 +39,7 @@ class FeatureNetwork:
     them outright, as those of `splits` must be: `feature_graph.split_pairs` of a model of the same fold. `triples`:
     products over triangles, or random ones. `vectors`: the graph's leading eigenvectors; `components`: principal ones;
     `groups`: means of a group's features. `momentum`: eras over which what a feature (and its neighbours) paid is
-    averaged to weights of an era, the label's eras and one more (or `lag`) behind it.
+    averaged to weights of an era, `lag` behind it: None = the first at which labels are known.
     """
 
     interactions: int = 0

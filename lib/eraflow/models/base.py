@@ -21,7 +21,7 @@ class Training:
 
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
     `target` is the column that is learned; `share` of the rows are learned from. `families` are names for several
-    features; `reach` says of targets how many eras a label spans.
+    features; `reach` says of targets how many eras on a label reaches: one later it is known.
     """
 
     table: DataFrame

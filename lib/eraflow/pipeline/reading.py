@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
@@ -49,6 +49,13 @@ def label_overlap(eras: DataFrame, horizon: int) -> int:
     rows = eras.where((F.col("horizon") == horizon) & F.col("label_end").isNotNull()).orderBy("era").collect()
     starts = [row["label_start"] for row in rows]
     return max((bisect_left(starts, row["label_end"]) - position for position, row in enumerate(rows)), default=1)
+
+
+def label_reach(spans: Sequence[EraSpan], era_dates: Mapping[int, date]) -> int:
+    """The most eras from a label's own to the last one on whose date it has not ended before: one later it is known."""
+    eras = sorted(era_dates)
+    days = [era_dates[era] for era in eras]
+    return max((eras[bisect_right(days, span.end) - 1] - span.era for span in spans), default=1)
 
 
 def training(store: Store, version: Version, target: str) -> Training:

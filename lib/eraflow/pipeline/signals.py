@@ -13,7 +13,7 @@ from eraflow.config import Config
 from eraflow.graphs.described import Described, described
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.reading import label_overlap, label_spans, reaching, training
+from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
 from eraflow.pipeline.scores import signals_references, strategy
 from eraflow.progress import Progress
 from eraflow.scoring.strategy import Holding
@@ -35,15 +35,15 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     tables = Builder(store.spark, config, store, progress).tables()
     target = config.targets.main
     eras, horizon = store.read(tables.eras), config.targets.names[target]
-    spans, era_dates = label_spans(eras, horizon)
-    for other in {config.targets.names[name] for name in config.learned_targets} - {horizon}:
-        spans = reaching(spans, label_spans(eras, other)[0])  # folds are common to all models
-    dates = list(era_dates.values())
     horizons = {name: config.targets.names[name] for name in config.learned_targets}
-    reach = {days: label_overlap(eras, days) for days in {*horizons.values()}}
-    data = replace(
-        training(store, tables.training, target), reach={name: reach[days] for name, days in horizons.items()}
-    )
+    labels = {days: label_spans(eras, days) for days in dict.fromkeys(horizons.values())}
+    spans, era_dates = labels[horizon]
+    for theirs, _ in labels.values():
+        spans = reaching(spans, theirs)  # folds are common to all models
+    reach = {name: label_reach(labels[days][0], era_dates) for name, days in horizons.items()}
+    overlap = label_overlap(eras, horizon)
+    dates = list(era_dates.values())
+    data = replace(training(store, tables.training, target), reach=reach)
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -53,7 +53,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         manifest=tables.training.manifest,
         spans=[span for span in spans if span.era in known],
         unlabelled=[span.era for span in spans if span.era not in known],
-        overlap=reach[horizon],
+        overlap=overlap,
         live_era=max(era_dates),
         era_dates=era_dates,
         submission=submission.signals,
@@ -70,7 +70,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
             "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
             "target": f"{target}, {config.targets.lag} days after the era's date",
-            "labels overlap": f"{reach[horizon]} eras",
+            "labels overlap": f"{overlap} eras",
         },
     )
 

@@ -120,7 +120,10 @@ def _degree_bins(degree: pd.Series, what: str) -> pd.DataFrame:
 def _picture(nodes: pd.DataFrame, edges: pd.DataFrame, all_nodes: int, last: str) -> Figure:
     sectors = sorted(nodes["sector"].dropna().unique())
     which = f"The {len(nodes)} tickers of the largest weight" if len(nodes) < all_nodes else "All tickers"
-    caption = f"{which} on the last date and their heaviest {len(edges)} edges; nodes that are joined are drawn near."
+    caption = (
+        f"{which} on the last date and their heaviest {count_text(len(edges))} edges; nodes that are joined are drawn "
+        "near."
+    )
     legend = tuple(Entry(palette.series(place)[0], _marked(name, place)) for place, name in enumerate(sectors))
     ends = edges[["source", "target", "weight", "x1", "y1", "x2", "y2"]]
     frame = pd.concat([nodes.assign(kind="node"), ends.assign(kind="edge")], ignore_index=True)
