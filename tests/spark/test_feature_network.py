@@ -82,7 +82,7 @@ def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> Non
     assert found["id"].tolist() == rows["id"].tolist()
     assert (levels[:, :FEATURES] == own).all()
     one, other = fitted.products[0]
-    assert fitted.names[0] == f"f{one}_x_f{other}"
+    assert fitted.names[0] == f"f{one}_times_f{other}"
     product = (own[:, one] - 2) * (own[:, other] - 2)
     wanted = np.select([product <= -2, product == -1, product == 0, product == 1], [0, 1, 2, 3], 4)
     missing = (own[:, one] < 0) | (own[:, other] < 0)
@@ -135,7 +135,7 @@ def test_controls_take_other_pairs(data: Training, fitted: FittedNetwork) -> Non
     named = FeatureNetwork(pairs=((3, 7),), degree=4).fit(data, range(1, 21))
 
     assert set(random.products) != set(fitted.products[:5])
-    assert named.names == ("f3_x_f7",)
+    assert named.names == ("f3_times_f7",)
     sizes = named.widened(data.table).agg(F.min(F.size("features")), F.max(F.size("features"))).head()
     assert tuple(sizes or ()) == (FEATURES + 1, FEATURES + 1)
 

@@ -145,8 +145,8 @@ class FittedNetwork:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The new columns."""
-        products = tuple("_x_".join(self.base[feature] for feature in group) for group in self.products)
+        """The new columns; `_x_` is in the names of products that a training table has itself."""
+        products = tuple("_times_".join(self.base[feature] for feature in group) for group in self.products)
         return (*products, *self.projections, *(self.momentum.names if self.momentum else ()))
 
     @contextmanager
@@ -212,9 +212,9 @@ class FittedNetwork:
 
 def _bounds(fitted: FittedNetwork, training: Training, eras: Sequence[int]) -> Matrix:
     """Quantiles of projections over a sample of the training rows, spread over the eras by a hash of the ids."""
-    rows = training.labelled(eras).select("id", "era", "features")
     if not fitted.names[len(fitted.products) :]:
         return np.zeros((0, LEVELS - 1))
+    rows = training.labelled(eras).select("id", "era", "features")
     sample = rows.orderBy(F.xxhash64("id"), "id").limit(EDGE_ROWS).toPandas()  # EDGE_ROWS rows of bytes
     levels = np.array(sample["features"].tolist(), dtype=np.int8)
     projected = fitted.projected(centred(levels, fitted.missing), sample["era"].to_numpy())
