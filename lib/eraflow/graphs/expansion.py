@@ -26,6 +26,7 @@ from eraflow.models.base import Training
 from eraflow.models.linear import whole
 from eraflow.session import fixed_partitions
 
+PART_ROWS = 2_000  # that are widened at once, at 12 bytes a level and more
 EDGE_ROWS = 20_000  # whose quantiles bound the levels of projections
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
 PRODUCT_BOUNDS = (-1.5, -0.5, 0.5, 1.5)  # of centred levels -2 .. 2: large, small, none, small, large
@@ -197,7 +198,7 @@ class FittedNetwork:
 
     def _rows(self) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
         def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            for batch in batches:
+            for batch in (part for each in batches for part in _parts(each)):
                 levels = matrix_of(batch.column("features"))
                 eras = batch.column("era").to_numpy(zero_copy_only=False)
                 wide = np.hstack([levels, self.columns(levels, eras)])
@@ -208,6 +209,11 @@ class FittedNetwork:
                 yield pa.record_batch([*others, packed], names=[*names, "features"])
 
         return make
+
+
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for begin in range(0, batch.num_rows, PART_ROWS):
+        yield batch.slice(begin, PART_ROWS)
 
 
 def _bounds(fitted: FittedNetwork, training: Training, eras: Sequence[int]) -> Matrix:
