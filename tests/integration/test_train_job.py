@@ -168,3 +168,28 @@ def test_the_same_command_elsewhere_gives_the_same_content(run: Path, tmp_path: 
         assert manifest["config"]["tables"].pop("root") == f"{base}/tables"
     assert there == here
     assert (again / "report.html").read_bytes() == (run / "report.html").read_bytes()
+
+
+@pytest.mark.slow
+def test_networks_are_shown_and_families_of_features_compared(spark: SparkSession, tmp_path: Path) -> None:
+    own = ("synthetic.days=460", "features.set=momentum", "network.relearn=monthly", "network.look_backs=[20, 40]",
+           "network.degree=4", "models.lightgbm=null", "models.momentum={kind: linear, features: [momentum]}",
+           "models.both={kind: linear}", "run.name=networks",
+           "models.graph={kind: linear, network: {interactions: 3, momentum: 9, degree: 4}}")  # fmt: skip
+    assert job("", train, arguments(tmp_path, *own)) == 0
+
+    run = tmp_path / "runs/networks"
+    momentum, both = (read_json(run / f"models/{name}/final/model.json") for name in ("momentum", "both"))
+    assert len(momentum["feature_names"]) == 8
+    assert both["feature_names"] == [*momentum["feature_names"], *(f"net_{name}" for name in momentum["feature_names"])]
+    assert read_json(run / "models/graph/final/network.json")["momentum"] == {"window": 9, "lag": 5}
+    page = (run / "report.html").read_text()
+    assert 'id="network"' in page
+    assert 'id="feature-graphs"' in page
+    edges = pd.read_csv(run / "frames/network-graph.csv").groupby("kind").size()
+    assert edges["node"] == 120
+    assert edges["edge"] >= 120
+    shares = pd.read_csv(run / "frames/network-sectors.csv")
+    assert (shares["low"] < shares["chance"]).all()
+    pairs = pd.read_csv(run / "frames/comparison.csv")
+    assert {"momentum", "both", "graph"} == {*pairs["model"], *pairs["other"]}

@@ -15,7 +15,7 @@ NAMES = tuple(f"feature_{number}" for number in range(7))
 ERAS = tuple(range(1, 7))
 SCHEMA = "id string, era int, features array<tinyint>, target float"
 PENALTY = 0.2
-SETTINGS = Linear(kind="linear", preset=None, targets=(), seeds=1, penalty=PENALTY)
+SETTINGS = Linear(kind="linear", preset=None, targets=(), seeds=1, features=(), network=None, penalty=PENALTY)
 
 
 def rows_frame() -> pd.DataFrame:

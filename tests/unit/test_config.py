@@ -38,6 +38,29 @@ def test_a_model_takes_its_own_settings_then_its_presets_then_its_kinds() -> Non
     assert list(load([], ["models.fast.preset=small", "models.lightgbm=null"]).models) == ["fast"]
 
 
+def test_a_models_network_takes_what_it_does_not_say_from_feature_network() -> None:
+    told = ["models.lightgbm.network.interactions=4", "feature_network.mutual=0.5"]
+    network = load([], told).models["lightgbm"].model_dump()["network"]
+
+    assert (network["interactions"], network["mutual"], network["degree"]) == (4, 0.5, 10)
+    assert load([], ["feature_network.mutual=0.5"]).decisive() == load([], []).decisive()
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ("vectors: 3", None),
+        ("vectors: 12", "vectors is 12; it must be below the number of features, 12"),
+        ("interactions: 67", "interactions is 67, and 12 features have 66"),
+        ("triples: 221", "triples is 221, and 12 features have 220"),
+        ("vectors: 3, degree: 11", "degree is 11, and 12 features make a graph of 10 at most"),
+    ],
+)
+def test_what_few_features_cannot_give_is_told(settings: str, fault: str | None) -> None:
+    network = load([], [f"models.x={{kind: linear, network: {{{settings}}}}}"]).models["x"].network
+    assert network.fault(12) == fault
+
+
 def test_what_no_model_uses_decides_nothing() -> None:
     assert load([], ["presets.small.trees=9"]).decisive() == load([], []).decisive()
     assert load([], ["kinds.lightgbm.trees=9"]).decisive() != load([], []).decisive()
@@ -118,6 +141,23 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("sampling.offset=1", "sampling: offset is 1; it must be below every=1"),
         ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
         ("network.look_backs=[60, 30]", "network: look_backs must ascend, each once"),
+        (
+            "models.lightgbm.network={}",
+            "models.lightgbm.network: it asks for no columns; give one of inter",
+        ),
+        (
+            "models.lightgbm.network.interaction=4",
+            "unknown config key models.lightgbm.network.interaction; did you mean models.lightgbm.network.inter",
+        ),
+        (
+            "models.lightgbm.network={interactions: 4, triples: 1, chosen_by: splits}",
+            "models.lightgbm.network: a model's splits name pairs only; give triples: 0",
+        ),
+        (
+            "models.other={kind: linear, network: {interactions: 4, chosen_by: splits}}",
+            "models.other: network.chosen_by is splits, and a linear model has none; take graph or random",
+        ),
+        ("feature_network.degree=0", "feature_network.degree: input should be greater than or equal to 1 (given: 0)"),
         ("network.relearn=daily", "network.relearn: input should be 'never', 'weekly' or 'monthly' (given: 'daily')"),
         (
             "targets.main=target_x_20",

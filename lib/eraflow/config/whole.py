@@ -12,7 +12,7 @@ from eraflow.config import ensembles
 from eraflow.config.base import Section
 from eraflow.config.ensembles import Ensemble, EnsembleSettings
 from eraflow.config.models import AnyModel, Kinds, ModelName
-from eraflow.config.network import Network
+from eraflow.config.network import Network, NetworkSettings
 from eraflow.config.scoring import Scoring, Tracking
 from eraflow.config.sections import (
     Classic,
@@ -51,6 +51,7 @@ class Config(Section):
     tracking: Tracking
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
     presets: dict[str, dict[str, Any]]
+    feature_network: NetworkSettings
     models: dict[ModelName, AnyModel]
     ensemble: EnsembleSettings  # before `ensembles`, for the same reason
     ensembles: dict[ModelName, Ensemble]
@@ -110,8 +111,9 @@ class Config(Section):
         return self.model_dump(mode="json")
 
     def decisive(self) -> dict[str, Any]:
-        """What of it decides results: kinds, presets and `ensemble` do so through models and ensembles only."""
-        return {key: value for key, value in self.resolved().items() if key not in ("kinds", "presets", "ensemble")}
+        """What of it decides results: defaults of models and ensembles do so through these only."""
+        defaults = ("kinds", "presets", "feature_network", "ensemble")
+        return {key: value for key, value in self.resolved().items() if key not in defaults}
 
 
 def fingerprint(*parts: object) -> str:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import functions as F
 
+from eraflow.errors import InputError
 from eraflow.features.cross_section import Levels, Matrix, Vector
 from eraflow.models.base import Training
 from eraflow.session import slots
@@ -40,7 +41,7 @@ class Premia:
 
 
 def premia(training: Training, eras: Sequence[int]) -> Premia:
-    """The premia of the features in the labelled rows of `eras`."""
+    """The premia of the features in the labelled rows of `eras`. InputError where there is none."""
     names, sampled = training.feature_names, set(_spread(eras, MUTUAL_ERAS))
     rows = training.labelled(eras).select("id", "era", "features", F.col(training.target).alias("target"))
     tasks = min(MOST_TASKS, slots(rows.sparkSession), len(eras))
@@ -56,6 +57,10 @@ def premia(training: Training, eras: Sequence[int]) -> Premia:
             counted += row["era"] in sampled
         else:
             mutual[row["feature"]] += amount
+    if not by_era:
+        raise InputError(
+            f"model: no row of eras {eras[0]} to {eras[-1]} has a known {training.target}; give a longer history."
+        )
     order = sorted(by_era)
     return Premia(np.array(order), np.stack([by_era[era] for era in order]), mutual / max(1, counted))
 

@@ -54,7 +54,7 @@ class LinearModel:
                 f"{eras[-1]}; give a longer history."
             )
         penalised = covariance + self.config.penalty * variance * np.eye(len(means))
-        weights = _whole(np.linalg.solve(penalised, with_target))
+        weights = whole(np.linalg.solve(penalised, with_target))
         intercept = float(target - means @ weights)
         return FittedLinear(
             training.feature_names, tuple(weights.tolist()), intercept, training.target, training.missing
@@ -132,7 +132,7 @@ def _centred(features: pa.Array, width: int, missing: int) -> npt.NDArray[np.flo
     return np.where(levels == missing, np.int8(0), levels - np.int8(MIDDLE)).astype(np.float32)
 
 
-def _whole(weights: Vector) -> Vector:
+def whole(weights: Vector) -> Vector:
     """The weights rounded so that any sum of them times levels is free of rounding, and so of the order of terms."""
     largest = np.abs(weights).max()
     if largest == 0:

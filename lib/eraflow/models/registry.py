@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from eraflow.config.models import AnyModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.config.models import AnyModel, LevelsModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.graphs.expansion import FeatureNetwork
+from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
 from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.chosen import ChosenFeatures, FittedChosen
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel
 from eraflow.models.members import FittedMembers, Member, Members
@@ -17,7 +21,8 @@ def build(settings: AnyModel, target: str, seed: int) -> Model:
     """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
-    return Members(tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds))
+    members = Members(tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds))
+    return ChosenFeatures(members, settings.features) if settings.features else members
 
 
 def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
@@ -25,13 +30,35 @@ def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
 
     InputError where it was trained on other features.
     """
+    if settings.features:
+        taken = training.taken(settings.features)
+        return FittedChosen(_all_loaded(settings, folder, training.narrowed(taken)), taken)
+    return _all_loaded(settings, folder, training)
+
+
+def _all_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     members = sorted(path.name for path in folder.iterdir() if path.is_dir())
     if members:
-        return FittedMembers({name: _loaded(settings, folder / name, training) for name in members})
-    return _loaded(settings, folder, training)
+        return FittedMembers({name: _member_loaded(settings, folder / name, training) for name in members})
+    return _member_loaded(settings, folder, training)
 
 
 def _member(settings: AnyModel, seed: int) -> Model:
+    model = _kind(settings, seed)
+    if isinstance(settings, LevelsModel) and settings.network:
+        return NetworkModel(model, FeatureNetwork(**settings.network.model_dump(), seed=seed))
+    return model
+
+
+def _member_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    if isinstance(settings, LevelsModel) and settings.network:
+        network = load_network(folder, training)
+        names = (*training.feature_names, *network.names)
+        return FittedNetworkModel(_loaded(settings, folder, replace(training, feature_names=names)), network)
+    return _loaded(settings, folder, training)
+
+
+def _kind(settings: AnyModel, seed: int) -> Model:
     match settings:
         case LightGbm():
             return LightGbmModel(settings, seed)

@@ -69,7 +69,9 @@ class SequenceModel:
     def _task(
         self, training: Training, eras: Sequence[int], watched: Sequence[int], first: int, folder: str
     ) -> dict[str, Any]:
-        settings = self.config.model_dump(exclude={"kind", "preset", "targets", "seeds", "early_stopping_eras"})
+        settings = self.config.model_dump(
+            exclude={"kind", "preset", "targets", "seeds", "features", "early_stopping_eras"}
+        )
         settings["patience"] = settings.pop("early_stopping_epochs")
         return settings | {
             "folder": folder,

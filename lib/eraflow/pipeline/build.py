@@ -198,6 +198,7 @@ class Builder:
         manifest = {
             "features": names,
             "features_hash": fingerprint(names),
+            "families": ranking.families,
             "dtype": "int8",
             "missing": cross_section.MISSING,
             "targets": targets.names,

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 
+from eraflow.graphs.described import Described
 from eraflow.models.base import Training
 from eraflow.pipeline.scores import Strategy
 from eraflow.scoring import References
@@ -45,6 +46,7 @@ class Dataset:
     quality: Callable[[], pd.DataFrame]  # columns check, count, detail
     notes: tuple[str, ...]
     facts: Mapping[str, str]
+    network: Callable[[], Described | None] | None = None  # the learned graphs over tickers, where there are any
 
     def numbers(self) -> dict[str, int]:
         return {version.table: version.number for version in self.tables}

@@ -15,11 +15,21 @@ from eraflow import scoring
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
 from eraflow.config.models import AnyModel
+from eraflow.graphs.described import drawn
+from eraflow.graphs.model import EDGES
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render, strategy_section
+from eraflow.reporting import (
+    ReportContent,
+    Section,
+    feature_graphs_section,
+    files,
+    network_section,
+    render,
+    strategy_section,
+)
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
@@ -85,13 +95,35 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=(strategy_section(content.strategy.performance),) if content.strategy is not None else (),
+        sections=_sections(folder, content),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
         write_json(folder / "run.json", _manifest(content, found))
+
+
+def _sections(folder: Path, content: Content) -> tuple[Section, ...]:
+    """What some runs have: the strategy view, graphs over tickers, graphs over features."""
+    found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
+    network = content.data.network() if content.data.network else None
+    if network is not None:
+        picture, certificates = drawn(network.nodes, network.edges), (network.kkt, network.gap)
+        frames = (network.by_era, network.nodes, network.edges)
+        found.append(network_section(*frames, picture, certificates, content.data.era_dates))
+    if graphs := _feature_graphs(folder, content):
+        found.append(feature_graphs_section(graphs))
+    return tuple(found)
+
+
+def _feature_graphs(folder: Path, content: Content) -> dict[str, pd.DataFrame]:
+    """Edges by final model; of several fits of one model the first."""
+    graphs: dict[str, pd.DataFrame] = {}
+    for name in (model for model in content.config.models if model not in content.failed):
+        saved = sorted(RunFolder(folder).model(name, "final").rglob(EDGES))
+        graphs |= {name: pd.read_csv(saved[0])} if saved else {}
+    return graphs
 
 
 def _comparison(per_era: pd.DataFrame, overlap: int) -> pd.DataFrame:

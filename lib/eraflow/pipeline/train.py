@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from eraflow import disk, scoring, submission, tracking
 from eraflow.config import Config, fingerprint
-from eraflow.config.models import AnyModel
+from eraflow.config.models import AnyModel, LevelsModel
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
 from eraflow.models import registry
@@ -142,13 +142,23 @@ class _Run:
         """Tells what would fail after all models are fitted."""
         known = set(self.data.training.feature_names)
         named = [(f"ensembles.{name}.neutral_to", own.neutral_to) for name, own in self.config.ensembles.items()]
-        for name, model in self.config.models.items():
-            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
-                self._parts(model, eras)
-            named.append((f"models.{name}", model.named_features))
         for key, features in named:
             if unknown := [feature for feature in features if feature not in known]:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
+        for name, model in self.config.models.items():
+            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
+                self._parts(model, eras)
+            self._refuse_features(name, model)
+
+    def _refuse_features(self, name: str, model: AnyModel) -> None:
+        """Tells features that a model asks for and cannot have."""
+        table = self.data.training
+        has = table.narrowed(table.taken(model.features, f"models.{name}.features")).feature_names
+        if unknown := [feature for feature in model.named_features if feature not in has]:
+            where = "the training table" if unknown[0] not in table.feature_names else f"models.{name}.features"
+            raise InputError(f"models.{name} names {unknown[0]!r}, which is no feature of {where}; mend it.")
+        if isinstance(model, LevelsModel) and model.network and (fault := model.network.fault(len(has))):
+            raise InputError(f"models.{name}.network.{fault}; lower it.")
 
     def _track(self, identity: Mapping[str, Any]) -> None:
         if self.config.tracking.enabled and not self.folder.is_done("tracked"):
@@ -171,7 +181,7 @@ class _Run:
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code("models", "ensembles", "validation", "scoring"),
+            "code": code("models", "graphs", "ensembles", "validation", "scoring"),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }

@@ -2,6 +2,7 @@
 
 from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Section, Table, figure
 from eraflow.reporting.frames import Fold
+from eraflow.reporting.networks import feature_graphs_section, network_section
 from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
 
@@ -13,8 +14,10 @@ __all__ = [
     "ReportContent",
     "Section",
     "Table",
+    "feature_graphs_section",
     "figure",
     "files",
+    "network_section",
     "render",
     "strategy_section",
 ]
