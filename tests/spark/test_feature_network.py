@@ -9,8 +9,8 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.graphs.expansion import FeatureNetwork, FittedNetwork
-from eraflow.graphs.premia import premia
 from eraflow.models.base import Training
+from eraflow.models.premia import premia
 
 ERAS, ROWS, FEATURES = 30, 80, 24
 NAMES = tuple(f"f{place}" for place in range(FEATURES))

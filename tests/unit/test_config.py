@@ -76,9 +76,16 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
     assert load([], []).sampling.eras(eras) == eras
 
 
+def test_a_half_life_is_told() -> None:
+    assert str(load([], []).sampling) == "models learn from all rows"
+    told = str(load([], ["sampling.half_life=104", "sampling.rows=0.5"]).sampling)
+    assert told == "models learn from 50% of the rows; a row weighs half of one that is 104 eras younger"
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ("sampling.half_life=0", "sampling.half_life: input should be greater than 0 (given: 0)"),
         ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
         ("model.trees=2", "--set model.trees=2: unknown config key model; did you mean models"),
         ("models.lightgbm.tree=2", "unknown config key models.lightgbm.tree; did you mean models.lightgbm.trees?"),

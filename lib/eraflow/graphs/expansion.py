@@ -19,8 +19,8 @@ from pyspark.sql.types import StructType
 from eraflow.errors import InputError
 from eraflow.features.cross_section import LEVELS, Levels, Matrix
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs
-from eraflow.graphs.premia import Eras, Premia, centred, matrix_of, premia
 from eraflow.models.base import Training
+from eraflow.models.premia import Eras, Premia, centred, matrix_of, premia
 
 EDGE_ROWS = 20_000  # whose quantiles bound the levels of projections
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
@@ -146,7 +146,7 @@ class FittedNetwork:
         """The same rows with the new columns at the end of `features`."""
         names = (*training.feature_names, *self.names)
         return Expanded(
-            self.widened(training.table), names, training.target, training.missing, training.share,
+            self.widened(training.table), names, training.target, training.missing, training.share, training.half_life,
             source=training, fitted=self,
         )  # fmt: skip
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
@@ -20,7 +20,8 @@ class Training:
     """A training table read at one version: `id, era, features array<tinyint>, <targets> float`.
 
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
-    `target` is the column that is learned; `share` of the rows are learned from.
+    `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
+    as much as one that is so many eras younger.
     """
 
     table: DataFrame
@@ -28,6 +29,7 @@ class Training:
     target: str
     missing: int
     share: float = 1.0
+    half_life: float | None = None
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""
@@ -36,6 +38,20 @@ class Training:
     def labelled(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
         return sampled(self.rows(eras).where(F.col(self.target).isNotNull()), self.share)
+
+    def weights(self, eras: Sequence[int]) -> dict[int, float]:
+        """What a row of each era weighs where these are learned from: 0.5^(age / half_life), 1 in the last of them.
+
+        An age is a difference of era numbers, so that eras which are left out count as time that went by.
+        """
+        last = max(eras)
+        return {era: 0.5 ** ((last - era) / self.half_life) if self.half_life else 1.0 for era in eras}
+
+    def weight(self, eras: Sequence[int]) -> Column:
+        """The same `weights` of the rows of a frame, double."""
+        if not self.half_life:
+            return F.lit(1.0)
+        return F.pow(F.lit(0.5), (F.lit(max(eras)) - F.col("era")) / F.lit(self.half_life))
 
 
 def sampled(rows: DataFrame, share: float) -> DataFrame:

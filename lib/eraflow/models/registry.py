@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from eraflow.config.models import AnyModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.models import selection
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel
 from eraflow.models.members import FittedMembers, Member, Members
 from eraflow.models.random_forest import RandomForestModel
+from eraflow.models.selection import FittedSelection, Narrowed, Selecting
 from eraflow.models.sequence import FittedSequence, SequenceModel
 
 
@@ -17,7 +19,7 @@ def build(settings: AnyModel, target: str, seed: int) -> Model:
     """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
-    return Members(tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds))
+    return Members(tuple(Member(_selecting(settings, own), name, own) for name in targets for own in seeds))
 
 
 def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
@@ -29,6 +31,13 @@ def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     if members:
         return FittedMembers({name: _loaded(settings, folder / name, training) for name in members})
     return _loaded(settings, folder, training)
+
+
+def _selecting(settings: AnyModel, seed: int) -> Model:
+    model = _member(settings, seed)
+    if settings.selection.by == "all":
+        return model
+    return Selecting(model, settings.selection, settings.named_features, seed)
 
 
 def _member(settings: AnyModel, seed: int) -> Model:
@@ -44,6 +53,13 @@ def _member(settings: AnyModel, seed: int) -> Model:
 
 
 def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    if settings.selection.by == "all":
+        return _loaded_alone(settings, folder, training)
+    chosen = selection.saved(folder, training)
+    return FittedSelection(_loaded_alone(settings, folder, Narrowed.of(training, chosen)), chosen)
+
+
+def _loaded_alone(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     match settings:
         case LightGbm() | RandomForest():
             return FittedLightGbm.load(folder, training)

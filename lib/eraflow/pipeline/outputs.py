@@ -14,12 +14,13 @@ import pandas as pd
 from eraflow import scoring
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
-from eraflow.config.models import AnyModel
+from eraflow.config.models import AnyModel, Model
+from eraflow.models.selection import SAVED
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render, strategy_section
+from eraflow.reporting import ReportContent, files, render, selection_section, strategy_section
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
@@ -70,6 +71,9 @@ def write(folder: Path, content: Content) -> None:
     exposures = scoring.largest_exposures(content.scored)
     if len(exposures):
         write_csv(exposures, folder / "exposures.csv")
+    kept = selected_features(folder)
+    if len(kept):
+        write_csv(kept, folder / "selected_features.csv")
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -85,13 +89,26 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=(strategy_section(content.strategy.performance),) if content.strategy is not None else (),
+        sections=(
+            *([strategy_section(content.strategy.performance)] if content.strategy is not None else []),
+            *([selection_section(kept)] if len(kept) else []),
+        ),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
         write_json(folder / "run.json", _manifest(content, found))
+
+
+def selected_features(folder: Path) -> pd.DataFrame:
+    """`model, fit, feature, score`: what the folds' models of a run have chosen to learn from."""
+    rows = [
+        (file.relative_to(folder / "models").parts[0], "/".join(file.relative_to(folder / "models").parts[1:-1]), *kept)
+        for file in sorted(folder.glob(f"models/*/fold-*/**/{SAVED}"))
+        for kept in json.loads(file.read_text(encoding="utf-8"))["kept"].items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
 
 
 def _comparison(per_era: pd.DataFrame, overlap: int) -> pd.DataFrame:
@@ -166,7 +183,10 @@ def _facts(content: Content) -> dict[str, str]:
 
 
 def _settings(model: AnyModel | Ensemble) -> str:
-    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [], {})}
+    plain = model.model_dump(mode="json", exclude={"selection"})
+    told = {key: value for key, value in plain.items() if value not in (None, [], {})}
+    if isinstance(model, Model) and model.selection.by != "all":
+        told["learns from"] = model.selection
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 

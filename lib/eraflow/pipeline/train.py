@@ -146,6 +146,8 @@ class _Run:
             for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
                 self._parts(model, eras)
             named.append((f"models.{name}", model.named_features))
+            if model.selection.by != "all":
+                model.selection.count(len(known))
         for key, features in named:
             if unknown := [feature for feature in features if feature not in known]:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
@@ -208,7 +210,9 @@ class _Run:
     def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
         chosen, watched = self._parts(settings, eras)
         model = registry.build(settings, self.data.training.target, self.config.run.seed)
-        return model.fit(replace(self.data.training, share=self.config.sampling.rows), chosen, watched)
+        sampling = self.config.sampling
+        training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life)
+        return model.fit(training, chosen, watched)
 
     def _parts(self, settings: AnyModel, eras: Sequence[int]) -> tuple[list[int], list[int]]:
         """Eras to learn from, and those at their end that are watched where a model stops early."""

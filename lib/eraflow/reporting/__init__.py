@@ -4,6 +4,7 @@ from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Secti
 from eraflow.reporting.frames import Fold
 from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
+from eraflow.reporting.selection import selection_section
 
 __all__ = [
     "Figure",
@@ -16,5 +17,6 @@ __all__ = [
     "figure",
     "files",
     "render",
+    "selection_section",
     "strategy_section",
 ]
