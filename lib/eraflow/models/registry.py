@@ -53,7 +53,7 @@ def _member(settings: AnyModel, seed: int) -> Model:
 
 
 def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
-    if settings.selection.by == "all":
+    if not (folder / selection.SAVED).exists():
         return _loaded_alone(settings, folder, training)
     chosen = selection.saved(folder, training)
     return FittedSelection(_loaded_alone(settings, folder, Narrowed.of(training, chosen)), chosen)

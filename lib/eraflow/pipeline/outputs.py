@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from eraflow import scoring
+from eraflow import scoring, search
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
 from eraflow.config.models import AnyModel, Model
@@ -20,7 +20,15 @@ from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render, selection_section, strategy_section
+from eraflow.reporting import (
+    ReportContent,
+    best_trial,
+    files,
+    render,
+    search_section,
+    selection_section,
+    strategy_section,
+)
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
@@ -74,6 +82,9 @@ def write(folder: Path, content: Content) -> None:
     kept = selected_features(folder)
     if len(kept):
         write_csv(kept, folder / "selected_features.csv")
+    trials = search.trials(RunFolder(folder).search)
+    if len(trials):
+        write_csv(trials, folder / "search_trials.csv")
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -92,13 +103,14 @@ def write(folder: Path, content: Content) -> None:
         sections=(
             *([strategy_section(content.strategy.performance)] if content.strategy is not None else []),
             *([selection_section(kept)] if len(kept) else []),
+            *([search_section(str(content.config.search.model), trials)] if len(trials) else []),
         ),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
-        write_json(folder / "run.json", _manifest(content, found))
+        write_json(folder / "run.json", _manifest(content, found, trials))
 
 
 def selected_features(folder: Path) -> pd.DataFrame:
@@ -190,7 +202,7 @@ def _settings(model: AnyModel | Ensemble) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
+def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
@@ -198,6 +210,10 @@ def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
         "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),
+        "search": {
+            str(part): {"trials": len(own), "settings": json.loads(best_trial(own)["settings"])}
+            for part, own in trials.groupby("part")
+        },
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),
         # Beside these, names of folders and numbers of table versions may differ between runs with the same content.

@@ -4,6 +4,7 @@ from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Secti
 from eraflow.reporting.frames import Fold
 from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
+from eraflow.reporting.search import best_trial, search_section
 from eraflow.reporting.selection import selection_section
 
 __all__ = [
@@ -14,9 +15,11 @@ __all__ = [
     "ReportContent",
     "Section",
     "Table",
+    "best_trial",
     "figure",
     "files",
     "render",
+    "search_section",
     "selection_section",
     "strategy_section",
 ]
