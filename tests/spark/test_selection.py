@@ -62,13 +62,10 @@ def test_sharpes_of_exposures_are_those_of_correlations_by_era(data: Training) -
     np.testing.assert_allclose(exposure_sharpes(data, LEARNED), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("by", "kept"),
-    [("exposure", ("steady", "weak")), ("stability", ("steady", "turning"))],  # trees do not mind how a block turns
-)
-def test_what_is_steady_is_learned_from_and_saved_by_name(
-    by: str, kept: tuple[str, ...], data: Training, tmp_path: Path
-) -> None:
+# `early` has the most gain of all rows, but in one block of four; what turns each era cancels out in a block.
+@pytest.mark.parametrize("by", ["exposure", "stability"])
+def test_what_is_steady_is_learned_from_and_saved_by_name(by: str, data: Training, tmp_path: Path) -> None:
+    kept = ("steady", "weak")
     linear = settings("linear", by)
     fitted = registry.build(linear, "target", 3).fit(data, LEARNED)
     fitted.save(tmp_path / "model")
@@ -98,7 +95,7 @@ def test_other_eras_decide_nothing(data: Training) -> None:
 
 
 def test_constrained_features_are_kept_and_fits_say_what_they_chose(data: Training) -> None:
-    own = {"monotone": {"noise_3": 1}, "trees": 5, "seeds": 2}
+    own = {"monotone": {"noise_3": 1}, "trees": 5, "seeds": 2, "feature_fraction": 1.0}
     fitted = registry.build(settings("lightgbm", "exposure", **own), "target", 3).fit(data, LEARNED)
 
     assert fitted.feature_names == ("steady", "noise_3")

@@ -140,10 +140,15 @@ def stability(training: Training, eras: Sequence[int], config: Selection, keep: 
 
 
 def exposure_sharpes(training: Training, eras: Sequence[int]) -> Vector:
-    """Of each feature the mean correlation with the target over its deviation, from era to era, without its sign."""
-    correlations = premia(training, eras, mutual_eras=0).correlations
-    deviation = correlations.std(axis=0)
-    sharpes: Vector = np.abs(correlations.mean(axis=0)) / np.where(deviation > 0, deviation, np.inf)
+    """Of each feature the mean correlation with the target over its deviation, from era to era, without its sign.
+
+    Eras count by their weights.
+    """
+    found, weights = premia(training, eras, mutual_eras=0), training.weights(eras)
+    weight = [weights[era] for era in found.eras.tolist()]
+    mean = np.average(found.correlations, axis=0, weights=weight)
+    deviation = np.sqrt(np.average((found.correlations - mean) ** 2, axis=0, weights=weight))
+    sharpes: Vector = np.abs(mean) / np.where(deviation > 0, deviation, np.inf)
     return sharpes
 
 
