@@ -88,7 +88,7 @@ class Store:
             "changed_from": part.first.isoformat() if part else None,
         }
         writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
-        writer = writer.option("userMetadata", json.dumps(made, sort_keys=True))
+        writer = writer.option("userMetadata", json.dumps(made))
         writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
         if self._is_catalog:
             writer.saveAsTable(self._address(table))

@@ -15,6 +15,7 @@ from eraflow.errors import InputError
 
 FILES = (
     "report.html", "summary.json", "per_era.csv", "exposures.csv", "strategy.csv", "predictions.csv", "run.json",
+    "selected_features.csv", "search_trials.csv",
 )  # fmt: skip
 SUMMARISED = ("mean", "std", "sharpe", "max_drawdown")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
@@ -94,7 +95,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
-    """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary."""
+    """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary, or a trial."""
     scores = pd.read_csv(folder / "per_era.csv").dropna(subset="value")
     for model, era, metric, value in scores[["model", "era", "metric", "value"]].itertuples(index=False):
         yield f"{model}/{metric}", float(value), int(era)
@@ -104,3 +105,8 @@ def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
             for figure in SUMMARISED:
                 if found[figure] is not None:
                     yield f"{model}/{metric}/{figure}", float(found[figure]), 0
+    if (folder / "search_trials.csv").exists():
+        trials = pd.read_csv(folder / "search_trials.csv")
+        yield "search/trials", float(len(trials)), 0
+        for part, trial, value in trials.dropna(subset="value")[["part", "trial", "value"]].itertuples(index=False):
+            yield f"search/{part}/objective", float(value), int(trial)

@@ -57,6 +57,13 @@ def test_folds_leave_out_as_many_eras_as_numerais_own_models(base: Path) -> None
     assert max(told["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
 
 
+def test_a_feature_set_is_the_one_that_the_files_name(base: Path) -> None:
+    small = json.loads((files(base) / "features.json").read_text())["feature_sets"]["small"]
+    learned = json.loads((base / "runs/classic-synthetic/models/lightgbm/fold-1/model.json").read_text())
+
+    assert learned["feature_names"] == small
+
+
 def test_the_alias_is_named_and_the_data_called_invented(base: Path) -> None:
     page = (base / "runs/classic-synthetic/report.html").read_text()
 

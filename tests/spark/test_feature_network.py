@@ -14,9 +14,9 @@ from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
 from eraflow.graphs.expansion import FeatureNetwork, FittedNetwork
-from eraflow.graphs.premia import premia
 from eraflow.models import registry
 from eraflow.models.base import Training
+from eraflow.models.premia import premia
 
 ERAS, ROWS, FEATURES = 30, 80, 24
 NAMES = tuple(f"f{place}" for place in range(FEATURES))

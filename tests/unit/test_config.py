@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from eraflow.config import conf_dir, fingerprint, load
+from eraflow.config.search import changed
 from eraflow.errors import InputError
 from eraflow.pipeline.folder import RunFolder
 
@@ -99,9 +100,26 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
     assert load([], []).sampling.eras(eras) == eras
 
 
+def test_settings_of_a_section_can_be_searched() -> None:
+    space = "search={model: lightgbm, space: {selection.keep: {low: 0.1, high: 0.9}, trees: {low: 5, high: 50}}}"
+    config = load([], [space])
+    found = changed(config.models["lightgbm"], {"selection.keep": 0.2, "trees": 7})
+
+    assert (found.selection.keep, found.selection.by, found.model_dump()["trees"]) == (0.2, "all", 7)
+    assert config.decisive()["search"]["model"] == "lightgbm"
+    assert "search" not in load([], []).decisive()
+
+
+def test_a_half_life_is_told() -> None:
+    assert str(load([], []).sampling) == "models learn from all rows"
+    told = str(load([], ["sampling.half_life=104", "sampling.rows=0.5"]).sampling)
+    assert told == "models learn from 50% of the rows; a row weighs half of one that is 104 eras younger"
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ("sampling.half_life=0", "sampling.half_life: input should be greater than 0 (given: 0)"),
         ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
         ("model.trees=2", "--set model.trees=2: unknown config key model; did you mean models"),
         ("models.lightgbm.tree=2", "unknown config key models.lightgbm.tree; did you mean models.lightgbm.trees?"),
@@ -130,6 +148,18 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
         ("models.lightgbm=null", "models: no model is left; name at least one"),
         ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),
+        ("search.model=other", "search: space is empty; name the model's settings"),
+        (
+            "search={model: other, space: {trees: [1]}}",
+            "search.model: there is no model 'other'; choose",
+        ),
+        ("search={model: lightgbm, space: {tree: [1]}}", "search.space.tree: lightgbm has no such setting"),
+        ("search={model: lightgbm, space: {trees: [0, 9]}}", "search.space.trees: 0 does not fit (input should be gr"),
+        (
+            "search={model: lightgbm, space: {kind: [linear]}}",
+            "search.space.kind: a search changes the",
+        ),
+        ("search.space.trees={low: 9, high: 3}", "search.space.trees: give a list of values, or low and a higher high"),
         ("run.submission=other", "run.submission: there is no model 'other'; choose one of lightgbm"),
         ("qqqq=2", "--set qqqq=2: unknown config key qqqq; conf/base.yml lists every key."),
         ("run.seed", "--set run.seed: write it as dotted.key=value, e.g. --set run.seed=7."),

@@ -31,6 +31,7 @@ def task(folder: Path, network: str, **changes: object) -> Task:
         missing=-1,
         first=1,
         train=tuple(range(9, 70)),
+        weights=(1.0,) * 61,
         stop=tuple(range(75, 91)),
         length=8,
         width=16,
@@ -97,6 +98,15 @@ def test_training_that_was_interrupted_ends_as_if_it_had_not_been(network: str, 
     assert resumed["history"] == whole["history"]
     for name, value in whole["state"].items():
         np.testing.assert_array_equal(resumed["state"][name], value)
+
+
+def test_eras_without_weight_are_not_learned_from(tmp_path: Path) -> None:
+    # The effect is planted in every era; with the weight on two eras only, these are learned by heart.
+    few = (0.0,) * 59 + (1.0,) * 2
+    alone = train(task(shards(tmp_path / "alone"), "lstm", train=(68, 69), weights=(1.0, 1.0), epochs=1))
+    among = train(task(shards(tmp_path / "among"), "lstm", weights=few, epochs=1, eras_per_step=61))
+    one, other = scores(task(tmp_path, "lstm"), alone["state"]), scores(task(tmp_path, "lstm"), among["state"])
+    assert np.corrcoef(one, other)[0, 1] > 0.999
 
 
 def test_it_stops_once_the_stop_eras_score_no_better(tmp_path: Path) -> None:

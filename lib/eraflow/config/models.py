@@ -12,6 +12,28 @@ from eraflow.config.network import ModelNetwork
 from eraflow.errors import InputError
 
 
+class Selection(Section):
+    """Which features a model learns from."""
+
+    by: Literal["all", "stability", "exposure"]
+    keep: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)]
+    blocks: Annotated[int, Field(ge=2)]
+    trees: PositiveInt
+
+    def count(self, features: int) -> int:
+        """How many of so many features are kept. InputError where that is all of them."""
+        count = self.keep if isinstance(self.keep, int) else max(1, round(self.keep * features))
+        if count >= features:
+            raise InputError(
+                f"model: selection.keep={self.keep} leaves out none of {features} features; lower it, or say by=all."
+            )
+        return count
+
+    def __str__(self) -> str:
+        told = f"{self.keep} features" if isinstance(self.keep, int) else f"{self.keep:.0%} of the features"
+        return f"{told} by {self.by}" + (f" over {self.blocks} blocks" if self.by == "stability" else "")
+
+
 class Model(Section):
     """What every model can be told."""
 
@@ -19,6 +41,7 @@ class Model(Section):
     targets: tuple[str, ...]
     seeds: PositiveInt
     features: tuple[str, ...]
+    selection: Selection
 
     @property
     def watched_eras(self) -> int:
@@ -159,12 +182,19 @@ def _complete(name: str, own: Any, layers: Mapping[str, Any]) -> Any:
     preset = own.get("preset")
     if preset is not None and preset not in presets:
         raise InputError(f"models.{name}.preset: there is no preset {preset!r}; choose one of {', '.join(presets)}.")
-    told = {**(presets[preset] if preset is not None else {}), **own}
+    told = _laid(presets[preset] if preset is not None else {}, own)
     if told.get("kind") not in kinds:
         raise InputError(
             f"models.{name}.kind: there is no kind of model {told.get('kind')!r}; choose one of {', '.join(kinds)}."
         )
-    return {**kinds[told["kind"]], **told}
+    return _laid(kinds[told["kind"]], told)
+
+
+def _laid(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over others: each by itself, and so those of the selection."""
+    laid = {**low, **high}
+    own, other = low.get("selection"), high.get("selection")
+    return laid | {"selection": {**own, **other}} if isinstance(own, Mapping) and isinstance(other, Mapping) else laid
 
 
 def untagged(place: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -21,9 +21,9 @@ from pyspark.sql.types import StructType
 
 from eraflow.features.cross_section import LEVELS, Levels, Matrix
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, random_triples
-from eraflow.graphs.premia import Eras, Premia, centred, matrix_of, premia
 from eraflow.models.base import Training
 from eraflow.models.linear import whole
+from eraflow.models.premia import Eras, Premia, centred, matrix_of, premia
 from eraflow.session import fixed_partitions
 
 PART_ROWS = 2_000  # that are widened at once, at 12 bytes a level and more

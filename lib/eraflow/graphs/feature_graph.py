@@ -16,7 +16,7 @@ from eraflow.graphs.distances import all_pairs
 from eraflow.graphs.edges import Matrix
 from eraflow.graphs.history import normalised
 from eraflow.graphs.learner import Graph, learn
-from eraflow.graphs.premia import Premia
+from eraflow.models.premia import Premia
 
 Pairs = npt.NDArray[np.intp]  # k x 2 (or 3), ascending within each
 

@@ -20,8 +20,9 @@ class Training:
     """A training table read at one version: `id, era, features array<tinyint>, <targets> float`.
 
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
-    `target` is the column that is learned; `share` of the rows are learned from. `families` are names for several
-    features; `reach` says of targets how many eras on a label reaches: one later it is known.
+    `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
+    as much as one that is so many eras younger. `families` are names for several features; `reach` says of targets how
+    many eras on a label reaches: one later it is known.
     """
 
     table: DataFrame
@@ -29,6 +30,7 @@ class Training:
     target: str
     missing: int
     share: float = 1.0
+    half_life: float | None = None
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
 
@@ -39,6 +41,20 @@ class Training:
     def labelled(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
         return sampled(self.rows(eras).where(F.col(self.target).isNotNull()), self.share)
+
+    def weights(self, eras: Sequence[int]) -> dict[int, float]:
+        """What a row of each era weighs where these are learned from: 0.5^(age / half_life), 1 in the last of them.
+
+        An age is a difference of era numbers, so that eras which are left out count as time that went by.
+        """
+        last = max(eras)
+        return {era: 0.5 ** ((last - era) / self.half_life) if self.half_life else 1.0 for era in eras}
+
+    def weight(self, eras: Sequence[int]) -> Column:
+        """The same `weights` of the rows of a frame, double."""
+        if not self.half_life:
+            return F.lit(1.0)
+        return F.pow(F.lit(0.5), (F.lit(max(eras)) - F.col("era")) / F.lit(self.half_life))
 
     def taken(self, wanted: Sequence[str], key: str = "features") -> tuple[bool, ...]:
         """Of each feature whether it is wanted, by its name or its family; of none named, all are.
@@ -65,9 +81,11 @@ def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
 
 
 def elements(array: Column, taken: Sequence[bool]) -> Column:
-    """Some elements of an array, told by a flag for each."""
-    mask = F.array(*map(F.lit, taken))
-    return F.filter(array, lambda _, place: F.get(mask, place))
+    """Some elements of an array, told by a flag for each; an array of another length is an error."""
+    places = F.array(*(F.lit(place) for place, is_taken in enumerate(taken) if is_taken))
+    told = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {len(taken)}"))
+    some = F.transform(places, lambda place: F.get(array, place))
+    return F.when(F.size(array) == len(taken), some).otherwise(F.raise_error(told))
 
 
 def sampled(rows: DataFrame, share: float) -> DataFrame:

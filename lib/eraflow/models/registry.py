@@ -8,12 +8,14 @@ from pathlib import Path
 from eraflow.config.models import AnyModel, LevelsModel, LightGbm, Linear, RandomForest, Sequences
 from eraflow.graphs.expansion import FeatureNetwork
 from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
+from eraflow.models import selection
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.chosen import ChosenFeatures, FittedChosen
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel
 from eraflow.models.members import FittedMembers, Member, Members
 from eraflow.models.random_forest import RandomForestModel
+from eraflow.models.selection import FittedSelection, Selecting
 from eraflow.models.sequence import FittedSequence, SequenceModel
 
 
@@ -21,7 +23,7 @@ def build(settings: AnyModel, target: str, seed: int) -> Model:
     """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
-    members = Members(tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds))
+    members = Members(tuple(Member(_selecting(settings, own), name, own) for name in targets for own in seeds))
     return ChosenFeatures(members, settings.features) if settings.features else members
 
 
@@ -43,6 +45,13 @@ def _all_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     return _member_loaded(settings, folder, training)
 
 
+def _selecting(settings: AnyModel, seed: int) -> Model:
+    model = _member(settings, seed)
+    if settings.selection.by == "all":
+        return model
+    return Selecting(model, settings.selection, settings.named_features, seed)
+
+
 def _member(settings: AnyModel, seed: int) -> Model:
     model = _kind(settings, seed)
     if isinstance(settings, LevelsModel) and settings.network:
@@ -51,6 +60,13 @@ def _member(settings: AnyModel, seed: int) -> Model:
 
 
 def _member_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    if settings.selection.by == "all":
+        return _network_loaded(settings, folder, training)
+    chosen = selection.saved(folder, training)
+    return FittedSelection(_network_loaded(settings, folder, training.narrowed(chosen.taken)), chosen)
+
+
+def _network_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     if isinstance(settings, LevelsModel) and settings.network:
         network = load_network(folder, training)
         names = (*training.feature_names, *network.names)

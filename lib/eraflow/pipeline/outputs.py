@@ -11,12 +11,13 @@ from typing import Any
 
 import pandas as pd
 
-from eraflow import scoring
+from eraflow import scoring, search
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
-from eraflow.config.models import AnyModel
+from eraflow.config.models import AnyModel, Model
 from eraflow.graphs.described import drawn
 from eraflow.graphs.model import EDGES
+from eraflow.models.selection import SAVED
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
@@ -24,10 +25,13 @@ from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import (
     ReportContent,
     Section,
+    best_trial,
     feature_graphs_section,
     files,
     network_section,
     render,
+    search_section,
+    selection_section,
     strategy_section,
 )
 from eraflow.scoring.compare import differences
@@ -80,6 +84,12 @@ def write(folder: Path, content: Content) -> None:
     exposures = scoring.largest_exposures(content.scored)
     if len(exposures):
         write_csv(exposures, folder / "exposures.csv")
+    kept = selected_features(folder)
+    if len(kept):
+        write_csv(kept, folder / "selected_features.csv")
+    trials = search.trials(RunFolder(folder).search)
+    if len(trials):
+        write_csv(trials, folder / "search_trials.csv")
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -95,17 +105,27 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=_sections(folder, content),
+        sections=_sections(folder, content, kept, trials),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
-        write_json(folder / "run.json", _manifest(content, found))
+        write_json(folder / "run.json", _manifest(content, found, trials))
 
 
-def _sections(folder: Path, content: Content) -> tuple[Section, ...]:
-    """What some runs have: the strategy view, graphs over tickers, graphs over features."""
+def selected_features(folder: Path) -> pd.DataFrame:
+    """`model, fit, feature, score`: what the folds' models of a run have chosen to learn from."""
+    rows = [
+        (file.relative_to(folder / "models").parts[0], "/".join(file.relative_to(folder / "models").parts[1:-1]), *kept)
+        for file in sorted(folder.glob(f"models/*/fold-*/**/{SAVED}"))
+        for kept in json.loads(file.read_text(encoding="utf-8"))["kept"].items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
+
+
+def _sections(folder: Path, content: Content, kept: pd.DataFrame, trials: pd.DataFrame) -> tuple[Section, ...]:
+    """What some runs have: the strategy view, graphs over tickers and over features, choices and trials."""
     found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
     network = content.data.network() if content.data.network else None
     if network is not None:
@@ -114,6 +134,10 @@ def _sections(folder: Path, content: Content) -> tuple[Section, ...]:
         found.append(network_section(*frames, picture, certificates, content.data.era_dates))
     if graphs := _feature_graphs(folder, content):
         found.append(feature_graphs_section(graphs))
+    if len(kept):
+        found.append(selection_section(kept))
+    if len(trials):
+        found.append(search_section(str(content.config.search.model), trials))
     return tuple(found)
 
 
@@ -198,11 +222,14 @@ def _facts(content: Content) -> dict[str, str]:
 
 
 def _settings(model: AnyModel | Ensemble) -> str:
-    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [], {})}
+    plain = model.model_dump(mode="json", exclude={"selection"})
+    told = {key: value for key, value in plain.items() if value not in (None, [], {})}
+    if isinstance(model, Model) and model.selection.by != "all":
+        told["learns from"] = model.selection
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
+def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
@@ -210,6 +237,10 @@ def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
         "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),
+        "search": {
+            str(part): {"trials": len(own), "settings": json.loads(best_trial(own)["settings"])}
+            for part, own in trials.groupby("part")
+        },
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),
         # Beside these, names of folders and numbers of table versions may differ between runs with the same content.

@@ -91,9 +91,14 @@ def finished(base: Path, name: str) -> FinishedRun:
 
 
 def trials(base: Path) -> int:
-    """How many models all finished runs below `base` have scored: what a best one was chosen among, at least."""
-    finished = (file.with_name("summary.json") for file in base.glob("*/run.json"))
-    return sum(len(json.loads(file.read_text(encoding="utf-8"))) for file in finished)
+    """How many models all finished runs below `base` have scored, and settings their searches have tried.
+
+    It is what a best one was chosen among, at least.
+    """
+    finished = [file.parent for file in base.glob("*/run.json")]
+    models = sum(len(json.loads((run / "summary.json").read_text(encoding="utf-8"))) for run in finished)
+    tried = (run / "search_trials.csv" for run in finished)
+    return models + sum(len(pd.read_csv(file)) for file in tried if file.exists())
 
 
 def _score_foreign(spark: SparkSession, run: FinishedRun, path: str, label: str) -> pd.DataFrame:

@@ -14,7 +14,18 @@ from pyspark.sql import SparkSession
 import eraflow
 
 PACKAGE = Path(eraflow.__file__).parent
-PACKAGES = ("pyspark", "synapseml", "delta-spark", "pandas", "pyarrow", "numpy", "scipy", "numerai-tools", "torch")
+PACKAGES = (
+    "pyspark",
+    "synapseml",
+    "delta-spark",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "numerai-tools",
+    "torch",
+    "optuna",
+)
 
 
 def software(spark: SparkSession) -> dict[str, Any]:

@@ -5,6 +5,8 @@ from eraflow.reporting.frames import Fold
 from eraflow.reporting.networks import feature_graphs_section, network_section
 from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
+from eraflow.reporting.search import best_trial, search_section
+from eraflow.reporting.selection import selection_section
 
 __all__ = [
     "Figure",
@@ -14,10 +16,13 @@ __all__ = [
     "ReportContent",
     "Section",
     "Table",
+    "best_trial",
     "feature_graphs_section",
     "figure",
     "files",
     "network_section",
     "render",
+    "search_section",
+    "selection_section",
     "strategy_section",
 ]

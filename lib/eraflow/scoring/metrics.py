@@ -294,6 +294,14 @@ def _series(found: Any) -> pd.Series:
     return pd.Series(found)
 
 
+def metric_of(name: str) -> str | None:
+    """The key in METRICS of what is scored under this name (`fnc` of `fnc_small`); None where nothing is."""
+    if name in METRICS:
+        return name if METRICS[name].over is None else None
+    keys = (key for key, metric in METRICS.items() if metric.over and name.startswith(f"{key}_"))
+    return max(keys, key=len, default=None)
+
+
 METRICS: Mapping[str, Metric] = {
     metric.name.removesuffix("_{}"): metric
     for metric in (
