@@ -128,6 +128,30 @@ def test_the_strategy_view_is_net_of_what_is_traded(run: Path) -> None:
     assert free["annual_return"] - dear["annual_return"] == pytest.approx(0.001 * free["annual_turnover"])
 
 
+def test_a_finished_run_is_told_to_mlflow_once(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mlflow import MlflowClient
+
+    where = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    for _ in range(2):
+        assert job("", train, arguments(run.parents[1], "tracking.enabled=true", where)) == 0
+    client = MlflowClient(where.removeprefix("tracking.uri="))
+    (told,) = client.search_runs([client.get_experiment_by_name("eraflow").experiment_id])
+
+    scores = pd.read_csv(run / "per_era.csv").query("metric == 'numerai_corr'")
+    history = client.get_metric_history(told.info.run_id, "lightgbm/numerai_corr")
+    assert {x.step: x.value for x in history} == dict(zip(scores["era"], scores["value"], strict=True))
+    assert told.data.metrics["lightgbm/numerai_corr/mean"] == pytest.approx(scores["value"].mean(), abs=1e-12)
+    assert told.data.params["models.lightgbm.trees"] == "10"
+    assert json.loads(told.data.tags["tables"]).keys() == read_json(run / "run.json")["tables"].keys()
+    for file in ("report.html", "models/lightgbm/final/model.txt"):
+        copy = client.download_artifacts(told.info.run_id, file, str(tmp_path))
+        assert Path(copy).read_bytes() == (run / file).read_bytes()
+
+    assert job("", train, arguments(run.parents[1], "tracking.enabled=true", "tracking.uri=http://127.0.0.1:1")) == 2
+    assert "does not take the run" in capsys.readouterr().err
+    assert (run / "run.json").exists()
+
+
 @pytest.mark.slow
 def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(spark: SparkSession, tmp_path: Path) -> None:
     settings = ("validation.holdout=8", "validation.min_train_eras=12")

@@ -151,12 +151,15 @@ class _Run:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
 
     def _track(self, identity: Mapping[str, Any]) -> None:
-        if self.config.tracking.enabled and not self.folder.is_done("tracked"):
+        settings = self.config.tracking
+        told = f"tracked-{fingerprint(settings)}"  # another store is told of it, too
+        if settings.enabled and not self.folder.is_done(told):
             self.progress.stage("telling MLflow")
             base = local_path(self.config.run.dir, "run.dir")
             tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
-            tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
-            self.folder.mark_done("tracked", {})
+            tags[tracking.FINGERPRINT] = fingerprint(identity, self.config.run.name)
+            tracking.track(settings, base, self.folder.path, self.config.run.name, identity["config"], tags)
+            self.folder.mark_done(told, {})
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
