@@ -115,8 +115,8 @@ class _Run:
         return outputs.headlines(self.folder.path)
 
     def holdout(self) -> tuple[str, ...]:
-        settings = self.config.validation
-        seen, fold = hold_out(self.data.spans, settings.holdout, settings.purge)
+        rules = self.config.validation
+        seen, fold = hold_out(self.data.spans, rules.holdout, rules.purge)
         if fold is None:
             raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
         identity = self._identity(splitter(self.config).split(seen))
@@ -132,11 +132,13 @@ class _Run:
             fitted = self._fit(model, fold.train)
             self._write_predictions(fitted, fold, self.folder.holdout(name))
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
+        ensembling = Ensembling(self.store.spark, self.data, self.folder)
+        for name, settings in self.config.ensembles.items():
+            self.progress.stage(f"{name}: ensemble for the holdout")
+            ensembling.holdout(build(name, settings), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        told = outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
-        blends = [f"{name}: ensembles are not scored on a holdout yet" for name in self.config.ensembles]
-        return (*blends, *told)
+        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
 
     def _refuse_settings(self, folds: Sequence[Fold]) -> None:
         """Tells what would fail after all models are fitted."""
