@@ -19,7 +19,7 @@ from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render, strategy_section
+from eraflow.reporting import ReportContent, exposures_section, files, render, strategy_section
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
@@ -85,7 +85,10 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=(strategy_section(content.strategy.performance),) if content.strategy is not None else (),
+        sections=(
+            *((strategy_section(content.strategy.performance),) if content.strategy is not None else ()),
+            *exposures_section(exposures),
+        ),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
@@ -143,12 +146,26 @@ def _notes(content: Content) -> tuple[str, ...]:
     if content.data.unlabelled:
         dropped = ", ".join(map(str, content.data.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
+    notes += _assumed(content)
     notes += [f"{model} failed and is left out: {reason}" for model, reason in content.failed.items()]
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
         )
     return tuple(notes)
+
+
+def _assumed(content: Content) -> list[str]:
+    """What the estimated payout rests on, where there is one."""
+    payout, there = content.config.scoring.payout, set(content.scored["metric"])
+    weights = {metric: weight for metric, weight in payout.weights.items() if weight}
+    if not weights or not there.issuperset(weights):
+        return []
+    total = " + ".join(f"{weight:g} {metric}" for metric, weight in weights.items())
+    return [
+        f"payout is an estimate by assumed factors: {payout.factor:g} x ({total}) of the stake in an era, at most "
+        f"{payout.limit:.0%} either way. Numerai's own factors change from round to round; scoring.payout sets them."
+    ]
 
 
 def _facts(content: Content) -> dict[str, str]:

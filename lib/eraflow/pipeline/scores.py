@@ -22,6 +22,7 @@ from eraflow.sources.signals_neutralizers import NEUTRALIZERS, WEIGHTS, neutrali
 from eraflow.tables import Store, Version
 
 OWN = "own"  # the features that models learn from
+ASSET = "regexp_replace(id, '_[^_]*$', '')"  # of Signals, where an id is TICKER_DATE: the same in all eras
 
 
 def signals_references(config: Config, store: Store, training: Training, newest: date) -> References:
