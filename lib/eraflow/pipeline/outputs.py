@@ -26,6 +26,7 @@ from eraflow.reporting import (
     ReportContent,
     Section,
     best_trial,
+    exposures_section,
     feature_graphs_section,
     files,
     network_section,
@@ -105,7 +106,7 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=_sections(folder, content, kept, trials),
+        sections=_sections(folder, content, exposures, kept, trials),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
@@ -124,9 +125,12 @@ def selected_features(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
 
 
-def _sections(folder: Path, content: Content, kept: pd.DataFrame, trials: pd.DataFrame) -> tuple[Section, ...]:
+def _sections(
+    folder: Path, content: Content, exposures: pd.DataFrame, kept: pd.DataFrame, trials: pd.DataFrame
+) -> tuple[Section, ...]:
     """What some runs have: the strategy view, graphs over tickers and over features, choices and trials."""
     found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
+    found += exposures_section(exposures)
     network = content.data.network() if content.data.network else None
     if network is not None:
         picture, certificates = drawn(network.nodes, network.edges), (network.kkt, network.gap)
@@ -199,12 +203,26 @@ def _notes(content: Content) -> tuple[str, ...]:
     if content.data.unlabelled:
         dropped = ", ".join(map(str, content.data.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
+    notes += _assumed(content)
     notes += [f"{model} failed and is left out: {reason}" for model, reason in content.failed.items()]
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
         )
     return tuple(notes)
+
+
+def _assumed(content: Content) -> list[str]:
+    """What the estimated payout rests on, where there is one."""
+    payout, there = content.config.scoring.payout, set(content.scored["metric"])
+    weights = {metric: weight for metric, weight in payout.weights.items() if weight}
+    if not weights or not there.issuperset(weights):
+        return []
+    total = " + ".join(f"{weight:g} {metric}" for metric, weight in weights.items())
+    return [
+        f"payout is an estimate by assumed factors: {payout.factor:g} x ({total}) of the stake in an era, at most "
+        f"{payout.limit:.0%} either way. Numerai's own factors change from round to round; scoring.payout sets them."
+    ]
 
 
 def _facts(content: Content) -> dict[str, str]:

@@ -14,7 +14,7 @@ from eraflow.graphs.described import Described, described
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
-from eraflow.pipeline.scores import signals_references, strategy
+from eraflow.pipeline.scores import ASSET, signals_references, strategy
 from eraflow.progress import Progress
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import quality, signals_files, signals_neutralizers
@@ -60,7 +60,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         check_live=submission.check_size,
         references=signals_references(config, store, data, max(era_dates.values())),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
-        asset="regexp_replace(id, '_[^_]*$', '')",  # an id is TICKER_DATE
+        asset=ASSET,
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         network=_network(store, tables),

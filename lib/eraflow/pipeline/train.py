@@ -118,8 +118,8 @@ class _Run:
         return outputs.headlines(self.folder.path)
 
     def holdout(self) -> tuple[str, ...]:
-        settings = self.config.validation
-        seen, fold = hold_out(self.data.spans, settings.holdout, settings.purge)
+        rules = self.config.validation
+        seen, fold = hold_out(self.data.spans, rules.holdout, rules.purge)
         if fold is None:
             raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
         identity = self._identity(splitter(self.config).split(seen))
@@ -135,11 +135,13 @@ class _Run:
             fitted = self._fit(self._searching.settings(name, "holdout", fold.train), fold.train)
             self._write_predictions(fitted, fold, self.folder.holdout(name))
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
+        ensembling = Ensembling(self.store.spark, self.data, self.folder)
+        for name, settings in self.config.ensembles.items():
+            self.progress.stage(f"{name}: ensemble for the holdout")
+            ensembling.holdout(build(name, settings), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        told = outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
-        blends = [f"{name}: ensembles are not scored on a holdout yet" for name in self.config.ensembles]
-        return (*blends, *told)
+        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
 
     def _refuse_settings(self, folds: Sequence[Fold]) -> None:
         """Tells what would fail after all models are fitted."""
@@ -176,12 +178,15 @@ class _Run:
         return Searching(self.config, self.data, self.folder, self.progress, self._fit)
 
     def _track(self, identity: Mapping[str, Any]) -> None:
-        if self.config.tracking.enabled and not self.folder.is_done("tracked"):
+        settings = self.config.tracking
+        told = f"tracked-{fingerprint(settings)}"  # another store is told of it, too
+        if settings.enabled and not self.folder.is_done(told):
             self.progress.stage("telling MLflow")
             base = local_path(self.config.run.dir, "run.dir")
             tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
-            tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
-            self.folder.mark_done("tracked", {})
+            tags[tracking.FINGERPRINT] = fingerprint(identity, self.config.run.name)
+            tracking.track(settings, base, self.folder.path, self.config.run.name, identity["config"], tags)
+            self.folder.mark_done(told, {})
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""

@@ -190,6 +190,10 @@ def _corr_with(block: Block, benchmark: str) -> pd.Series:
     return _correlation_with(block, block.rows.benchmarks[benchmark])
 
 
+def _corr_with_example(block: Block, _: str) -> pd.Series:
+    return _correlation_with(block, block.rows.example)
+
+
 def _correlation_with(block: Block, reference: pd.Series) -> pd.Series:
     known = block.covered(reference)
     if known is None:
@@ -314,6 +318,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("cwmm", _cwmm, ("meta_model",)),
         Metric("bmc_{}", _bmc, ("benchmarks",), over="benchmarks"),
         Metric("corr_with_{}", _corr_with, ("benchmarks",), over="benchmarks"),
+        Metric("corr_with_example_preds", _corr_with_example, ("example",)),
         Metric("fnc_{}", _fnc, ("features",), over="features"),
         Metric("max_exposure_{}", _max_exposure, ("features",), over="features"),
         Metric("exposure_rms_{}", _exposure_rms, ("features",), over="features"),
