@@ -113,7 +113,8 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
     manifest = {"blocks": {"features_small": FEATURES}, "sets": {"small": [0, 1, 2]}, "missing": -1}
     table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
     store.write("classic_training", table, "b", manifest=manifest)
-    config = load(["classic.yml"], [f"tables.root={base}/tables", f"classic.path={files}"])
+    own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
+    config = load(["classic.yml"], own)
     tables = {"classic_eras": 0, "classic_training": 0}
     (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables}))
     return pd.concat([frame, levels, others], axis=1)
