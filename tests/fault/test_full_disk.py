@@ -30,6 +30,8 @@ def small_disk(tmp_path: Path) -> Iterator[tuple[Path, Resize]]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+# pyarrow's writer tries to close its file once more when it is collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
     ("key", "folder", "size"),
     [

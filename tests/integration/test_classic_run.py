@@ -212,7 +212,7 @@ def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> s
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "there is no feature set 'rainy'; choose one of agility, all" in refusal(
+    assert "there is no feature set 'rainy'; choose one of small, medium, all" in refusal(
         base, capsys, "classic.features=rainy"
     )
     assert "targets.main: the files have no target 'target_bob_20'; choose one of target_agnes_20" in refusal(

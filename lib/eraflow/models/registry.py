@@ -63,7 +63,8 @@ def _member_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitt
     if settings.selection.by == "all":
         return _network_loaded(settings, folder, training)
     chosen = selection.saved(folder, training)
-    return FittedSelection(_network_loaded(settings, folder, training.narrowed(chosen.taken)), chosen)
+    fitted = _network_loaded(settings, folder, training.narrowed(chosen.taken))
+    return FittedSelection(fitted, chosen.taken, chosen)
 
 
 def _network_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from pyspark.sql import DataFrame
 
 from eraflow.config.models import LightGbm, Selection
 from eraflow.errors import InputError
-from eraflow.models.base import Fitted, Model, Training, check_features, narrowed
+from eraflow.models.base import Model, Training, check_features
+from eraflow.models.chosen import FittedChosen
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.models.premia import premia
 
@@ -40,7 +40,8 @@ class Selecting:
         forced = np.array([name in self.always for name in training.feature_names])
         places = np.sort(np.lexsort((np.arange(len(scores)), -scores, ~forced))[:keep])
         chosen = Chosen(training.feature_names, tuple(places.tolist()), tuple(scores[places].tolist()))
-        return FittedSelection(self.model.fit(training.narrowed(chosen.taken), eras, watched), chosen)
+        fitted = self.model.fit(training.narrowed(chosen.taken), eras, watched)
+        return FittedSelection(fitted, chosen.taken, chosen)
 
 
 @dataclass(frozen=True)
@@ -63,26 +64,14 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class FittedSelection:
-    """A model of the chosen features; it predicts rows that hold all."""
+class FittedSelection(FittedChosen):
+    """A model of the chosen features, which are told beside it."""
 
-    fitted: Fitted
     chosen: Chosen
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return self.fitted.feature_names
-
-    @property
-    def target(self) -> str:
-        return self.fitted.target
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        return self.fitted.predict(narrowed(rows, self.chosen.taken))
 
     def save(self, folder: Path) -> None:
         """The model as it saves itself, and beside it what was chosen out of which features."""
-        self.fitted.save(folder)
+        super().save(folder)
         told = {"features": self.chosen.of, "kept": dict(zip(self.chosen.names, self.chosen.scores, strict=True))}
         (folder / SAVED).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
