@@ -12,6 +12,8 @@ from tests.spark.test_incremental import Notes
 from eraflow import scoring
 from eraflow.config import load
 from eraflow.errors import InputError
+from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.foreign import known as known_of
 from eraflow.pipeline.report import report
 from eraflow.scoring.compare import differences
 from eraflow.tables import Store
@@ -111,7 +113,8 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
     manifest = {"blocks": {"features_small": FEATURES}, "sets": {"small": [0, 1, 2]}, "missing": -1}
     table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
     store.write("classic_training", table, "b", manifest=manifest)
-    config = load(["classic.yml"], [f"tables.root={base}/tables", f"classic.path={files}"])
+    own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
+    config = load(["classic.yml"], own)
     tables = {"classic_eras": 0, "classic_training": 0}
     (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables}))
     return pd.concat([frame, levels, others], axis=1)
@@ -160,6 +163,13 @@ def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_na
     assert "for want of predictions: eras 1, 2" in page
     assert "Leaderboard" in page
     assert "Largest exposures" in page
+
+    run_json = tmp_path / "classic/run.json"
+    run_json.write_text(run_json.read_text().replace('"classic_training": 0', '"classic_training": 7'))
+    assert known_of(spark, RunFolder(tmp_path / "classic")).lacking == (
+        "only metrics of predictions and targets: version 7 of table classic_training is not in "
+        f"{tmp_path}/tables any more",
+    )
 
 
 @pytest.mark.parametrize(

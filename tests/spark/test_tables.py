@@ -39,6 +39,8 @@ def test_a_version_comes_back_with_all_that_it_was_made_from(store: Store) -> No
     assert first == Version("rows", 0, "one", {}, {"features": ["a", "b"], "missing": -1})
     assert second == Version("rows", 1, "two", {"rows": 0}, {})
     assert store.latest("rows") == second
+    assert [store.version("rows", number) for number in range(3)] == [first, second, None]
+    assert store.version("others", 0) is None
     assert numbers(store, first) == [0, 1, 2]
     assert numbers(store, second) == [1, 2]
 

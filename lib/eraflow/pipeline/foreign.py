@@ -26,7 +26,7 @@ from eraflow.sources.classic_models import BENCHMARK_FILES, EXAMPLE_FILE, META_F
 from eraflow.sources.predictions import foreign
 from eraflow.tables import Store, Version
 
-NOT_OF_SIGNALS = "Numerai has no such file of Signals"
+NOT_OF_SIGNALS = "Numerai's files of Signals hold none"
 
 
 @dataclass(frozen=True)
