@@ -17,9 +17,9 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config import Config, load
 from eraflow.graphs.assets import NAMES, NETWORK
-from eraflow.models import registry
 from eraflow.pipeline import signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.train import splitter

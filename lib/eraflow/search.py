@@ -13,9 +13,8 @@ import pandas as pd
 from eraflow.config.search import Dimension, Search
 from eraflow.errors import InputError
 
-STARTUP = (
-    10  # trials drawn at random, or half of all if these are fewer, before others are drawn after the best of them
-)
+# Trials, at most half of all, that are drawn at random before others are drawn after the best of them.
+STARTUP = 10
 REFUSED = "refused"
 COLUMNS = ["part", "trial", "state", "folds", "value", "settings"]
 

@@ -15,9 +15,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models import registry
 from eraflow.models.base import Fitted, Training
 
 NAMES = ("momentum", "value", "size", "absent")

@@ -10,11 +10,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
 from eraflow.graphs.expansion import FeatureNetwork, FittedNetwork
-from eraflow.models import registry
 from eraflow.models.base import Training
 from eraflow.models.premia import premia
 

@@ -13,11 +13,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import norm
 
+from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.models import lightgbm as lightgbm_model
-from eraflow.models import registry
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 

@@ -11,11 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import scoring, submission
+from eraflow import registry, scoring, submission
 from eraflow.config import Config, load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models import registry
 from eraflow.models.base import Fitted, Training
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder

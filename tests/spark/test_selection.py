@@ -11,10 +11,10 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models import registry
 from eraflow.models.base import Training, narrowed
 from eraflow.models.selection import Chosen, exposure_sharpes
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -43,20 +44,19 @@ class FeatureGraph:
 
     def strongest(self, count: int) -> Pairs:
         """The pairs of the `count` heaviest edges, heaviest first."""
-        edges, order = self.graph.edges, self._order()[:count]
+        edges, order = self.graph.edges, self._order[:count]
         return np.column_stack([edges.first[order], edges.second[order]])
 
+    @cached_property
     def _order(self) -> npt.NDArray[np.intp]:
         edges = self.graph.edges
         return np.lexsort((edges.second, edges.first, -self.graph.weights))
 
     def named(self, names: Sequence[str]) -> pd.DataFrame:
         """`source, target, weight` of every edge by name, heaviest first."""
-        order = self._order()
-        pairs = self.strongest(len(order))
-        held = np.array(names, dtype=object)
-        columns = {"source": held[pairs[:, 0]], "target": held[pairs[:, 1]], "weight": self.graph.weights[order]}
-        return pd.DataFrame(columns)
+        edges, order, held = self.graph.edges, self._order, np.array(names, dtype=object)
+        ends = {"source": held[edges.first[order]], "target": held[edges.second[order]]}
+        return pd.DataFrame({**ends, "weight": self.graph.weights[order]})
 
     def triples(self, count: int) -> Pairs:
         """The triangles of the graph with the largest sum of weights: `count` x 3, ascending within each."""

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from eraflow.errors import InputError
 from eraflow.graphs.expansion import FeatureMomentum, FeatureNetwork, FittedNetwork
 from eraflow.graphs.feature_graph import split_pairs
-from eraflow.models.base import Fitted, Model, Training, check_features
+from eraflow.models.base import Model, Training, check_features
+from eraflow.models.behind import FittedBehind
 from eraflow.models.lightgbm import FittedLightGbm
 
 ABOUT, ARRAYS, EDGES = "network.json", "network.npz", "network.csv"
@@ -42,35 +42,23 @@ class NetworkModel:
     ) -> tuple[tuple[int, int], ...]:
         """The pairs in which the model splits that learns from the features alone."""
         plain = self.model.fit(training, eras, watched)
-        if not isinstance(plain, FittedLightGbm):
-            raise InputError("model: network.chosen_by is splits, and only trees have these; take graph or random.")
+        assert isinstance(plain, FittedLightGbm)  # the config refuses splits of other kinds
         found = split_pairs(plain.native_string(), training.feature_names, self.network.interactions)
         return tuple((int(one), int(other)) for one, other in found)
 
 
 @dataclass(frozen=True)
-class FittedNetworkModel:
-    """A model that has learned, and the columns it needs beside the table's features."""
+class FittedNetworkModel(FittedBehind):
+    """A model that has learned from the table's features and, behind them, the columns of the network."""
 
-    fitted: Fitted
     network: FittedNetwork
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """The table's features, then the columns of the network."""
-        return self.fitted.feature_names
-
-    @property
-    def target(self) -> str:
-        return self.fitted.target
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of rows of the table."""
-        return self.fitted.predict(self.network.widened(rows))
+    def prepared(self, rows: DataFrame) -> DataFrame:
+        return self.network.widened(rows)
 
     def save(self, folder: Path) -> None:
         """Beside the model: what columns there are (network.json, .npz), and the graph's edges by name (.csv)."""
-        self.fitted.save(folder)
+        super().save(folder)
         save_network(self.network, folder)
 
 

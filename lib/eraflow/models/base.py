@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
@@ -71,7 +72,7 @@ class Training:
 
     def narrowed(self, taken: Sequence[bool]) -> Training:
         """The same rows with these of the features."""
-        names = tuple(name for name, is_taken in zip(self.feature_names, taken, strict=True) if is_taken)
+        names = tuple(compress(self.feature_names, taken))
         return replace(self, table=narrowed(self.table, taken), feature_names=names)
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 
 from eraflow.models.base import Fitted, Model, Training, narrowed
+from eraflow.models.behind import FittedBehind
 
 
 @dataclass(frozen=True)
@@ -25,22 +25,10 @@ class ChosenFeatures:
 
 
 @dataclass(frozen=True)
-class FittedChosen:
-    """A model that has learned from the features of the table that `taken` flags; it predicts rows that hold all."""
+class FittedChosen(FittedBehind):
+    """A model that has learned from the features of the table that `taken` flags."""
 
-    fitted: Fitted
     taken: tuple[bool, ...]
 
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        return self.fitted.feature_names
-
-    @property
-    def target(self) -> str:
-        return self.fitted.target
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        return self.fitted.predict(narrowed(rows, self.taken))
-
-    def save(self, folder: Path) -> None:
-        self.fitted.save(folder)
+    def prepared(self, rows: DataFrame) -> DataFrame:
+        return narrowed(rows, self.taken)

@@ -78,7 +78,8 @@ def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -
 
 
 def _spreads(predictions: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:
-    """Quantile spreads by era: eras x quantiles reach the driver."""
+    """Quantile spreads by era."""
+    # Eras x quantiles.
     return strategy.spreads(strategy.quantile_returns(predictions, bars, holding).toPandas())
 
 

@@ -76,9 +76,8 @@ class Searching:
     def _worth(self, settings: AnyModel, fold: Fold) -> float:
         """The objective of a model of these settings on one inner fold."""
         data, fitted = self.data, self.fit(settings, fold.train)
-        rows = data.training.rows(fold.validation)
-        known = rows.select("id", F.col(data.training.target).alias("target"))
-        predicted = fitted.predict(rows).join(known, on="id", how="inner")
-        named = predicted.withColumns({"fold": F.lit(fold.number), "model": F.lit(settings.kind)})
+        named = data.predicted(fitted, fold.validation).withColumns(
+            {"fold": F.lit(fold.number), "model": F.lit(settings.kind)}
+        )
         scores = scoring.score_eras(named, data.references, data.asset, self.metrics())
         return objective(scoring.collected(scores), self.config.search.weights)  # eras x metrics rows

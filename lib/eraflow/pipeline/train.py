@@ -7,18 +7,18 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import disk, scoring, search, submission, tracking
+from eraflow import disk, registry, scoring, search, submission, tracking
 from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel, LevelsModel
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
-from eraflow.models import registry
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
@@ -160,7 +160,7 @@ class _Run:
     def _refuse_features(self, name: str, model: AnyModel) -> None:
         """Tells features that a model asks for and cannot have."""
         table = self.data.training
-        has = table.narrowed(table.taken(model.features, f"models.{name}.features")).feature_names
+        has = tuple(compress(table.feature_names, table.taken(model.features, f"models.{name}.features")))
         if unknown := [feature for feature in model.named_features if feature not in has]:
             where = "the training table" if unknown[0] not in table.feature_names else f"models.{name}.features"
             raise InputError(f"models.{name} names {unknown[0]!r}, which is no feature of {where}; mend it.")
@@ -201,7 +201,7 @@ class _Run:
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code("models", "graphs", "ensembles", "validation", "scoring", "search"),
+            "code": code("models", "registry", "graphs", "ensembles", "validation", "scoring", "search"),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }
@@ -273,12 +273,7 @@ class _Run:
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
     def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
-        data = self.data.training
-        rows = data.rows(fold.validation)
-        known = rows.select("id", F.col(data.target).alias("target"))
-        # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
-        predicted = fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
-        ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
+        ordered = self.data.predicted(fitted, fold.validation).repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str) -> None:
