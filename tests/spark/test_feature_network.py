@@ -172,19 +172,22 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
     own = 13 if settings.features else FEATURES
     new = 4 if name == "splits" else 4 + 1 + 2 + 1 + 2 + 2
     assert loaded.feature_names == fitted.feature_names
-    assert len(fitted.feature_names) == own + new
     later = [found.predict(data.rows([24, 25])).toPandas().sort_values("id") for found in (fitted, loaded)]
     pd.testing.assert_frame_equal(*later, check_exact=True)
     assert later[0]["prediction"].std() > 0
+    columns: set[str] = set()  # of all seeds: each draws random pairs of its own
     for saved in tmp_path.rglob("network.json"):
         about = json.loads(saved.read_text())
         assert len(about["columns"]) == new
+        columns.update(about["columns"])
         if settings.seeds == 1:
             assert fitted.feature_names[own:] == tuple(about["columns"])
         assert about["momentum"] == (None if name == "splits" else {"window": 8, "lag": 6})
         edges = pd.read_csv(saved.with_name("network.csv"))
         assert edges["weight"].is_monotonic_decreasing
         assert {*edges["source"], *edges["target"]} <= set(NAMES)
+    assert len(fitted.feature_names) == own + len(columns)
+    assert set(fitted.feature_names[own:]) == columns
     if name in ("lightgbm", "splits"):
         native = lightgbm.Booster(model_file=str(tmp_path / "model.txt"))
         assert tuple(native.feature_name()) == fitted.feature_names
