@@ -7,6 +7,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
@@ -17,13 +18,17 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models import lightgbm as lightgbm_model
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 
 NAMES = tuple(f"feature_{number}" for number in range(6))
 ERAS = tuple(range(1, 11))
 SCHEMA = "id string, era int, features array<tinyint>, target float"
+
+
+UNSAMPLED = {"bagging_fraction": 1.0, "bagging_freq": 0, "feature_fraction": 1.0}
+NATIVE = {"objective": "regression", "learning_rate": 0.1, "num_leaves": 31, "max_depth": 5, "max_bin": 7,
+          "min_data_in_leaf": 20, "verbosity": -1, "force_col_wise": True, "deterministic": True}  # fmt: skip
 
 
 def config() -> LightGbm:
@@ -43,6 +48,16 @@ def rows_frame() -> pd.DataFrame:
     return pd.DataFrame(
         {"id": ids, "era": np.repeat(ERAS, 500), "features": levels.tolist(), "target": target.astype("float32")}
     )
+
+
+def known(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Rows x features, NaN where unknown."""
+    levels = np.array(rows["features"].tolist(), dtype=float)
+    return np.where(levels == -1, np.nan, levels)
+
+
+def given(rows: pd.DataFrame, weight: pd.Series | None = None) -> lightgbm.Dataset:
+    return lightgbm.Dataset(known(rows), rows["target"], weight=weight)
 
 
 def training(spark: SparkSession, rows: pd.DataFrame, folder: Path, files: int) -> Training:
@@ -79,13 +94,12 @@ def test_the_saved_text_predicts_without_spark_what_spark_predicts(
     found = fitted.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
 
     rows = rows_frame().query("era >= 9").set_index("id")
-    levels = np.array(rows["features"].tolist(), dtype=float)
     native = lightgbm.Booster(model_str=(tmp_path / "final/model.txt").read_text(encoding="utf-8"))
-    expected = native.predict(np.where(levels == -1, np.nan, levels))
+    expected = native.predict(known(rows))
 
     assert native.feature_name() == list(NAMES)
     assert native.num_trees() == 12
-    assert np.isnan(np.where(levels == -1, np.nan, levels)).any()
+    assert np.isnan(known(rows)).any()
     assert expected.std() > 0.1
     np.testing.assert_allclose(found.loc[rows.index], expected, rtol=0, atol=1e-12)
 
@@ -107,24 +121,28 @@ def test_a_seed_and_the_table_decide_the_model_to_the_byte(
     assert LightGbmModel(config(), seed=6).fit(data, ERAS).native_string() != fitted.native_string()
 
 
-def test_bins_of_a_sample_of_eras_are_those_of_all_rows(
-    fitted: FittedLightGbm, data: Training, monkeypatch: pytest.MonkeyPatch
+def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
+    spark: SparkSession, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lightgbm_model, "BIN_ROWS", 2000)
-    monkeypatch.setattr(lightgbm_model, "BIN_ERAS", 3)
+    rows = rows_frame().dropna(subset="target")
+    levels = np.array(rows["features"].tolist())
+    levels[:, 3] = np.where(rows["era"] == 4, -1, np.where(np.arange(len(rows)) % 300 == 0, 4, 1))
+    target = rows["target"] + 2.0 * (rows["era"] == 4) - 3.0 * (levels[:, 3] == 4)
+    rows = rows.assign(features=levels.tolist(), target=target.astype("float32"))
+    data = training(spark, rows, tmp_path / "rows", 1)
+    plain = config().model_copy(update=UNSAMPLED | {"min_data_in_leaf": 5})
 
-    assert LightGbmModel(config(), seed=5).fit(data, ERAS).native_string() == fitted.native_string()
+    found = LightGbmModel(plain, seed=5).fit(data, ERAS).predict(data.table).toPandas().set_index("id")["prediction"]
+
+    expected = lightgbm.train(NATIVE | {"min_data_in_leaf": 5}, given(rows), num_boost_round=12).predict(known(rows))
+    np.testing.assert_allclose(found.loc[rows["id"]], expected, rtol=0, atol=1e-6)
 
 
 def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training) -> None:
-    plain = config().model_copy(update={"bagging_fraction": 1.0, "bagging_freq": 0, "feature_fraction": 1.0})
+    plain = config().model_copy(update=UNSAMPLED)
     rows = rows_frame().dropna(subset="target").query("era <= 8")
-    levels = np.array(rows["features"].tolist(), dtype=float)
-    levels[levels == -1] = np.nan
-    told = {"objective": "regression", "learning_rate": 0.1, "num_leaves": 31, "max_depth": 5, "max_bin": 7,
-            "min_data_in_leaf": 20, "verbosity": -1, "force_col_wise": True, "deterministic": True}  # fmt: skip
-    given = lightgbm.Dataset(levels, rows["target"], weight=0.5 ** ((8 - rows["era"]) / 2.0))
-    expected = lightgbm.train(told, given, num_boost_round=12).predict(levels)
+    weighted = given(rows, weight=0.5 ** ((8 - rows["era"]) / 2.0))
+    expected = lightgbm.train(NATIVE, weighted, num_boost_round=12).predict(known(rows))
 
     fitted = LightGbmModel(plain, seed=5).fit(replace(data, half_life=2.0), ERAS[:8])
 
@@ -140,8 +158,7 @@ def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training) 
 
     native = lightgbm.Booster(model_str=stopped.native_string())
     rows = rows_frame().dropna(subset="target").query("era >= 9").set_index("id")
-    levels = np.array(rows["features"].tolist(), dtype=float)
-    levels[levels == -1] = np.nan
+    levels = known(rows)
     error = [((native.predict(levels, num_iteration=n) - rows["target"]) ** 2).mean() for n in range(1, 100)]
     best = int(np.argmin(error[: native.num_trees()])) + 1
     assert 3 < best < 60

@@ -2,7 +2,7 @@
 
 SynapseML 1.1.3 fails silently in several ways; each guard below names the one that it is for. It reads its input anew
 for each thing that it wants to know, so a fit takes the table's files as they are, without an exchange or a sort, and
-the limits of bins come from some eras instead of one more pass over all rows.
+is told the limits of bins instead of looking for them in one more pass: levels are known before any row is read.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pyspark.ml.functions import array_to_vector
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGBMRegressor
 
@@ -27,12 +26,11 @@ from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
-# What lands on the driver at 8 bytes a value: the sample that bins are made of, and the watched rows (#2294).
+# Watched rows land on the driver at 8 bytes a value (#2294).
 DRIVER_VALUES = 25_000_000
-BIN_ROWS = 200_000  # more make no better bins
-BIN_ERAS = 20
 MAX_LABELS = 31  # levels of a target that LightGBM's ranking knows gains for
-MAX_BIN = 7  # five levels and missing: LightGBM holds 4 bits a value
+LEVELS = 5
+MAX_BIN = 7  # more than five levels and missing; LightGBM holds 4 bits a value
 # Rows that go to the native library at once: as many as make a buffer of some megabytes, however wide they are.
 BATCH_VALUES = 800_000
 
@@ -63,14 +61,15 @@ class LightGbmModel:
         with fixed_partitions(spark):
             label = self._label(rows, training.target)
             learned = self._ready(training, rows, label, training.weight(eras))
-            estimator = self._estimator(training, threads(spark), stops=bool(watched))
-            self._give_bins(estimator, training, eras, count, label)
+            estimator = self._estimator(training, threads(spark))
+            self._give_bins(estimator, training, spark)
             if watched:
                 if training.labelled(watched).isEmpty():
                     raise InputError(
                         f"model: no row of the watched eras {watched[0]} to {watched[-1]} has a known "
                         f"{training.target}; raise early_stopping_eras."
                     )
+                estimator.setValidationIndicatorCol("watched").setEarlyStoppingRound(self.config.early_stopping_rounds)
                 learned = learned.unionByName(self._ready(training, _watched_rows(training, watched), label, None))
             model = _fitted(estimator, learned, count)
         self._check_trees(model)
@@ -88,12 +87,11 @@ class LightGbmModel:
             )
         model.setNumIterations(trees)  # it would predict without its best tree, whose number counts from 0
 
-    def _estimator(self, training: Training, threads: int, stops: bool) -> Any:
+    def _estimator(self, training: Training, threads: int) -> Any:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
         config, width = self.config, len(training.feature_names)
         ranking = {"groupCol": "era", "repartitionByGroupingColumn": False} if config.ranks else {}
         weighing = {"weightCol": "weight"} if training.half_life else {}  # equal weights would cost time and memory
-        watching = {"validationIndicatorCol": "watched", "earlyStoppingRound": config.early_stopping_rounds}
         return (LightGBMRanker if config.ranks else LightGBMRegressor)(
             objective=config.objective,
             boostingType=self.boosting,
@@ -113,13 +111,12 @@ class LightGbmModel:
             dataRandomSeed=self.seed,
             deterministic=True,
             maxBin=MAX_BIN,
-            binSampleCount=_bin_rows(width),
+            binSampleCount=MIN_ROWS_PER_TASK,
             dataTransferMode="streaming",
             microBatchSize=max(100, BATCH_VALUES // width),
             numThreads=threads,  # of an executor: its tasks load one data set, and one of them learns from it
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
             verbosity=-1,
-            **(watching if stops else {}),
             **weighing,
             **ranking,
             **self._constraints(training.feature_names),
@@ -171,22 +168,24 @@ class LightGbmModel:
             F.lit(weight is None).alias("watched"),
         )
 
-    def _give_bins(self, estimator: Any, training: Training, eras: Sequence[int], count: int, label: Column) -> None:
-        """Gives the estimator its bins, from eras spread over the history, unless all rows are few enough to be it.
+    def _give_bins(self, estimator: Any, training: Training, spark: SparkSession) -> None:
+        """Gives the estimator its bins: one for each level and one for missing, the same of every feature.
 
-        SynapseML would convert every row once more to draw a sample from them. A fit of one tree leaves the bins on the
-        estimator; a leaf of one row keeps LightGBM from leaving out features that the sample is too small to split.
+        SynapseML would convert rows to draw a sample from them; and where a sample lacks the one era in which a feature
+        is missing, LightGBM would take missing for the lowest level. A fit of one tree leaves the bins on the
+        estimator, here of rows in which all levels are as frequent; a leaf of one row keeps LightGBM from leaving out
+        features that it could not split.
         """
-        width = len(training.feature_names)
-        if count <= _bin_rows(width):
-            return
-        spread = [eras[place] for place in np.unique(np.linspace(0, len(eras) - 1, BIN_ERAS).astype(int))]
-        rows = training.labelled(spread)
-        share = min(1.0, _bin_rows(width) / max(1, count * len(spread) // len(eras)))
-        sample = sampled(rows, share * training.share)
+        kinds = [training.missing, *range(LEVELS)]
+        place = F.pmod(F.col("id"), F.lit(len(kinds))).cast("int")
+        level = F.get(F.array(*map(F.lit, kinds)), place).cast("tinyint")
+        rows = spark.range(0, MIN_ROWS_PER_TASK, 1, 1).select(
+            F.lit(0).alias("era"), "id", F.array_repeat(level, len(training.feature_names)).alias("features")
+        )
         trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
         estimator.setNumIterations(1).setMinDataInLeaf(1)
-        _fitted(estimator, self._ready(training, sample, label, F.lit(1.0)), _bin_rows(width))
+        label = F.pmod(F.col("id"), F.lit(2)).cast("double")
+        _fitted(estimator, self._ready(training, rows, label, F.lit(1.0)), MIN_ROWS_PER_TASK)
         estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
 
 
@@ -232,10 +231,6 @@ def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:
 
 def _tasks(frame: DataFrame, rows: int) -> int:
     return max(1, min(slots(frame.sparkSession), rows // MIN_ROWS_PER_TASK))
-
-
-def _bin_rows(width: int) -> int:
-    return min(BIN_ROWS, max(2 * MIN_ROWS_PER_TASK, DRIVER_VALUES // width))
 
 
 def _watched_rows(training: Training, watched: Sequence[int]) -> DataFrame:
