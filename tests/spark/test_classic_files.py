@@ -17,7 +17,9 @@ from eraflow.errors import InputError
 from eraflow.sources import classic_files, classic_synthetic
 from eraflow.sources.classic_files import Folder
 
-SETTINGS = ClassicSynthetic(train_eras=20, validation_eras=18, rows_per_era=60, features=50, signal=0.1, seed=3)
+SETTINGS = ClassicSynthetic(
+    train_eras=20, validation_eras=18, rows_per_era=60, features=50, signal=0.1, absent="both", seed=3
+)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,9 @@ from eraflow.pipeline.reading import feature_set
 from eraflow.sources import classic_files, classic_packing, classic_synthetic
 from eraflow.sources.classic_files import Folder
 
-SETTINGS = ClassicSynthetic(train_eras=20, validation_eras=14, rows_per_era=60, features=50, signal=0.1, seed=3)
+SETTINGS = ClassicSynthetic(
+    train_eras=20, validation_eras=14, rows_per_era=60, features=50, signal=0.1, absent="both", seed=3
+)
 LIVE = 35
 SMALL = 42
 
@@ -66,6 +68,22 @@ def wanted(path: Path) -> pd.DataFrame:
     rows[names] = rows[names].fillna(-1)
     rows["era"] = rows["era"].replace("X", str(LIVE)).astype(int)
     return rows.sort_values(["era", "id"], ignore_index=True)
+
+
+def test_what_an_era_lacks_is_written_as_one_is_told(tmp_path: Path) -> None:
+    found = {}
+    for kind in ("nulls", "twos", "both"):
+        settings = SETTINGS.model_copy(update={"absent": kind})
+        classic_synthetic.write(settings, tmp_path / kind)
+        rows = pd.read_parquet(tmp_path / kind / "train.parquet").query("era == '0001'").filter(like="feature_")
+        found[kind] = (set(rows.columns[rows.isna().all()]), set(rows.columns[(rows == 2).all()]))
+
+    absent = found["nulls"][0]
+    assert len(absent) >= 2
+    assert found["nulls"][1] == set()
+    assert found["twos"] == (set(), absent)
+    assert found["both"][0] | found["both"][1] == absent
+    assert all(found["both"])
 
 
 def features_of(rows: pd.DataFrame) -> np.ndarray:

@@ -113,6 +113,7 @@ class ClassicSynthetic(Section):
     rows_per_era: Annotated[int, Field(ge=20)]
     features: PositiveInt
     signal: Annotated[float, Field(ge=0.0)]
+    absent: Literal["nulls", "twos", "both"]
     seed: Annotated[int, Field(ge=0)]
 
 

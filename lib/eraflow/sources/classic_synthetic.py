@@ -212,13 +212,14 @@ class Files:
 
     def _features(self, random: np.random.Generator, era: int, features: Bytes) -> dict[str, Any]:
         """Feature columns. What an era does not have is 2 throughout, or null: both happen in the real data."""
+        written_as = self._config.absent
         first_eras = era <= self._config.train_eras * LATE_FEATURES
         late = np.random.default_rng([self._config.seed, 2]).random(len(self._names)) < LATE_FEATURES
         columns: dict[str, Any] = {}
         for place, name in enumerate(self._names):
             column = np.ascontiguousarray(features[:, place])
             if first_eras and late[place]:
-                as_null = place % 2 == 1
+                as_null = written_as == "nulls" or (written_as == "both" and place % 2 == 1)
                 column = np.full_like(column, MISSING_BIN)
                 columns[name] = pa.nulls(len(column), pa.int8()) if as_null else column
             else:
