@@ -19,7 +19,7 @@ DAYS = pd.date_range("2020-01-03", periods=ERAS, freq="W-FRI").strftime("%Y-%m-%
 def config(**changes: object) -> Sequences:
     settings = {"kind": "lstm", "preset": None, "targets": (), "seeds": 1, "length": 6, "width": 16, "layers": 1,
                 "epochs": 12, "eras_per_step": 2, "learning_rate": 0.02, "weight_decay": 0.0001,
-                "early_stopping_epochs": 12, "early_stopping_eras": 10}  # fmt: skip
+                "early_stopping_epochs": 3, "early_stopping_eras": 10}  # fmt: skip
     return Sequences.model_validate(settings | changes)
 
 

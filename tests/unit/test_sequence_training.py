@@ -74,6 +74,16 @@ def test_the_gradient_is_that_of_the_correlation() -> None:
     torch.testing.assert_close(gradient, scores.grad, rtol=0, atol=1e-6)
 
 
+def test_a_constant_far_from_0_takes_no_places_from_the_gradient() -> None:
+    draw = np.random.default_rng(2)
+    small, target = torch.from_numpy(draw.integers(-50, 50, 200) / 64).float(), torch.from_numpy(draw.normal(size=200))
+    near, gradient = correlation_gradient(small, target.float(), lambda sums: sums)
+    far, other = correlation_gradient(small + 1024, target.float(), lambda sums: sums)
+
+    assert far == pytest.approx(near, abs=1e-7)
+    torch.testing.assert_close(other, gradient, rtol=1e-6, atol=1e-9)
+
+
 def test_scores_without_variation_have_no_gradient() -> None:
     found, gradient = correlation_gradient(torch.ones(9), torch.arange(9.0), lambda sums: sums)
     assert found == 0.0

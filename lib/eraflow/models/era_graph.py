@@ -24,8 +24,9 @@ def era_candidates(data: Panel, era: int, length: int, degree: float) -> tuple[n
     if len(nodes) < max(LEAST_NODES, int(degree) + 2):
         none = Edges(len(nodes), np.zeros(0, np.intp), np.zeros(0, np.intp))
         return nodes, Distances(none, np.zeros(0), np.zeros((len(nodes), 0))), 1.0
-    values, known = (part.reshape(len(nodes), -1) for part in data.seen(era, length, nodes))
-    found = _nearest(values, known.astype(np.float32), round(CANDIDATES * degree))
+    values, known = data.seen(era, length, nodes)
+    rows, there = values.reshape(len(nodes), -1), known.reshape(len(nodes), -1).astype(np.float32)
+    found = _nearest(rows, there, round(CANDIDATES * degree))
     return nodes, found, theta_for(found.nearest, degree)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ class _Training:
 
         return trained(network, optimiser, plan, epoch, lambda: self._score(network))
 
-    def _step(self, network: L2gmomNetwork, learned: Sequence[Tensor], eras: Sequence[int]) -> None:
+    def _step(self, network: L2gmomNetwork, learned: Sequence[Tensor], eras: Iterable[int]) -> None:
         """Sets the gradients of the loss over some eras.
 
         Each era's value gives its own gradients, and the loss says how much each counts: so even a Sharpe ratio, which
@@ -107,7 +107,7 @@ class _Training:
         values = list(self._each(network, self.task.stop))
         return float(-LOSSES[self.task.loss](torch.stack(values))) if values else 0.0
 
-    def _each(self, network: L2gmomNetwork, eras: Sequence[int]) -> Iterator[Tensor]:
+    def _each(self, network: L2gmomNetwork, eras: Iterable[int]) -> Iterator[Tensor]:
         """Of each era the correlation of scores and target, or the return of the scores' positions."""
         value = _correlation if self.task.loss == "correlation" else _return
         for era in map(int, eras):

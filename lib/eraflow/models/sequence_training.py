@@ -1,7 +1,8 @@
 """The training of a sequence model: runs in each of TorchDistributor's processes, on its share of the tickers.
 
 The loss is minus the mean correlation of scores and target over eras. A correlation is made of sums over all tickers of
-an era, so the processes add up these sums, and then their gradients: several processes compute what one would.
+an era, so the processes add up these sums, and then their gradients: several processes compute what one would, up to
+rounding, which long training past its best epoch lets grow.
 """
 
 from __future__ import annotations
@@ -121,7 +122,7 @@ class _Training:
             ]
             every = torch.cat(scores)
             if every.requires_grad:  # not where none of this process's tickers has a target
-                every.backward(-torch.cat(gradients) / len(eras))
+                torch.autograd.backward(every, -torch.cat(gradients) / len(eras))
             for parameter in network.parameters():
                 gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 parameter.grad = self._add(gradient)

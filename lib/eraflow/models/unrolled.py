@@ -49,8 +49,8 @@ class Candidates:
 class UnrolledLearner(nn.Module):
     """Weights of the candidates, one an edge, after so many steps of the primal-dual iteration from w = 0.
 
-    Each layer has an a, a b and a step of its own, or (`shared`) all have the same. They begin as the iteration has them:
-    a = b = 1, step = .5 / μ with μ = 2b + √(2 d), d the most candidates of a node: n - 1 where every pair is one.
+    Each layer has an a, a b and a step of its own, or (`shared`) all have the same. They begin as the iteration has
+    them: a = b = 1, step = .5 / μ with μ = 2b + √(2 d), d the most candidates of a node: n - 1 where every pair is one.
     A step stays below 1 / μ, where the iteration converges.
     """
 
