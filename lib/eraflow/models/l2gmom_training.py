@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,23 @@ from eraflow.models.era_graph import era_candidates
 from eraflow.models.panel import Panel
 from eraflow.models.unrolled import FLAT, Candidates, L2gmomNetwork
 
-LOSSES: Mapping[str, Callable[[Tensor], Tensor]] = {  # of the values of several eras
-    "correlation": lambda values: -values.mean(),
-    "sharpe": lambda values: -values.mean() / torch.sqrt(values.var(correction=0) + FLAT),
+Loss = Callable[[Tensor, Tensor], Tensor]
+LOSSES: Mapping[str, Loss] = {  # of the values of several eras and what these weigh, which adds up to 1
+    "correlation": lambda values, weights: -(weights @ values),
+    "sharpe": lambda values, weights: -(weights @ values) / torch.sqrt(_variance(values, weights) + FLAT),
 }
 
 
 @dataclass(frozen=True)
 class Task:
-    """What to train, and on which eras of a panel; `checkpoint` and the eras' candidates are kept in `folder`."""
+    """What to train, and on which eras of a panel; the checkpoint and the eras' candidates are kept in `folder`.
+
+    `weights`: what each era of `train` counts.
+    """
 
     folder: str
     train: tuple[int, ...]
+    weights: tuple[float, ...]
     stop: tuple[int, ...]
     length: int
     degree: float
@@ -69,6 +75,10 @@ class _Training:
     task: Task
     data: Panel
 
+    @cached_property
+    def _weight(self) -> dict[int, float]:
+        return dict(zip(self.task.train, self.task.weights, strict=True))
+
     def run(self) -> dict[str, Any]:
         task = self.task
         torch.manual_seed(task.seed)
@@ -80,13 +90,13 @@ class _Training:
         def epoch(number: int) -> None:
             order = np.random.default_rng([task.seed, number]).permutation(task.train)
             for eras in np.array_split(order, -(-len(order) // task.eras_per_step)):
-                self._step(network, learned, eras)
+                self._step(network, learned, eras.tolist())
                 torch.nn.utils.clip_grad_norm_(learned, 1.0)
                 optimiser.step()
 
         return trained(network, optimiser, plan, epoch, lambda: self._score(network))
 
-    def _step(self, network: L2gmomNetwork, learned: Sequence[Tensor], eras: Iterable[int]) -> None:
+    def _step(self, network: L2gmomNetwork, learned: Sequence[Tensor], eras: Sequence[int]) -> None:
         """Sets the gradients of the loss over some eras.
 
         Each era's value gives its own gradients, and the loss says how much each counts: so even a Sharpe ratio, which
@@ -97,20 +107,23 @@ class _Training:
             gradients.append(torch.autograd.grad(value, learned, allow_unused=True, materialize_grads=True))
             values.append(value.detach())
         every = torch.stack(values).requires_grad_()
-        (counts,) = torch.autograd.grad(LOSSES[self.task.loss](every), every)
+        weights = torch.tensor([self._weight[era] for era in eras])
+        (counts,) = torch.autograd.grad(LOSSES[self.task.loss](every, weights / weights.sum()), every)
         for parameter, parts in zip(learned, zip(*gradients, strict=True), strict=True):
             parameter.grad = torch.einsum("e,e...->...", counts, torch.stack(parts))
 
     @torch.no_grad()
     def _score(self, network: L2gmomNetwork) -> float:
         """What the loss raises, over the eras that training does not see."""
-        values = list(self._each(network, self.task.stop))
-        return float(-LOSSES[self.task.loss](torch.stack(values))) if values else 0.0
+        if not self.task.stop:
+            return 0.0
+        values = torch.stack(list(self._each(network, self.task.stop)))
+        return float(-LOSSES[self.task.loss](values, torch.full_like(values, 1.0 / len(values))))
 
     def _each(self, network: L2gmomNetwork, eras: Iterable[int]) -> Iterator[Tensor]:
         """Of each era the correlation of scores and target, or the return of the scores' positions."""
         value = _correlation if self.task.loss == "correlation" else _return
-        for era in map(int, eras):
+        for era in eras:
             nodes, graph = self._graph(era)
             target = torch.from_numpy(self.data.target[nodes, era - self.data.eras.start])
             known = ~torch.isnan(target)
@@ -128,6 +141,10 @@ class _Training:
         with np.load(place) as kept:
             first, second, z = (torch.from_numpy(kept[name]) for name in ("first", "second", "z"))
             return kept["nodes"], Candidates(len(kept["nodes"]), first, second, z)
+
+
+def _variance(values: Tensor, weights: Tensor) -> Tensor:
+    return weights @ (values - weights @ values) ** 2
 
 
 def _correlation(scores: Tensor, target: Tensor) -> Tensor:

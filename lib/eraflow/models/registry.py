@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eraflow.config.models import AnyModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.config.models import AnyModel, L2gmom, LightGbm, Linear, RandomForest, Sequences
 from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.l2gmom import FittedL2gmom, L2gmomModel
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel
 from eraflow.models.members import FittedMembers, Member, Members
@@ -41,6 +42,8 @@ def _member(settings: AnyModel, seed: int) -> Model:
             return LinearModel(settings)
         case Sequences():
             return SequenceModel(settings, seed)
+        case L2gmom():
+            return L2gmomModel(settings, seed)
 
 
 def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
@@ -51,3 +54,5 @@ def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
             return FittedLinear.load(folder, training)
         case Sequences():
             return FittedSequence.load(folder, training)
+        case L2gmom():
+            return FittedL2gmom.load(folder, training)
