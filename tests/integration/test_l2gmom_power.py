@@ -1,25 +1,29 @@
 """L2GMOM learns a planted network effect end to end, and what it learns of the graph is worth something.
 
-Ten universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned on
-its first eras and scored on its last, purged; the controls are the same training of the head alone, on the layers as
+Forty universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned
+on its first eras and scored on its last, purged; the controls are the same training of the head alone, on the layers as
 they begin, and without a graph.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from tests.integration.test_null_and_power import NETWORK
-from tests.integration.universes import OVERLAP, Universe
+from pyspark.sql import SparkSession
+from scipy.stats import ttest_1samp
+from tests.integration.test_null_and_power import NETWORK, POWER, SEEDS, band
+from tests.integration.universes import OVERLAP, Universe, universes
 
 from eraflow.features.cross_section import MISSING
 from eraflow.models.panel import Panel
 from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.validation import WalkForward, watched_block
 
-SEEDS = range(10)
+SHAPE = replace(NETWORK, ensemble=None, alone=True, warm_up=60)
 SPLITTER, WATCHED = WalkForward(folds=1, min_train_eras=110), 20
 SETTINGS = {"length": 26, "degree": 10.0, "layers": 10, "shared": False, "loss": "correlation", "epochs": 10,
             "patience": 10, "learning_rate": 0.05, "weight_decay": 0.01, "eras_per_step": 8}  # fmt: skip
@@ -56,7 +60,48 @@ def rises(values: npt.NDArray[np.float64]) -> bool:
     return interval[0] > 0
 
 
-def shape(network: float) -> object:
-    from dataclasses import replace
+@pytest.fixture(scope="module")
+def planted(spark: SparkSession) -> list[Universe]:
+    return universes(spark, SHAPE, SEEDS)
 
-    return replace(NETWORK, network=network, ensemble=None, alone=True, warm_up=60)
+
+@pytest.fixture(scope="module")
+def learned(planted: list[Universe], tmp_path_factory: pytest.TempPathFactory) -> list[npt.NDArray[np.float64]]:
+    return of_each(planted, "learned", tmp_path_factory.mktemp("learned"))
+
+
+def of_each(made: Sequence[Universe], graph: str, folder: Path) -> list[npt.NDArray[np.float64]]:
+    return [era_scores(universe, graph, folder / str(universe.seed)) for universe in made]
+
+
+@pytest.mark.slow
+def test_the_effect_is_found_in_nine_of_ten_universes(
+    learned: list[npt.NDArray[np.float64]], record_property: Callable[[str, object], None]
+) -> None:
+    found = sum(map(rises, learned))
+    record_property("mean", float(np.mean([values.mean() for values in learned])))
+    record_property("found", found)
+    assert found >= POWER * len(SEEDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("control", ["fixed", "none"])
+def test_what_is_learned_beats_the_controls(
+    control: str,
+    planted: list[Universe],
+    learned: list[npt.NDArray[np.float64]],
+    record_property: Callable[[str, object], None],
+    tmp_path: Path,
+) -> None:
+    other = of_each(planted, control, tmp_path)
+    gains = np.array([mine.mean() - theirs.mean() for mine, theirs in zip(learned, other, strict=True)])
+    interval = ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    record_property("gain", (float(gains.mean()), float(interval.low), float(interval.high)))
+    record_property("better", int((gains > 0).sum()))
+    assert interval.low > 0
+
+
+@pytest.mark.slow
+def test_without_the_effect_nothing_is_found_but_by_chance(spark: SparkSession, tmp_path: Path) -> None:
+    noise = of_each(universes(spark, replace(SHAPE, network=0.0), SEEDS), "learned", tmp_path)
+    assert sum(map(rises, noise)) <= band(SEEDS)[1]
