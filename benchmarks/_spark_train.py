@@ -13,8 +13,10 @@ from typing import Any
 
 from synapse.ml.lightgbm import LightGBMRegressor
 
+from eraflow import registry
+from eraflow.cli import leave
 from eraflow.config import load
-from eraflow.models import lightgbm, registry
+from eraflow.models import lightgbm
 from eraflow.pipeline import classic
 from eraflow.progress import shown
 from eraflow.session import session
@@ -73,3 +75,4 @@ def main(
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    leave(0)  # on a cluster the JVM would not end by itself

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +17,9 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config import Config, load
 from eraflow.graphs.assets import NAMES, NETWORK
-from eraflow.models import registry
-from eraflow.models.base import Training
 from eraflow.pipeline import signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.train import splitter
@@ -64,7 +62,7 @@ def main() -> int:
 
 def era_scores(config: Config, data: Dataset, name: str) -> pd.Series:
     """numerai_corr of every out-of-fold era, of the model on one case's features."""
-    training = narrowed(data.training, CASES[name])
+    training = data.training.narrowed(data.training.taken(CASES[name]))
     model, parts = registry.build(config.models["lightgbm"], training.target, config.run.seed), []
     for fold in splitter(config).split(data.spans):
         rows = training.rows(fold.validation)
@@ -77,12 +75,6 @@ def era_scores(config: Config, data: Dataset, name: str) -> pd.Series:
         print(f"{name}: fold {fold.number}", flush=True)
     found = pd.concat(parts)
     return found[found["metric"] == METRIC].set_index("era")["value"].sort_index()
-
-
-def narrowed(training: Training, names: tuple[str, ...]) -> Training:
-    places = [training.feature_names.index(name) for name in names]
-    chosen = F.array(*(F.get("features", F.lit(place)) for place in places))
-    return replace(training, table=training.table.withColumn("features", chosen), feature_names=names)
 
 
 def scored(name: str, values: pd.Series, overlap: int) -> dict:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, NoReturn
 
-from eraflow.config import load
+from eraflow import disk
+from eraflow.config import Config, load
 from eraflow.errors import InputError, PartFailedError
 from eraflow.progress import shown
 from eraflow.session import end_session, session
@@ -82,7 +83,7 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
     logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
     try:
         config = load(given.config, given.settings)
-        with shown() as progress:
+        with shown() as progress, _disk_told(config):
             progress.stage("starting Spark")
             spark = session()
             with _interruptible():
@@ -109,6 +110,18 @@ def leave(code: int) -> NoReturn:
         end_session()
         os._exit(code)
     raise SystemExit(code)
+
+
+@contextmanager
+def _disk_told(config: Config) -> Iterator[None]:
+    """Makes a full disk, however it shows, an InputError that names the place."""
+    try:
+        yield
+    except Exception as error:
+        if not disk.is_full(error):
+            raise
+        places = {"tables.root": config.tables.root, "run.dir": config.run.dir, "classic.path": config.classic.path}
+        raise InputError(disk.told(places)) from None
 
 
 @contextmanager

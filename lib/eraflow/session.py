@@ -69,16 +69,21 @@ def end_session() -> None:
 
 def slots(spark: SparkSession) -> int:
     """Tasks that can run at once."""
-    return spark.sparkContext.defaultParallelism
+    told = spark.sparkContext.defaultParallelism
+    cores, executors = spark.sparkContext.getConf().get("spark.executor.cores"), _executors(spark)
+    # A cluster of one core calls itself two, and tasks that wait for each other would wait for ever.
+    return min(told, int(cores) * executors) if cores and executors else told
 
 
 def threads(spark: SparkSession) -> int:
     """Threads that native code may use in one executor: as many as tasks run in it at once."""
+    return max(1, slots(spark) // max(1, _executors(spark)))
+
+
+def _executors(spark: SparkSession) -> int:
+    """Executors beside the driver; none where all runs in it, on one machine."""
     context: Any = spark.sparkContext._jsc
-    executors = (
-        int(context.sc().getExecutorMemoryStatus().size()) - 1
-    )  # the driver is counted, and alone on one machine
-    return max(1, slots(spark) // max(1, executors))
+    return int(context.sc().getExecutorMemoryStatus().size()) - 1  # the driver is counted
 
 
 @contextmanager

@@ -52,14 +52,14 @@ class Store:
     root: str
 
     def latest(self, table: str) -> Version | None:
-        """The newest version, or None where there is no such table yet."""
+        """The newest version, or None where there is no such table yet, or something else wrote it."""
+        return self._version(table, self._delta(table).history(1)) if self._exists(table) else None
+
+    def version(self, table: str, number: int) -> Version | None:
+        """The version of this number; None where there is no such table, or the log does not hold it any more."""
         if not self._exists(table):
             return None
-        newest = self._delta(table).history(1).select("version", "userMetadata").head()
-        made = json.loads(newest["userMetadata"] or "{}") if newest else {}
-        if newest is None or "fingerprint" not in made:
-            return None  # written by something else: what it holds is not known, so it is made anew
-        return Version(table, int(newest["version"]), made["fingerprint"], made["inputs"], made["manifest"])
+        return self._version(table, self._delta(table).history().where(F.col("version") == number))
 
     def read(self, version: Version) -> DataFrame:
         reader = self.spark.read.option("versionAsOf", version.number)
@@ -88,7 +88,7 @@ class Store:
             "changed_from": part.first.isoformat() if part else None,
         }
         writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
-        writer = writer.option("userMetadata", json.dumps(made, sort_keys=True))
+        writer = writer.option("userMetadata", json.dumps(made))
         writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
         if self._is_catalog:
             writer.saveAsTable(self._address(table))
@@ -118,6 +118,13 @@ class Store:
             return
         with locked(Path(path if not path.startswith("//") else path[2:]), "tables.root"):
             yield
+
+    def _version(self, table: str, history: DataFrame) -> Version | None:
+        found = history.select("version", "userMetadata").head()
+        made = json.loads(found["userMetadata"] or "{}") if found else {}
+        if found is None or "fingerprint" not in made:
+            return None  # written by something else: what it holds is not known
+        return Version(table, int(found["version"]), made["fingerprint"], made["inputs"], made["manifest"])
 
     @property
     def _is_catalog(self) -> bool:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import time
 from collections.abc import Iterator, Mapping
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +19,27 @@ from eraflow.errors import InputError
 
 FILES = (
     "report.html", "summary.json", "per_era.csv", "exposures.csv", "strategy.csv", "predictions.csv", "run.json",
+    "selected_features.csv", "search_trials.csv",
 )  # fmt: skip
 SUMMARISED = ("mean", "std", "sharpe", "max_drawdown")
 AT_ONCE = 1000  # metrics that MLflow takes in one call
 PARAMS_AT_ONCE = 100
+FILES_BELOW = "mlflow-files"
+FINGERPRINT, FINISHED = "eraflow.fingerprint", "FINISHED"
+QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # its own 7 keep a user waiting for minutes
+}
 
 
-def required() -> Any:
-    """The module `mlflow`; InputError, which says what to install, where it is wanted but missing."""
-    try:
-        import mlflow
-    except ImportError:
+def required() -> None:
+    """InputError, which says what to install, where MLflow is missing. It is not imported: that takes seconds."""
+    if find_spec("mlflow") is None:
         raise InputError(
             "tracking.enabled is true but MLflow is not installed: pip install 'eraflow[tracking]', or set "
             "tracking.enabled=false."
-        ) from None
-    return mlflow
+        )
 
 
 def store(tracking: Tracking, base: Path) -> str:
@@ -45,28 +54,49 @@ def track(
 
     The per-era scores are metrics `MODEL/METRIC` with the era as their step, the summary's figures
     `MODEL/METRIC/mean` and so on; what is undefined is left out. Models are files in their native form, not flavours
-    of Spark, so that they load without it. InputError where MLflow is missing or its store cannot be reached.
+    of Spark, so that they load without it. A run that the experiment knows by its tag FINGERPRINT is not told again;
+    one that was cut short is taken away and told anew. InputError where MLflow is missing or does not take the run.
     """
-    mlflow = required()
-    client = mlflow.MlflowClient(store(tracking, base))
+    required()
+    mlflow = _mlflow()
     try:
-        experiment = client.get_experiment_by_name(tracking.experiment)
-        number = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(
-                tracking.experiment, None if tracking.uri else (base.absolute() / "mlflow-files").as_uri()
-            )
-        )
-        run = client.create_run(number, run_name=name, tags=dict(tags)).info.run_id
+        client = mlflow.MlflowClient(store(tracking, base))
+        experiment = _experiment(client, tracking, base)
+        for known in client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{tags[FINGERPRINT]}'"):
+            if known.info.status == FINISHED:
+                return str(known.info.run_id)
+            client.delete_run(known.info.run_id)
+        run = client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id
         _log(mlflow, client, run, folder, config)
-        client.set_terminated(run)
-    except mlflow.exceptions.MlflowException as error:
+        client.set_terminated(run, FINISHED)
+    except Exception as error:  # of MLflow, of a database, of its driver, of a disk: none may cost the run
         raise InputError(
-            f"tracking.uri: MLflow at {store(tracking, base)} refuses the run ({str(error).splitlines()[0]}); the "
-            "results are in the run's folder. Mend the address, or set tracking.enabled=false."
+            f"tracking.uri: MLflow at {store(tracking, base)} does not take the run ({_first_line(error)}), which is "
+            f"finished in {folder}; mend the address and give the same command again, or set tracking.enabled=false."
         ) from None
     return str(run)
+
+
+def _mlflow() -> Any:
+    """The module, told to send nothing to its makers, to log nothing, and to give up on a server in seconds."""
+    for key, value in QUIET.items():
+        os.environ.setdefault(key, value)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return import_module("mlflow")
+
+
+def _experiment(client: Any, tracking: Tracking, base: Path) -> str:
+    """Its number; made where there is none. A server knows where its files are; those of a store are below `base`."""
+    if known := client.get_experiment_by_name(tracking.experiment):
+        return str(known.experiment_id)
+    is_server = store(tracking, base).startswith(("http:", "https:", "databricks"))
+    return str(
+        client.create_experiment(tracking.experiment, None if is_server else (base.absolute() / FILES_BELOW).as_uri())
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 def _log(mlflow: Any, client: Any, run: str, folder: Path, config: Mapping[str, Any]) -> None:
@@ -94,7 +124,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
-    """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary."""
+    """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary, or a trial."""
     scores = pd.read_csv(folder / "per_era.csv").dropna(subset="value")
     for model, era, metric, value in scores[["model", "era", "metric", "value"]].itertuples(index=False):
         yield f"{model}/{metric}", float(value), int(era)
@@ -104,3 +134,8 @@ def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
             for figure in SUMMARISED:
                 if found[figure] is not None:
                     yield f"{model}/{metric}/{figure}", float(found[figure]), 0
+    if (folder / "search_trials.csv").exists():
+        trials = pd.read_csv(folder / "search_trials.csv")
+        yield "search/trials", float(len(trials)), 0
+        for part, trial, value in trials.dropna(subset="value")[["part", "trial", "value"]].itertuples(index=False):
+            yield f"search/{part}/objective", float(value), int(trial)

@@ -57,6 +57,13 @@ def test_folds_leave_out_as_many_eras_as_numerais_own_models(base: Path) -> None
     assert max(told["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
 
 
+def test_a_feature_set_is_the_one_that_the_files_name(base: Path) -> None:
+    small = json.loads((files(base) / "features.json").read_text())["feature_sets"]["small"]
+    learned = json.loads((base / "runs/classic-synthetic/models/lightgbm/fold-1/model.json").read_text())
+
+    assert learned["feature_names"] == small
+
+
 def test_the_alias_is_named_and_the_data_called_invented(base: Path) -> None:
     page = (base / "runs/classic-synthetic/report.html").read_text()
 
@@ -121,6 +128,33 @@ def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path
     assert versions(base) == 1  # nothing was packed again
 
 
+def test_a_feature_graph_is_held_against_random_pairs_and_against_nothing(base: Path) -> None:
+    network = "interactions: 6, degree: 4, vectors: 2, momentum: 10"
+    models = (f"models.graph={{kind: lightgbm, network: {{{network}}}}}",
+              f"models.random={{kind: lightgbm, network: {{{network}, chosen_by: random}}}}",
+              f"models.ridge={{kind: linear, features: [small], network: {{{network}}}}}")  # fmt: skip
+    assert job("", train, arguments(base, *models, "run.name=graphs", "validation.folds=2")) == 0
+
+    run = base / "runs/graphs"
+    plain, graph, random = (
+        json.loads((run / f"models/{name}/final/model.json").read_text())["feature_names"]
+        for name in ("lightgbm", "graph", "random")
+    )
+    assert len(graph) == len(random) == len(plain) + 6 + 2 + 2
+    assert graph[:-4] != random[:-4]
+    assert graph[-4:] == random[-4:]
+    about = json.loads((run / "models/graph/fold-1/network.json").read_text())
+    assert about["momentum"] == {"window": 10, "lag": 14}  # the alias is a target of 60 days: 13 eras, and one
+    assert about["products"] != json.loads((run / "models/graph/final/network.json").read_text())["products"]
+    assert set(pd.read_csv(run / "per_era.csv")["model"]) == {"lightgbm", "graph", "random", "ridge"}
+    pairs = pd.read_csv(run / "frames/comparison.csv")
+    assert {("graph", "random"), ("graph", "lightgbm")} <= {*zip(pairs["model"], pairs["other"], strict=True)} | {
+        *zip(pairs["other"], pairs["model"], strict=True)
+    }
+    assert (run / "figures/feature-degrees-1.svg").exists()
+    assert versions(base) == 1  # nothing was packed again
+
+
 def learned_rows(run: Path, part: str) -> int:
     """How many rows the first tree has seen, bagging being off."""
     model = (run / "models/lightgbm" / part / "model.txt").read_text()
@@ -178,7 +212,7 @@ def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> s
 
 
 def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "there is no feature set 'rainy'; choose one of agility, all" in refusal(
+    assert "there is no feature set 'rainy'; choose one of small, medium, all" in refusal(
         base, capsys, "classic.features=rainy"
     )
     assert "targets.main: the files have no target 'target_bob_20'; choose one of target_agnes_20" in refusal(
@@ -187,6 +221,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
     assert "the labels run over 13 eras but validation.purge is 4" in refusal(base, capsys, "validation.purge=4")
     assert "models.lightgbm names 'rain', which is no feature of the training table" in refusal(
         base, capsys, "models.lightgbm.monotone={rain: 1}"
+    )
+    assert (
+        "models.lightgbm.features names 'wet', which is no feature or family of the training table; families"
+        in refusal(base, capsys, "models.lightgbm.features=[wet]")
+    )
+    assert "models.lightgbm.network.vectors is 99; it must be below the number of features" in refusal(
+        base, capsys, "models.lightgbm.network={vectors: 99, degree: 4}"
     )
     assert "early_stopping_eras=99, and" in refusal(
         base, capsys, "models.lightgbm.early_stopping_rounds=5", "models.lightgbm.early_stopping_eras=99"

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.unit.test_network_section import a_section
 
-from eraflow.reporting import ReportContent, render
+from eraflow.reporting import ReportContent, Section, feature_graphs_section, render
 from eraflow.scoring import summarise
 from eraflow.validation import Fold, WalkForward, spans_from_numbers
 
@@ -92,7 +93,13 @@ def splits_of(eras: int, folds: int) -> list[Fold]:
     return WalkForward(folds, min_train_eras=4).split(spans_from_numbers(range(1, eras + 1), 20, extra=0))
 
 
-def a_page(eras: int, models: tuple[str, ...], folds: int, metrics: tuple[str, ...] = ("numerai_corr", "mmc")) -> str:
+def a_page(
+    eras: int,
+    models: tuple[str, ...],
+    folds: int,
+    metrics: tuple[str, ...] = ("numerai_corr", "mmc"),
+    sections: tuple[Section, ...] = (),
+) -> str:
     """A page with everything that a report can hold."""
     dates = {era: datetime.date(2003, 1, 3) + datetime.timedelta(weeks=era) for era in range(1, eras + 1)}
     splits = splits_of(eras, folds)
@@ -121,6 +128,7 @@ def a_page(eras: int, models: tuple[str, ...], folds: int, metrics: tuple[str, .
         facts={"eras": str(eras)},
         comparison=pd.DataFrame(comparison, columns=COMPARISON),
         predictions=pd.DataFrame(counts, columns=["model", "low", "high", "rows"]),
+        sections=sections,
     )
     return render(content)
 
@@ -185,6 +193,20 @@ def test_narrow_and_dark_pages_do_not_scroll_sideways_and_no_labels_meet(
     found = told(a_page(60, models, 3), tmp_path, DRAWN, *flags, width=width)
     assert set(found["labels"].values()) == {0}, found["labels"]
     assert min(found["counts"].values()) >= 1
+
+
+@pytest.mark.parametrize(("width", "flags"), [(360, (DARK,)), (None, ())], ids=["dark phone", "wide"])
+def test_networks_are_drawn_within_the_pages_size(tmp_path: Path, width: int | None, flags: tuple[str, ...]) -> None:
+    own = a_section(sectors=11, size=28)
+    features = pd.DataFrame([("f1", "f2", 0.5), ("f2", "f3", 0.25)], columns=["source", "target", "weight"])
+    page = a_page(60, ("gbm",), 2, sections=(own, feature_graphs_section({"gbm": features})))
+    found = told(page, tmp_path, DRAWN, *flags, width=width)
+
+    assert len(page.encode()) < 2_000_000
+    assert set(found["labels"].values()) == {0}, found["labels"]
+    counts = {key: count for key, count in found["counts"].items() if key.startswith(("network", "feature"))}
+    assert counts.pop("network-graph") == len(own.figures[-1].frame) == 1376
+    assert counts == {"network-sectors": 3, "network-overlap": 1, "network-degrees": 3, "feature-degrees": 3}
 
 
 def test_light_dark_and_the_toggle(tmp_path: Path) -> None:

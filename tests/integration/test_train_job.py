@@ -4,12 +4,14 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
 
 from eraflow.cli import Option, job
+from eraflow.ensembles.weights import blend, era_moments
 from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
@@ -128,28 +130,79 @@ def test_the_strategy_view_is_net_of_what_is_traded(run: Path) -> None:
     assert free["annual_return"] - dear["annual_return"] == pytest.approx(0.001 * free["annual_turnover"])
 
 
+def test_a_finished_run_is_told_to_mlflow_once(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from mlflow import MlflowClient
+
+    where = f"tracking.uri=sqlite:///{tmp_path}/mlflow.db"
+    for _ in range(2):
+        assert job("", train, arguments(run.parents[1], "tracking.enabled=true", where)) == 0
+    client = MlflowClient(where.removeprefix("tracking.uri="))
+    (told,) = client.search_runs([client.get_experiment_by_name("eraflow").experiment_id])
+
+    scores = pd.read_csv(run / "per_era.csv").query("metric == 'numerai_corr'")
+    history = client.get_metric_history(told.info.run_id, "lightgbm/numerai_corr")
+    assert {x.step: x.value for x in history} == dict(zip(scores["era"], scores["value"], strict=True))
+    assert told.data.metrics["lightgbm/numerai_corr/mean"] == pytest.approx(scores["value"].mean(), abs=1e-12)
+    assert told.data.params["models.lightgbm.trees"] == "10"
+    assert json.loads(told.data.tags["tables"]).keys() == read_json(run / "run.json")["tables"].keys()
+    for file in ("report.html", "models/lightgbm/final/model.txt"):
+        copy = client.download_artifacts(told.info.run_id, file, str(tmp_path))
+        assert Path(copy).read_bytes() == (run / file).read_bytes()
+
+    assert job("", train, arguments(run.parents[1], "tracking.enabled=true", "tracking.uri=http://127.0.0.1:1")) == 2
+    assert "does not take the run" in capsys.readouterr().err
+    assert (run / "run.json").exists()
+
+
+HELD = (
+    "validation.holdout=8", "validation.min_train_eras=12", "models.linear.kind=linear",
+    "ensembles.fitted={models: [lightgbm, linear], weights: ridge, min_eras: 5}",
+    "ensembles.neutral={models: [lightgbm, linear], neutralise: 1}",
+)  # fmt: skip
+
+
+def opened(base: Path, *others: str) -> int:
+    options = [Option("--open-holdout", "holdout", "NAME", ""), Option("--runs", "runs", "NAME", "", many=True)]
+    return job("", report, [*arguments(base, *HELD), *others], options)
+
+
 @pytest.mark.slow
 def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(spark: SparkSession, tmp_path: Path) -> None:
-    settings = ("validation.holdout=8", "validation.min_train_eras=12")
-    options = [Option("--open-holdout", "holdout", "NAME", ""), Option("--runs", "runs", "NAME", "", many=True)]
-
-    def opened(*others: str) -> int:
-        return job("", report, [*arguments(tmp_path, *settings), *others], options)
-
-    assert opened("--open-holdout", "demo") == 2  # nothing is trained yet
-    assert job("", train, arguments(tmp_path, *settings)) == 0
+    assert opened(tmp_path, "--open-holdout", "demo") == 2  # nothing is trained yet
+    assert job("", train, arguments(tmp_path, *HELD)) == 0
     run = tmp_path / "runs/demo"
     last = read_json(run / "run.json")["folds"][-1]["validation"][-1]
-    assert opened("--open-holdout", "demo") == 0
+    assert opened(tmp_path, "--open-holdout", "demo") == 0
     first = read_json(run / "holdout.json")
-    assert opened("--open-holdout", "demo") == 0
+    assert opened(tmp_path, "--open-holdout", "demo") == 0
     second = read_json(run / "holdout.json")
 
     assert first["eras"] == [last + 1, last + 8]
     assert (len(first["opened"]), len(second["opened"])) == (1, 2)
     assert second["summary"] == first["summary"]
-    assert first["summary"]["lightgbm"]["numerai_corr"]["eras"] == 8
-    assert opened("--open-holdout", "demo", "--runs", "demo") == 2
+    assert {model: found["numerai_corr"]["eras"] for model, found in first["summary"].items()} == dict.fromkeys(
+        ["lightgbm", "linear", "fitted", "neutral"], 8
+    )
+    assert opened(tmp_path, "--open-holdout", "demo", "--runs", "demo") == 2
+    held = pd.read_parquet(run / "holdout.parquet").pivot(index=["era", "id"], columns="model", values="prediction")
+    own = weights_before(run, last + 1, first["train_eras"])
+    for _, rows in held.groupby("era"):
+        np.testing.assert_allclose(rows["fitted"], blend(rows[["lightgbm", "linear"]].to_numpy(), own), atol=1e-9)
+    fnc = pd.read_csv(run / "holdout_per_era.csv").query("metric == 'exposure_rms_own'").groupby("model")["value"].max()
+    assert fnc["neutral"] < 1e-6 < fnc["fitted"]
+
+
+def weights_before(run: Path, held: int, train_eras: int) -> np.ndarray:
+    """The weights that a ridge regression finds on the out-of-fold predictions of purged eras, once more."""
+    rows = out_of_fold(run).query("model in ['lightgbm', 'linear'] and era <= @train_eras")
+    assert train_eras <= held - 5  # labels of 2 + 20 trading days reach into the fifth week
+    parts = []
+    for _, own in rows.groupby("era"):
+        wide = own.pivot(index="id", columns="model", values="prediction")
+        parts.append(era_moments(wide.to_numpy(), own.drop_duplicates("id").set_index("id")["target"][wide.index]))
+    gram, target = (np.mean([part[place] for part in parts], axis=0) for place in range(2))
+    own = np.linalg.solve(gram + 0.1 * np.eye(2), target)
+    return own / np.abs(own).sum()
 
 
 @pytest.mark.slow
@@ -168,3 +221,28 @@ def test_the_same_command_elsewhere_gives_the_same_content(run: Path, tmp_path: 
         assert manifest["config"]["tables"].pop("root") == f"{base}/tables"
     assert there == here
     assert (again / "report.html").read_bytes() == (run / "report.html").read_bytes()
+
+
+@pytest.mark.slow
+def test_networks_are_shown_and_families_of_features_compared(spark: SparkSession, tmp_path: Path) -> None:
+    own = ("synthetic.days=460", "features.set=momentum", "network.relearn=monthly", "network.look_backs=[20, 40]",
+           "network.degree=4", "models.lightgbm=null", "models.momentum={kind: linear, features: [momentum]}",
+           "models.both={kind: linear}", "run.name=networks",
+           "models.graph={kind: linear, network: {interactions: 3, momentum: 9, degree: 4}}")  # fmt: skip
+    assert job("", train, arguments(tmp_path, *own)) == 0
+
+    run = tmp_path / "runs/networks"
+    momentum, both = (read_json(run / f"models/{name}/final/model.json") for name in ("momentum", "both"))
+    assert len(momentum["feature_names"]) == 8
+    assert both["feature_names"] == [*momentum["feature_names"], *(f"net_{name}" for name in momentum["feature_names"])]
+    assert read_json(run / "models/graph/final/network.json")["momentum"] == {"window": 9, "lag": 5}
+    page = (run / "report.html").read_text()
+    assert 'id="network"' in page
+    assert 'id="feature-graphs"' in page
+    edges = pd.read_csv(run / "frames/network-graph.csv").groupby("kind").size()
+    assert edges["node"] == 120
+    assert edges["edge"] >= 120
+    shares = pd.read_csv(run / "frames/network-sectors.csv")
+    assert (shares["low"] < shares["chance"]).all()
+    pairs = pd.read_csv(run / "frames/comparison.csv")
+    assert {"momentum", "both", "graph"} == {*pairs["model"], *pairs["other"]}

@@ -15,9 +15,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models import registry
 from eraflow.models.base import Fitted, Training
 
 NAMES = ("momentum", "value", "size", "absent")
@@ -29,11 +29,12 @@ SCHEMA = "id string, era int, features array<tinyint>, target float"
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of model with its settings; `seeded`: whether its seed changes it."""
+    """A kind of model with its settings; `seeded`: whether its seed changes it; `names`: what it learns from."""
 
     name: str
     settings: AnyModel
     seeded: bool = True
+    names: tuple[str, ...] = NAMES
 
     def fit(self, data: Training, seed: int) -> Fitted:
         watched = WATCHED if self.settings.watched_eras else ()
@@ -90,6 +91,14 @@ def check_nothing_is_learned_from_other_eras(kind: Kind, fitted: Fitted, data: T
     assert_same(fitted, kind.fit(other, 5), data)
 
 
+def check_what_recent_eras_say_weighs_more(kind: Kind, fitted: Fitted, data: Training, folder: Path) -> None:
+    turned = F.when(F.col("era") <= 9, 1 - F.col("target")).otherwise(F.col("target")).cast("float")  # most eras
+    weighted = replace(data, table=data.table.withColumn("target", turned), half_life=1.0)
+    known = data.rows(LATER).toPandas().merge(predictions(kind.fit(weighted, 5), data.rows(LATER)), on=["id", "era"])
+
+    assert known["prediction"].corr(known["target"], method="spearman") > 0.3
+
+
 def check_a_seed_decides_the_model(kind: Kind, fitted: Fitted, data: Training, folder: Path) -> None:
     assert_same(fitted, kind.fit(data, 5), data)
     if kind.seeded:
@@ -105,7 +114,7 @@ def check_a_saved_model_predicts_as_before(kind: Kind, fitted: Fitted, data: Tra
 
 
 def check_it_names_what_it_was_trained_on(kind: Kind, fitted: Fitted, data: Training, folder: Path) -> None:
-    assert fitted.feature_names == NAMES
+    assert fitted.feature_names == kind.names
     assert fitted.target == "target"
 
 
@@ -130,6 +139,7 @@ CHECKS: Sequence[Callable[[Kind, Fitted, Training, Path], None]] = (
     check_every_row_is_predicted_known_or_not,
     check_what_was_planted_is_found_in_later_eras,
     check_nothing_is_learned_from_other_eras,
+    check_what_recent_eras_say_weighs_more,
     check_a_seed_decides_the_model,
     check_a_saved_model_predicts_as_before,
     check_it_names_what_it_was_trained_on,

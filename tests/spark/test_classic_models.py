@@ -45,6 +45,15 @@ def test_all_that_is_there_is_read_by_id_and_era_number(spark: SparkSession, fol
     ]
 
 
+def test_example_predictions_need_no_era(spark: SparkSession, folder: Path) -> None:
+    assert other_models(spark, Folder(str(folder)), []).example is None
+    write(folder, "validation_example_preds", {"id": ["a", "b"], "prediction": [0.5, None]})
+
+    example = other_models(spark, Folder(str(folder)), []).example
+    assert example is not None
+    assert sorted(tuple(row) for row in example.collect()) == [("a", 0.5), ("b", None)]
+
+
 def test_only_chosen_benchmarks_are_read_and_none_at_all_where_no_file_is(spark: SparkSession, folder: Path) -> None:
     assert rows(other_models(spark, Folder(str(folder)), ["v5_two"]))[1][0] == ("a", 7, 0.5)
     assert len(other_models(spark, Folder(str(folder)), []).parts) == 1

@@ -1,16 +1,22 @@
 """Columns from the graph over features: equal to a direct computation, from a fold's training rows alone."""
 
-from dataclasses import replace
+import json
+from pathlib import Path
 
+import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
+from eraflow.config import load
+from eraflow.config.models import AnyModel
+from eraflow.errors import InputError
 from eraflow.graphs.expansion import FeatureNetwork, FittedNetwork
-from eraflow.graphs.premia import premia
 from eraflow.models.base import Training
+from eraflow.models.premia import premia
 
 ERAS, ROWS, FEATURES = 30, 80, 24
 NAMES = tuple(f"f{place}" for place in range(FEATURES))
@@ -35,7 +41,8 @@ def training(spark: SparkSession, rows: pd.DataFrame) -> Training:
     schema = "id string, era int, era_block int, features array<tinyint>, target float"
     values = [tuple(None if value != value else value for value in row[-1:]) for row in rows.to_numpy()]
     records = [(*row[:-1], *value) for row, value in zip(rows.to_numpy().tolist(), values, strict=True)]
-    return Training(spark.createDataFrame(records, schema), NAMES, "target", missing=-1)
+    table = spark.createDataFrame(records, schema)
+    return Training(table, NAMES, "target", -1, families={"even": NAMES[::2]}, reach={"target": 5})
 
 
 @pytest.fixture(scope="module")
@@ -67,17 +74,15 @@ def test_premia_are_correlations_within_eras(data: Training) -> None:
 
 
 def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> None:
-    wide = fitted.transform(data)
-    found = wide.table.toPandas().sort_values("id", ignore_index=True)
+    found = fitted.widened(data.table).toPandas().sort_values("id", ignore_index=True)
 
     rows = frame().sort_values("id", ignore_index=True)
     own, levels = np.array(rows["features"].tolist()), np.array(found["features"].tolist())
-    assert wide.feature_names == (*NAMES, *fitted.names)
     assert len(fitted.names) == 5 + 2 + 2 + 2 + 2 + 2 == levels.shape[1] - FEATURES
     assert found["id"].tolist() == rows["id"].tolist()
     assert (levels[:, :FEATURES] == own).all()
     one, other = fitted.products[0]
-    assert fitted.names[0] == f"f{one}_x_f{other}"
+    assert fitted.names[0] == f"f{one}_times_f{other}"
     product = (own[:, one] - 2) * (own[:, other] - 2)
     wanted = np.select([product <= -2, product == -1, product == 0, product == 1], [0, 1, 2, 3], 4)
     missing = (own[:, one] < 0) | (own[:, other] < 0)
@@ -86,19 +91,20 @@ def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> Non
     projection = values @ fitted.loadings[:, 0]
     in_fold = rows["era"].between(1, 20) & rows["target"].notna()
     bounds = np.quantile(projection[in_fold], [0.2, 0.4, 0.6, 0.8])
-    same = levels[:, FEATURES + 7] == np.searchsorted(bounds, projection)
-    assert same.mean() > 0.999  # a value may lie on a bound, and rounding decides
+    assert (levels[:, FEATURES + 7] == np.searchsorted(bounds, projection)).all()  # loadings are exact in sums
     assert (levels[:, FEATURES + 7 :] >= 0).all()
 
 
-def test_chosen_rows_are_the_tables_and_no_others_are_widened(data: Training, fitted: FittedNetwork) -> None:
-    wide = replace(fitted.transform(data), share=0.5)
+def test_a_fit_sees_the_labelled_rows_of_its_eras_widened_once(data: Training, fitted: FittedNetwork) -> None:
+    with fitted.widened_training(data, [3, 4], watched=[9]) as wide:
+        rows = wide.table.toPandas().sort_values("id", ignore_index=True)
+        plan = wide.rows([3])._jdf.queryExecution().optimizedPlan().toString()
 
-    rows, all_rows = (found.toPandas().sort_values("id", ignore_index=True) for found in (wide.rows([3]), wide.table))
-    pd.testing.assert_frame_equal(rows, all_rows[all_rows["era"] == 3].reset_index(drop=True))
-    assert 20 < wide.labelled([3]).count() < 60
-    plan = wide.rows([3])._jdf.queryExecution().optimizedPlan().toString()
-    assert plan.index("MapInArrow") < plan.index("Filter")  # the filter is below
+    assert wide.feature_names == (*NAMES, *fitted.names)
+    own = fitted.widened(data.rows([3, 4, 9]).where("target is not null"))
+    pd.testing.assert_frame_equal(rows, own.toPandas().sort_values("id", ignore_index=True))
+    assert "InMemoryRelation" in plan  # however often a fit reads them
+    assert not wide.table.is_cached
 
 
 def test_weights_of_an_era_are_of_what_was_known(data: Training, fitted: FittedNetwork) -> None:
@@ -129,6 +135,84 @@ def test_controls_take_other_pairs(data: Training, fitted: FittedNetwork) -> Non
     named = FeatureNetwork(pairs=((3, 7),), degree=4).fit(data, range(1, 21))
 
     assert set(random.products) != set(fitted.products[:5])
-    assert named.names == ("f3_x_f7",)
-    sizes = named.transform(data).table.agg(F.min(F.size("features")), F.max(F.size("features"))).head()
+    assert named.names == ("f3_times_f7",)
+    sizes = named.widened(data.table).agg(F.min(F.size("features")), F.max(F.size("features"))).head()
     assert tuple(sizes or ()) == (FEATURES + 1, FEATURES + 1)
+
+
+MODEL = "trees: 12, learning_rate: 0.3, min_data_in_leaf: 20, feature_fraction: 0.9"
+NETWORK = "interactions: 4, triples: 1, vectors: 2, components: 1, groups: 2, momentum: 8, degree: 4"
+SETTINGS = {
+    "lightgbm": f"{{kind: lightgbm, {MODEL}, network: {{{NETWORK}}}}}",
+    "watching": f"{{kind: lightgbm, {MODEL}, early_stopping_rounds: 3, network: {{{NETWORK}}}}}",
+    "forest": f"{{kind: random_forest, {MODEL.replace('learning_rate: 0.3, ', '')}, network: {{{NETWORK}}}}}",
+    "linear": f"{{kind: linear, features: [even, f1], network: {{{NETWORK}}}}}",
+    "random": f"{{kind: linear, seeds: 2, network: {{{NETWORK}, chosen_by: random}}}}",
+    "splits": f"{{kind: lightgbm, {MODEL}, network: {{interactions: 4, degree: 4, chosen_by: splits}}}}",
+}
+
+
+def model(name: str) -> AnyModel:
+    return load([], [f"models.{name}={SETTINGS[name]}"]).models[name]
+
+
+LONG = [pytest.param(name, marks=pytest.mark.slow) for name in ("watching", "forest", "random")]
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "linear", "splits", *LONG])
+def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
+    data: Training, tmp_path: Path, name: str
+) -> None:
+    settings = model(name)
+    watched = range(21, 24) if settings.watched_eras else ()
+    fitted = registry.build(settings, "target", 3).fit(data, range(1, 21), watched)
+    fitted.save(tmp_path)
+    loaded = registry.load(settings, tmp_path, data)
+
+    own = 13 if settings.features else FEATURES
+    new = 4 if name == "splits" else 4 + 1 + 2 + 1 + 2 + 2
+    assert loaded.feature_names == fitted.feature_names
+    later = [found.predict(data.rows([24, 25])).toPandas().sort_values("id") for found in (fitted, loaded)]
+    pd.testing.assert_frame_equal(*later, check_exact=True)
+    assert later[0]["prediction"].std() > 0
+    columns: set[str] = set()  # of all seeds: each draws random pairs of its own
+    for saved in tmp_path.rglob("network.json"):
+        about = json.loads(saved.read_text())
+        assert len(about["columns"]) == new
+        columns.update(about["columns"])
+        if settings.seeds == 1:
+            assert fitted.feature_names[own:] == tuple(about["columns"])
+        assert about["momentum"] == (None if name == "splits" else {"window": 8, "lag": 6})
+        edges = pd.read_csv(saved.with_name("network.csv"))
+        assert edges["weight"].is_monotonic_decreasing
+        assert {*edges["source"], *edges["target"]} <= set(NAMES)
+    assert len(fitted.feature_names) == own + len(columns)
+    assert set(fitted.feature_names[own:]) == columns
+    if name in ("lightgbm", "splits"):
+        native = lightgbm.Booster(model_file=str(tmp_path / "model.txt"))
+        assert tuple(native.feature_name()) == fitted.feature_names
+
+
+def test_the_same_rows_give_the_same_model(data: Training, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        registry.build(model("lightgbm"), "target", 3).fit(data, range(1, 21)).save(tmp_path / name)
+
+    for file in (tmp_path / "one").iterdir():
+        assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()
+
+
+def test_no_rows_to_learn_from_are_told(data: Training) -> None:
+    with pytest.raises(InputError, match=r"no row of eras 26 to 30 has a known target"):
+        registry.build(model("linear"), "target", 3).fit(data, range(26, 31))
+
+
+def test_features_are_chosen_by_name_and_family_in_the_tables_order(data: Training) -> None:
+    taken = data.taken(["f3", "even"])
+    chosen = data.narrowed(taken)
+
+    assert chosen.feature_names == tuple(sorted({*NAMES[::2], "f3"}, key=NAMES.index))
+    whole, some = (np.array(found.rows([2]).orderBy("id").toPandas()["features"].tolist()) for found in (data, chosen))
+    assert (some == whole[:, np.array(taken)]).all()
+    assert data.taken([]) == (True,) * FEATURES
+    with pytest.raises(InputError, match=r"models\.x\.features names 'odd', which is no feature or family of the "):
+        data.taken(["odd"], "models.x.features")

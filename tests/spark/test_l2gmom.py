@@ -8,8 +8,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
+from eraflow import registry
 from eraflow.config import load
-from eraflow.models import l2gmom, registry
+from eraflow.models import l2gmom
 from eraflow.models.base import Fitted, Training
 
 NAMES = ("a", "b")

@@ -13,11 +13,11 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from scipy.stats import norm
 
+from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.models import lightgbm as lightgbm_model
-from eraflow.models import registry
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 
@@ -114,6 +114,23 @@ def test_bins_of_a_sample_of_eras_are_those_of_all_rows(
     monkeypatch.setattr(lightgbm_model, "BIN_ERAS", 3)
 
     assert LightGbmModel(config(), seed=5).fit(data, ERAS).native_string() == fitted.native_string()
+
+
+def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training) -> None:
+    plain = config().model_copy(update={"bagging_fraction": 1.0, "bagging_freq": 0, "feature_fraction": 1.0})
+    rows = rows_frame().dropna(subset="target").query("era <= 8")
+    levels = np.array(rows["features"].tolist(), dtype=float)
+    levels[levels == -1] = np.nan
+    told = {"objective": "regression", "learning_rate": 0.1, "num_leaves": 31, "max_depth": 5, "max_bin": 7,
+            "min_data_in_leaf": 20, "verbosity": -1, "force_col_wise": True, "deterministic": True}  # fmt: skip
+    given = lightgbm.Dataset(levels, rows["target"], weight=0.5 ** ((8 - rows["era"]) / 2.0))
+    expected = lightgbm.train(told, given, num_boost_round=12).predict(levels)
+
+    fitted = LightGbmModel(plain, seed=5).fit(replace(data, half_life=2.0), ERAS[:8])
+
+    found = fitted.predict(data.rows(ERAS[:8])).toPandas().set_index("id")["prediction"].loc[rows["id"]]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+    assert LightGbmModel(plain, seed=5).fit(data, ERAS[:8]).native_string() != fitted.native_string()
 
 
 def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training) -> None:

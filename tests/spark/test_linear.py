@@ -1,12 +1,14 @@
 """Ridge on levels: equal to scikit-learn's, and to the bit the same however the rows are spread."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from sklearn.linear_model import Ridge
 
-from eraflow.config.models import Linear
+from eraflow.config import load
 from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.models.linear import FittedLinear, LinearModel
@@ -15,7 +17,7 @@ NAMES = tuple(f"feature_{number}" for number in range(7))
 ERAS = tuple(range(1, 7))
 SCHEMA = "id string, era int, features array<tinyint>, target float"
 PENALTY = 0.2
-SETTINGS = Linear(kind="linear", preset=None, targets=(), seeds=1, penalty=PENALTY)
+SETTINGS = load([], ["models.linear={kind: linear, penalty: 0.2}"]).models["linear"]
 
 
 def rows_frame() -> pd.DataFrame:
@@ -72,8 +74,24 @@ def test_how_rows_are_spread_changes_no_bit(fitted: FittedLinear, data: Training
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+def test_recency_weights_are_those_of_scikit_learn_and_exact(data: Training, spark: SparkSession) -> None:
+    known = rows_frame().query("era < 6").dropna(subset="target")
+    X, y = centred(known), known["target"].astype("float32").astype(float)
+    weight = 0.5 ** ((5 - known["era"].to_numpy()) / 2.0)
+    spread = np.average((X - np.average(X, axis=0, weights=weight)) ** 2, axis=0, weights=weight).mean()
+    oracle = Ridge(alpha=PENALTY * spread * weight.sum(), solver="cholesky").fit(X, y, sample_weight=weight)
+
+    fitted = LinearModel(SETTINGS).fit(replace(data, half_life=2.0), ERAS[:5])
+
+    np.testing.assert_allclose(fitted.weights, oracle.coef_, atol=2e-4)  # weights are whole 4096ths
+    assert fitted.intercept == pytest.approx(oracle.intercept_, abs=2e-4)
+    assert np.abs(np.array(fitted.weights) - LinearModel(SETTINGS).fit(data, ERAS[:5]).weights).max() > 1e-3
+    shuffled = training(spark, rows_frame().sample(frac=1, random_state=1), 5)
+    assert LinearModel(SETTINGS).fit(replace(shuffled, half_life=2.0), ERAS[:5]) == fitted
+
+
 def test_features_that_never_vary_are_told(data: Training) -> None:
     for wrong in ("era = 1 and id = 'T0000'", "target is null"):
         few = Training(data.table.where(wrong), NAMES, "target", -1)
-        with pytest.raises(InputError, match=r"no feature varies in the [01] rows with a known target of eras 1 to 6"):
+        with pytest.raises(InputError, match=r"no feature varies in the rows with a known target of eras 1 to 6"):
             LinearModel(SETTINGS).fit(few, ERAS)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark.model_checks import CHECKS, Kind, universe
+from tests.spark.model_checks import CHECKS, NAMES, Kind, universe
 
 from eraflow.config import load
 from eraflow.models.base import Fitted, Training
@@ -16,10 +16,10 @@ NETWORK = {"length": 3, "width": 8, "epochs": 6, "eras_per_step": 1, "learning_r
 GRAPH = {"length": 3, "graph": "none", "epochs": 12, "eras_per_step": 2, "learning_rate": 0.1}
 
 
-def kind(name: str, settings: dict[str, Any], seeded: bool = True) -> Kind:
+def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] = NAMES) -> Kind:
     """A kind as `conf` would make it."""
     told = [f"models.{name}.{key}={value}" for key, value in settings.items()]
-    return Kind(name, load([], told).models[name], seeded)
+    return Kind(name, load([], told).models[name], seeded, names)
 
 
 KINDS = (
@@ -28,6 +28,7 @@ KINDS = (
     kind("several", {"kind": "lightgbm", "seeds": 2, "learning_rate": 0.2, **TREES}),
     kind("random_forest", {"kind": "random_forest", **TREES}),
     kind("linear", {"kind": "linear"}, seeded=False),
+    kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",)),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),
     kind("l2gmom", {"kind": "l2gmom", **GRAPH}),

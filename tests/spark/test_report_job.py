@@ -12,8 +12,11 @@ from tests.spark.test_incremental import Notes
 from eraflow import scoring
 from eraflow.config import load
 from eraflow.errors import InputError
+from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.foreign import known as known_of
 from eraflow.pipeline.report import report
 from eraflow.scoring.compare import differences
+from eraflow.tables import Store
 
 ERAS, ROWS, OVERLAP = 40, 30, 2
 
@@ -86,6 +89,87 @@ def test_predictions_of_somebody_else_are_scored_like_the_runs_own(spark: SparkS
     scores = pd.read_csv(base / "reports/good-mine/per_era.csv").sort_values(["era", "metric"])
     own, mine = (scores[scores["model"] == name].reset_index(drop=True) for name in ("good/m", "mine"))
     pd.testing.assert_frame_equal(mine.drop(columns="model"), own.drop(columns="model"), rtol=1e-9)
+
+
+FEATURES = ["f1", "f2", "f3"]
+
+
+def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
+    """A finished run of Classic with the model of `rows(1, 1.0)`, and all that a round has beside features."""
+    frame, draw = rows(1, 1.0), np.random.default_rng(3)
+    finished_run(base, "classic", 1, 1.0)
+    levels = pd.DataFrame(draw.integers(0, 5, (len(frame), 3)), columns=FEATURES)
+    others = pd.DataFrame(draw.random((len(frame), 2)), columns=["numerai_meta_model", "v5_one"])
+    files, keys = base / "round", frame[["id"]].assign(era=frame["era"].map("{:04}".format))
+    files.mkdir()
+    keys.assign(numerai_meta_model=others["numerai_meta_model"]).to_parquet(files / "meta_model.parquet")
+    keys.assign(v5_one=others["v5_one"]).to_parquet(files / "validation_benchmark_models.parquet")
+    pd.DataFrame({"id": frame["id"], "prediction": others["v5_one"]}).to_parquet(
+        files / "validation_example_preds.parquet"
+    )
+    store = Store(spark, f"{base}/tables")
+    store.write("classic_eras", spark.createDataFrame([(1,)], "era int"), "a", manifest={"source": str(files)})
+    packed = frame[["id", "era"]].assign(features_small=levels.astype("int8").to_numpy().tolist())
+    manifest = {"blocks": {"features_small": FEATURES}, "sets": {"small": [0, 1, 2]}, "missing": -1}
+    table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
+    store.write("classic_training", table, "b", manifest=manifest)
+    own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
+    config = load(["classic.yml"], own)
+    tables = {"classic_eras": 0, "classic_training": 0}
+    (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables}))
+    return pd.concat([frame, levels, others], axis=1)
+
+
+def scores_of(known: pd.DataFrame) -> pd.DataFrame:
+    """Every metric by score_era on plain frames, and the payout that conf estimates."""
+    parts = []
+    for era, own in known[known["target"].notna()].groupby("era"):
+        own = own.set_index("id")
+        against = {"meta_model": own["numerai_meta_model"], "benchmarks": own[["v5_one"]], "example": own["v5_one"]}
+        features = {"own": own[FEATURES].astype(float)}
+        found = scoring.score_era(scoring.EraRows(own[["prediction"]], own["target"], features=features, **against))
+        paid = found.set_index("metric")["value"]
+        payout = float(np.clip(0.75 * paid["numerai_corr"] + 2.25 * paid["mmc"], -0.05, 0.05))
+        parts.append(pd.DataFrame({"metric": [*paid.index, "payout"], "value": [*paid, payout]}).assign(era=era))
+    return pd.concat(parts).sort_values(["era", "metric"], ignore_index=True)
+
+
+def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_named(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    known = classic_run(spark, tmp_path)
+    known[["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
+    lines = told(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
+
+    scores = pd.read_csv(tmp_path / "reports/classic-mine/per_era.csv").query("model == 'mine'")
+    mine = scores.sort_values(["era", "metric"], ignore_index=True)[["metric", "value", "era"]]
+    expected = scores_of(known)
+    assert set(mine["metric"]) > {"mmc", "cwmm", "bmc_v5_one", "corr_with_example_preds", "fnc_own", "max_exposure_own"}
+    pd.testing.assert_frame_equal(mine, expected, rtol=1e-9, check_dtype=False)
+    assert not [line for line in lines if line.startswith("mine: no")]
+
+    for file in ("meta_model", "validation_example_preds"):
+        (tmp_path / f"round/{file}.parquet").unlink()
+    known[known["era"] > 2][["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
+    lines = told(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
+
+    named = [line for line in lines if line.startswith("mine: no")]
+    assert named == [
+        f"mine: no mmc, cwmm: {tmp_path}/round holds no meta_model.parquet",
+        f"mine: no corr_with_example_preds: {tmp_path}/round holds no validation_example_preds.parquet",
+        "mine: not scored, for want of predictions: eras 1, 2",
+    ]
+    page = (tmp_path / "reports/classic-mine/report.html").read_text()
+    assert "for want of predictions: eras 1, 2" in page
+    assert "Leaderboard" in page
+    assert "Largest exposures" in page
+
+    run_json = tmp_path / "classic/run.json"
+    run_json.write_text(run_json.read_text().replace('"classic_training": 0', '"classic_training": 7'))
+    assert known_of(spark, RunFolder(tmp_path / "classic")).lacking == (
+        "only metrics of predictions and targets: version 7 of table classic_training is not in "
+        f"{tmp_path}/tables any more",
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,13 @@
 """Sequence models on Spark: what earlier weeks say is learned and predicted; what cannot be is told."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from eraflow.config import load
 from eraflow.config.models import Sequences
 from eraflow.errors import InputError
 from eraflow.models import sequence
@@ -17,10 +20,12 @@ DAYS = pd.date_range("2020-01-03", periods=ERAS, freq="W-FRI").strftime("%Y-%m-%
 
 
 def config(**changes: object) -> Sequences:
-    settings = {"kind": "lstm", "preset": None, "targets": (), "seeds": 1, "length": 6, "width": 16, "layers": 1,
-                "epochs": 12, "eras_per_step": 2, "learning_rate": 0.02, "weight_decay": 0.0001,
-                "early_stopping_epochs": 3, "early_stopping_eras": 10}  # fmt: skip
-    return Sequences.model_validate(settings | changes)
+    settings = {"kind": "lstm", "length": 6, "width": 16, "layers": 1, "epochs": 12, "eras_per_step": 2,
+                "learning_rate": 0.02, "weight_decay": 0.0001, "early_stopping_epochs": 3,
+                "early_stopping_eras": 10, **changes}  # fmt: skip
+    found = load([], [f"models.weeks={json.dumps(settings)}"]).models["weeks"]
+    assert isinstance(found, Sequences)
+    return found
 
 
 @pytest.fixture(scope="module")

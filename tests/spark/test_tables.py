@@ -33,12 +33,15 @@ def test_a_version_comes_back_with_all_that_it_was_made_from(store: Store) -> No
     rows = store.spark.range(3)
 
     assert store.latest("rows") is None
-    first = store.write("rows", rows, "one", manifest={"features": ["a", "b"], "missing": -1})
+    first = store.write("rows", rows, "one", manifest={"missing": -1, "features": ["a", "b"]})
     second = store.write("rows", rows.where("id > 0"), "two", inputs=[first])
 
-    assert first == Version("rows", 0, "one", {}, {"features": ["a", "b"], "missing": -1})
+    assert first == Version("rows", 0, "one", {}, {"missing": -1, "features": ["a", "b"]})
+    assert list(first.manifest) == ["missing", "features"]  # in their order, which of blocks of features matters
     assert second == Version("rows", 1, "two", {"rows": 0}, {})
     assert store.latest("rows") == second
+    assert [store.version("rows", number) for number in range(3)] == [first, second, None]
+    assert store.version("others", 0) is None
     assert numbers(store, first) == [0, 1, 2]
     assert numbers(store, second) == [1, 2]
 

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from eraflow.config import conf_dir, fingerprint, load
+from eraflow.config.search import changed
 from eraflow.errors import InputError
 from eraflow.pipeline.folder import RunFolder
 
@@ -36,6 +37,29 @@ def test_a_model_takes_its_own_settings_then_its_presets_then_its_kinds() -> Non
     assert (small["fast"].trees, small["fast"].num_leaves, small["fast"].learning_rate) == (7, 31, 0.01)
     assert (small["fast"].seeds, small["lightgbm"].seeds, small["lightgbm"].trees) == (3, 3, 300)
     assert list(load([], ["models.fast.preset=small", "models.lightgbm=null"]).models) == ["fast"]
+
+
+def test_a_models_network_takes_what_it_does_not_say_from_feature_network() -> None:
+    told = ["models.lightgbm.network.interactions=4", "feature_network.mutual=0.5"]
+    network = load([], told).models["lightgbm"].model_dump()["network"]
+
+    assert (network["interactions"], network["mutual"], network["degree"]) == (4, 0.5, 10)
+    assert load([], ["feature_network.mutual=0.5"]).decisive() == load([], []).decisive()
+
+
+@pytest.mark.parametrize(
+    ("settings", "fault"),
+    [
+        ("vectors: 3", None),
+        ("vectors: 12", "vectors is 12; it must be below the number of features, 12"),
+        ("interactions: 67", "interactions is 67, and 12 features have 66"),
+        ("triples: 221", "triples is 221, and 12 features have 220"),
+        ("vectors: 3, degree: 11", "degree is 11, and 12 features make a graph of 10 at most"),
+    ],
+)
+def test_what_few_features_cannot_give_is_told(settings: str, fault: str | None) -> None:
+    network = load([], [f"models.x={{kind: linear, network: {{{settings}}}}}"]).models["x"].network
+    assert network.fault(12) == fault
 
 
 def test_what_no_model_uses_decides_nothing() -> None:
@@ -76,9 +100,26 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
     assert load([], []).sampling.eras(eras) == eras
 
 
+def test_settings_of_a_section_can_be_searched() -> None:
+    space = "search={model: lightgbm, space: {selection.keep: {low: 0.1, high: 0.9}, trees: {low: 5, high: 50}}}"
+    config = load([], [space])
+    found = changed(config.models["lightgbm"], {"selection.keep": 0.2, "trees": 7})
+
+    assert (found.selection.keep, found.selection.by, found.model_dump()["trees"]) == (0.2, "all", 7)
+    assert config.decisive()["search"]["model"] == "lightgbm"
+    assert "search" not in load([], []).decisive()
+
+
+def test_a_half_life_is_told() -> None:
+    assert str(load([], []).sampling) == "models learn from all rows"
+    told = str(load([], ["sampling.half_life=104", "sampling.rows=0.5"]).sampling)
+    assert told == "models learn from 50% of the rows; a row weighs half of one that is 104 eras younger"
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ("sampling.half_life=0", "sampling.half_life: input should be greater than 0 (given: 0)"),
         ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
         ("model.trees=2", "--set model.trees=2: unknown config key model; did you mean models"),
         ("models.lightgbm.tree=2", "unknown config key models.lightgbm.tree; did you mean models.lightgbm.trees?"),
@@ -107,6 +148,18 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
         ("models.lightgbm=null", "models: no model is left; name at least one"),
         ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),
+        ("search.model=other", "search: space is empty; name the model's settings"),
+        (
+            "search={model: other, space: {trees: [1]}}",
+            "search.model: there is no model 'other'; choose",
+        ),
+        ("search={model: lightgbm, space: {tree: [1]}}", "search.space.tree: lightgbm has no such setting"),
+        ("search={model: lightgbm, space: {trees: [0, 9]}}", "search.space.trees: 0 does not fit (input should be gr"),
+        (
+            "search={model: lightgbm, space: {kind: [linear]}}",
+            "search.space.kind: a search changes the",
+        ),
+        ("search.space.trees={low: 9, high: 3}", "search.space.trees: give a list of values, or low and a higher high"),
         ("run.submission=other", "run.submission: there is no model 'other'; choose one of lightgbm"),
         ("qqqq=2", "--set qqqq=2: unknown config key qqqq; conf/base.yml lists every key."),
         ("run.seed", "--set run.seed: write it as dotted.key=value, e.g. --set run.seed=7."),
@@ -118,6 +171,23 @@ def test_four_samples_of_each_fourth_era_cover_all_eras() -> None:
         ("sampling.offset=1", "sampling: offset is 1; it must be below every=1"),
         ("source=excel", "source: input should be 'synthetic', 'prices', 'classic' or 'classic_synthetic' (given: 'ex"),
         ("network.look_backs=[60, 30]", "network: look_backs must ascend, each once"),
+        (
+            "models.lightgbm.network={}",
+            "models.lightgbm.network: it asks for no columns; give one of inter",
+        ),
+        (
+            "models.lightgbm.network.interaction=4",
+            "unknown config key models.lightgbm.network.interaction; did you mean models.lightgbm.network.inter",
+        ),
+        (
+            "models.lightgbm.network={interactions: 4, triples: 1, chosen_by: splits}",
+            "models.lightgbm.network: a model's splits name pairs only; give triples: 0",
+        ),
+        (
+            "models.other={kind: linear, network: {interactions: 4, chosen_by: splits}}",
+            "models.other: network.chosen_by is splits, and a linear model has none; take graph or random",
+        ),
+        ("feature_network.degree=0", "feature_network.degree: input should be greater than or equal to 1 (given: 0)"),
         ("network.relearn=daily", "network.relearn: input should be 'never', 'weekly' or 'monthly' (given: 'daily')"),
         (
             "targets.main=target_x_20",

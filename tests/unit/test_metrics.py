@@ -26,6 +26,7 @@ def example() -> EraRows:
         benchmarks=pd.DataFrame({"b": [0.2, 0.1, 0.3, 0.5, 0.4, 0.7, 0.6, 0.9, 0.8, 1.0]}, index=IDS),
         features={"two": FEATURES},
         neutralizers=FEATURES,
+        example=pd.Series([0.2, 0.1, 0.3, 0.5, 0.4, 0.7, 0.6, 0.9, 0.8, 1.0], index=IDS),
     )
 
 
@@ -81,6 +82,7 @@ def an_era(seed: int) -> EraRows:
         features={"all": levels, "few": levels[["f1", "f2"]]},
         neutralizers=without(neutralizers, 0.05),
         weights=pd.Series(draw.random(ROWS), index=ids),
+        example=without(reference["b1"], 0.05),
     )
 
 
@@ -106,6 +108,7 @@ def oracle(rows: EraRows, model: str) -> dict[str, float]:
         "pearson": numerai.pearson_correlation(t, p[model]),
         "mmc": numerai.correlation_contribution(own, meta, target)[model],
         "cwmm": with_reference(rows.meta_model),
+        "corr_with_example_preds": with_reference(rows.example),
         "neutral_corr": numerai.neutral_correlation(own, neutralizers, target)[model],
         "neutral_contribution": numerai.neutral_contribution(own, meta, neutralizers, target)[model],
     }
@@ -183,6 +186,7 @@ def test_only_metrics_whose_inputs_are_there_are_computed() -> None:
     assert names() == plain
     assert names("meta_model") == plain | {"mmc", "cwmm"}
     assert names("benchmarks") == plain | {"bmc_b", "corr_with_b"}
+    assert names("example") == plain | {"corr_with_example_preds"}
     assert names("features") == plain | {"fnc_two", "max_exposure_two", "exposure_rms_two"}
     assert names("neutralizers") == plain | {"neutral_corr"}
 

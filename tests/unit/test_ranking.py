@@ -26,6 +26,7 @@ def test_a_feature_has_a_column_for_each_rank_and_each_interaction() -> None:
     names = ["rsi_14", "stoch_k_5_3_3", "stoch_d_5_3_3"]
     assert ranking.names == [*names, *(f"{name}_in_sector" for name in names), "rsi_14_x_stoch_d_5_3_3"]
     assert ranking.levels(RANKED, GROUPS, EXPOSURES).shape == (TICKERS, 7)
+    assert ranking.families == {"technical": ranking.names[:-1], "interactions": ranking.names[-1:]}
 
 
 @pytest.mark.parametrize("group", ["sector", "country"])

@@ -35,6 +35,7 @@ def task(folder: Path, network: str, **changes: object) -> Task:
         missing=-1,
         first=1,
         train=tuple(range(9, 70)),
+        weights=(1.0,) * 61,
         stop=tuple(range(75, 91)),
         length=8,
         width=16,
@@ -113,6 +114,15 @@ def test_training_that_was_interrupted_ends_as_if_it_had_not_been(network: str, 
         np.testing.assert_array_equal(resumed["state"][name], value)
 
 
+def test_eras_without_weight_are_not_learned_from(tmp_path: Path) -> None:
+    # The effect is planted in every era; with the weight on two eras only, these are learned by heart.
+    few = (0.0,) * 59 + (1.0,) * 2
+    alone = train(task(shards(tmp_path / "alone"), "lstm", train=(68, 69), weights=(1.0, 1.0), epochs=1))
+    among = train(task(shards(tmp_path / "among"), "lstm", weights=few, epochs=1, eras_per_step=61))
+    one, other = scores(task(tmp_path, "lstm"), alone["state"]), scores(task(tmp_path, "lstm"), among["state"])
+    assert np.corrcoef(one, other)[0, 1] > 0.999
+
+
 def test_it_stops_once_the_stop_eras_score_no_better(tmp_path: Path) -> None:
     found = train(task(shards(tmp_path), "lstm", learning_rate=1e-12, epochs=20, patience=2))
     assert len(found["history"]) < 20
@@ -146,7 +156,8 @@ JUDGED, SEEDS = range(77, ERAS + 1), range(10)
 def test_an_earlier_week_is_found_in_nine_of_ten_universes(network: str, tmp_path: Path) -> None:
     found = 0
     for seed in SEEDS:
-        made = task(shards(tmp_path / str(seed), seed), network, train=tuple(range(9, 61)), stop=tuple(range(65, 73)))
+        learned, watched = tuple(range(9, 61)), tuple(range(65, 73))
+        made = task(shards(tmp_path / str(seed), seed), network, train=learned, weights=(1.0,) * 52, stop=watched)
         state = train(made)["state"]
         data = read_shards(tmp_path / str(seed), range(SHARDS), range(1, ERAS + 1), FEATURES, -1)
         every = np.arange(TICKERS)

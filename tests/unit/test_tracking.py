@@ -1,6 +1,5 @@
 """What MLflow is told of a run, and what a user is told where it is missing."""
 
-import importlib.util
 import json
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import pytest
 
 from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
-from eraflow.tracking import flat, metric_values, required, store, track
+from eraflow.tracking import FINGERPRINT, flat, metric_values, required, store, track
 
-HAS_MLFLOW = importlib.util.find_spec("mlflow") is not None
 EMBEDDED = Tracking(enabled=True, uri=None, experiment="tests")
 
 
@@ -46,25 +44,42 @@ def test_the_embedded_store_is_below_the_runs() -> None:
     assert store(Tracking(enabled=True, uri="http://host:5000", experiment="x"), Path("/runs")) == "http://host:5000"
 
 
-@pytest.mark.skipif(HAS_MLFLOW, reason="MLflow is installed")
-def test_without_mlflow_one_sentence_says_what_to_install() -> None:
+def test_without_mlflow_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eraflow.tracking.find_spec", lambda name: None)
+
     with pytest.raises(InputError, match=r"MLflow is not installed: pip install 'eraflow\[tracking\]', or set"):
         required()
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(not HAS_MLFLOW, reason="MLflow is not installed: pip install 'eraflow[tracking]'")
-def test_a_run_is_found_again_in_an_embedded_store(run: Path) -> None:
-    import mlflow
+def test_a_run_is_found_again_once_in_an_embedded_store(run: Path) -> None:
+    from mlflow import MlflowClient
 
-    base = run.parent
-    number = track(EMBEDDED, base, run, "one", {"run": {"seed": 7}}, {"git_revision": "abc"})
+    base, tags = run.parent, {FINGERPRINT: "abc"}
+    number = track(EMBEDDED, base, run, "one", {"run": {"seed": 7}}, tags)
 
-    client = mlflow.MlflowClient(store(EMBEDDED, base))
+    client = MlflowClient(store(EMBEDDED, base))
     found = client.get_run(number)
-    assert found.data.params == {"run.seed": "7"}
-    assert found.data.tags["git_revision"] == "abc"
-    assert found.info.status == "FINISHED"
+    assert (found.data.params, found.data.tags[FINGERPRINT], found.info.status) == (
+        {"run.seed": "7"},
+        "abc",
+        "FINISHED",
+    )
     assert [(x.step, x.value) for x in client.get_metric_history(number, "m/mmc")] == [(7, 0.25), (9, 0.5)]
     assert {x.path for x in client.list_artifacts(number)} == {"models", "per_era.csv", "summary.json"}
-    assert client.list_artifacts(number, "models/m/final")[0].path == "models/m/final/model.txt"
+    tree = client.download_artifacts(number, "models/m/final/model.txt", str(base))
+    assert Path(tree).read_text() == "tree"
+    assert track(EMBEDDED, base, run, "one", {"run": {"seed": 7}}, tags) == number
+
+    client.update_run(number, status="RUNNING")  # as one whose telling was cut short
+    anew = track(EMBEDDED, base, run, "one", {"run": {"seed": 7}}, tags)
+    assert [x.info.run_id for x in client.search_runs([found.info.experiment_id])] == [anew] != [number]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:1", "sqlite:////proc/none/mlflow.db", "smoke://signals"])
+def test_a_store_that_cannot_be_reached_is_a_sentence(run: Path, address: str) -> None:
+    unreachable = Tracking(enabled=True, uri=address, experiment="tests")
+
+    with pytest.raises(
+        InputError, match=rf"tracking.uri: MLflow at {address} does not take the run \(.+\), which is fin"
+    ):
+        track(unreachable, run.parent, run, "one", {}, {FINGERPRINT: "abc"})

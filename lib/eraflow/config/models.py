@@ -5,10 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from eraflow.config.base import Fraction, PositiveInt, Section
+from eraflow.config.network import ModelNetwork
 from eraflow.errors import InputError
+
+
+class Selection(Section):
+    """Which features a model learns from."""
+
+    by: Literal["all", "stability", "exposure"]
+    keep: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)]
+    blocks: Annotated[int, Field(ge=2)]
+    trees: PositiveInt
+
+    def count(self, features: int) -> int:
+        """How many of so many features are kept. InputError where that is all of them."""
+        count = self.keep if isinstance(self.keep, int) else max(1, round(self.keep * features))
+        if count >= features:
+            raise InputError(
+                f"model: selection.keep={self.keep} leaves out none of {features} features; lower it, or say by=all."
+            )
+        return count
+
+    def __str__(self) -> str:
+        told = f"{self.keep} features" if isinstance(self.keep, int) else f"{self.keep:.0%} of the features"
+        return f"{told} by {self.by}" + (f" over {self.blocks} blocks" if self.by == "stability" else "")
 
 
 class Model(Section):
@@ -17,6 +40,8 @@ class Model(Section):
     preset: str | None
     targets: tuple[str, ...]
     seeds: PositiveInt
+    features: tuple[str, ...]
+    selection: Selection
 
     @property
     def watched_eras(self) -> int:
@@ -29,7 +54,13 @@ class Model(Section):
         return ()
 
 
-class LightGbm(Model):
+class LevelsModel(Model):
+    """What models that read levels, row by row, can be told."""
+
+    network: ModelNetwork | None
+
+
+class LightGbm(LevelsModel):
     """Settings of LightGBM, under its own names where they are the field's."""
 
     kind: Literal["lightgbm"]
@@ -61,7 +92,7 @@ class LightGbm(Model):
         return self.objective != "regression"
 
 
-class RandomForest(Model):
+class RandomForest(LevelsModel):
     """Settings of a random forest, grown by LightGBM."""
 
     kind: Literal["random_forest"]
@@ -73,11 +104,17 @@ class RandomForest(Model):
     min_data_in_leaf: PositiveInt
 
 
-class Linear(Model):
+class Linear(LevelsModel):
     """Settings of ridge regression."""
 
     kind: Literal["linear"]
     penalty: Annotated[float, Field(gt=0.0)]
+
+    @model_validator(mode="after")
+    def _has_no_splits(self) -> Linear:
+        if self.network and self.network.chosen_by == "splits":
+            raise ValueError("network.chosen_by is splits, and a linear model has none; take graph or random")
+        return self
 
 
 class Sequences(Model):
@@ -140,29 +177,47 @@ class Kinds(Section):
 def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:
     """The merged configuration with every model's settings complete: its own over its preset's over its kind's.
 
-    A model that is null is left out. InputError: a kind or a preset that there is not, or no model at all.
+    So are those of its network, over `feature_network`. A model that is null is left out. InputError: a kind or a
+    preset that there is not, or no model at all.
     """
-    if not all(isinstance(layers.get(key), Mapping) for key in ("models", "kinds", "presets")):
+    if not all(isinstance(layers.get(key), Mapping) for key in ("models", "kinds", "presets", "feature_network")):
         return dict(layers)  # what is wrong there is told by the validation
-    models, kinds, presets = layers["models"], layers["kinds"], layers["presets"]
+    models, network = layers["models"], layers["feature_network"]
     own = {name: settings for name, settings in models.items() if settings is not None}
     if not own:
         raise InputError("models: no model is left; name at least one, e.g. --set models.lightgbm.kind=lightgbm.")
-    return {**layers, "models": {name: _complete(name, told, kinds, presets) for name, told in own.items()}}
+    return {
+        **layers,
+        "models": {name: _with_network(_complete(name, told, layers), network) for name, told in own.items()},
+    }
 
 
-def _complete(name: str, own: Any, kinds: Mapping[str, Any], presets: Mapping[str, Any]) -> Any:
+def _with_network(model: Any, defaults: Mapping[str, Any]) -> Any:
+    if isinstance(model, Mapping) and isinstance(told := model.get("network"), Mapping):
+        return {**model, "network": {**defaults, **told}}
+    return model
+
+
+def _complete(name: str, own: Any, layers: Mapping[str, Any]) -> Any:
     if not isinstance(own, Mapping):
         return own
+    kinds, presets = layers["kinds"], layers["presets"]
     preset = own.get("preset")
     if preset is not None and preset not in presets:
         raise InputError(f"models.{name}.preset: there is no preset {preset!r}; choose one of {', '.join(presets)}.")
-    told = {**(presets[preset] if preset is not None else {}), **own}
+    told = _laid(presets[preset] if preset is not None else {}, own)
     if told.get("kind") not in kinds:
         raise InputError(
             f"models.{name}.kind: there is no kind of model {told.get('kind')!r}; choose one of {', '.join(kinds)}."
         )
-    return {**kinds[told["kind"]], **told}
+    return _laid(kinds[told["kind"]], told)
+
+
+def _laid(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings over others: each by itself, and so those of the selection."""
+    laid = {**low, **high}
+    own, other = low.get("selection"), high.get("selection")
+    return laid | {"selection": {**own, **other}} if isinstance(own, Mapping) and isinstance(other, Mapping) else laid
 
 
 def untagged(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
@@ -175,12 +230,14 @@ def untagged(place: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def places(place: tuple[int | str, ...], layers: Mapping[str, Any]) -> Iterator[tuple[int | str, ...]]:
-    """Where a setting of a model may have been given: by the model itself, its preset, its kind."""
+    """Where a setting of a model may have been given: by itself, its preset, its kind; a network's for all of them."""
     yield place
     if len(place) > 2 and place[0] == "models":
         model = layers["models"][place[1]]
         yield ("presets", model.get("preset"), *place[2:])
         yield ("kinds", model.get("kind"), *place[2:])
+        if place[2] == "network":
+            yield ("feature_network", *place[3:])
 
 
 def model_keys(place: tuple[int | str, ...]) -> Iterator[str]:
@@ -189,3 +246,4 @@ def model_keys(place: tuple[int | str, ...]) -> Iterator[str]:
         for kind in Kinds.model_fields.values():
             assert kind.annotation is not None
             yield from (f"{place[0]}.{place[1]}.{name}" for name in kind.annotation.model_fields)
+        yield from (f"{place[0]}.{place[1]}.network.{name}" for name in ModelNetwork.model_fields)

@@ -184,6 +184,7 @@ class Sampling(Section):
     offset: Annotated[int, Field(ge=0)]
     recent: PositiveInt | None
     rows: Fraction
+    half_life: Annotated[float, Field(gt=0.0)] | None
 
     @model_validator(mode="after")
     def _offset_is_one_of_every(self) -> Sampling:
@@ -200,4 +201,6 @@ class Sampling(Section):
         told = [f"era numbers that leave {self.offset} when divided by {self.every}"] if self.every > 1 else []
         told += [f"the last {self.recent} eras"] if self.recent else []
         told += [f"{self.rows:.0%} of the rows"] if self.rows < 1.0 else []
-        return "models learn from " + (", ".join(told) or "all rows")
+        told = [", ".join(told) or "all rows"]
+        told += [f"a row weighs half of one that is {self.half_life:g} eras younger"] if self.half_life else []
+        return "models learn from " + "; ".join(told)

@@ -9,11 +9,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, model_validator
 
 from eraflow.config import ensembles
+from eraflow.config import search as searches
 from eraflow.config.base import Section
 from eraflow.config.ensembles import Ensemble, EnsembleSettings
 from eraflow.config.models import AnyModel, Kinds, ModelName
-from eraflow.config.network import Network
+from eraflow.config.network import Network, NetworkSettings
 from eraflow.config.scoring import Scoring, Tracking
+from eraflow.config.search import Search
 from eraflow.config.sections import (
     Classic,
     ClassicSynthetic,
@@ -51,9 +53,11 @@ class Config(Section):
     tracking: Tracking
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
     presets: dict[str, dict[str, Any]]
+    feature_network: NetworkSettings
     models: dict[ModelName, AnyModel]
     ensemble: EnsembleSettings  # before `ensembles`, for the same reason
     ensembles: dict[ModelName, Ensemble]
+    search: Search
 
     @property
     def is_classic(self) -> bool:
@@ -100,6 +104,12 @@ class Config(Section):
             raise ValueError(f"run.submission: there is no model {self.submission!r}; choose one of {known}")
         return self
 
+    @model_validator(mode="after")
+    def _search_fits_its_model(self) -> Config:
+        if fault := searches.fault(self.search, self.models):
+            raise ValueError(fault)
+        return self
+
     @property
     def submission(self) -> str:
         """The model or ensemble whose live predictions are the submission."""
@@ -110,8 +120,9 @@ class Config(Section):
         return self.model_dump(mode="json")
 
     def decisive(self) -> dict[str, Any]:
-        """What of it decides results: kinds, presets and `ensemble` do so through models and ensembles only."""
-        return {key: value for key, value in self.resolved().items() if key not in ("kinds", "presets", "ensemble")}
+        """What of it decides results: defaults of models and ensembles do so through these only."""
+        idle = ["kinds", "presets", "feature_network", "ensemble", *([] if self.search.model else ["search"])]
+        return {key: value for key, value in self.resolved().items() if key not in idle}
 
 
 def fingerprint(*parts: object) -> str:

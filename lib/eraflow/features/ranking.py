@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,11 @@ import numpy.typing as npt
 from eraflow.errors import InputError
 from eraflow.features.cross_section import Levels, Matrix, levels, quantiles, residual
 from eraflow.features.feature import Feature
-from eraflow.features.sets import EXPOSURES, columns
+from eraflow.features.sets import EXPOSURES, columns, families
 
 Groups = Mapping[str, npt.NDArray[np.object_]]
 
+SUFFIXES = {"universe": "", "sector": "_in_sector", "country": "_in_country", "neutral": "_neutral"}
 SMALLEST_GROUP = 5  # a sector or country with fewer known values has no fifths
 
 
@@ -46,9 +47,20 @@ class Ranking:
     @property
     def names(self) -> list[str]:
         """The columns of the training table, in the order of `levels`."""
-        suffixes = {"universe": "", "sector": "_in_sector", "country": "_in_country", "neutral": "_neutral"}
-        own = [f"{name}{suffixes[rank]}" for rank in self.ranks for name in columns(self.features)]
-        return own + [f"{one}_x_{other}" for one, other in self.interactions]
+        return self._ranked(columns(self.features)) + self._products
+
+    @property
+    def families(self) -> dict[str, list[str]]:
+        """Family -> its columns in `names`; `interactions` are one of their own."""
+        own = {family: self._ranked(named) for family, named in families(self.features).items()}
+        return own | ({"interactions": self._products} if self.interactions else {})
+
+    def _ranked(self, features: Iterable[str]) -> list[str]:
+        return [f"{name}{SUFFIXES[rank]}" for rank in self.ranks for name in features]
+
+    @property
+    def _products(self) -> list[str]:
+        return [f"{one}_x_{other}" for one, other in self.interactions]
 
     def levels(self, ranked: Matrix, groups: Groups, exposures: Matrix) -> Levels:
         """One era's levels, tickers x names.

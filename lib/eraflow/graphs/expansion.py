@@ -5,23 +5,28 @@ New columns are packed behind the old ones, in the same five levels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from eraflow.errors import InputError
 from eraflow.features.cross_section import LEVELS, Levels, Matrix
-from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs
-from eraflow.graphs.premia import Eras, Premia, centred, matrix_of, premia
+from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, random_triples
 from eraflow.models.base import Training
+from eraflow.models.linear import whole
+from eraflow.models.premia import Eras, Premia, centred, matrix_of, premia
+from eraflow.session import fixed_partitions
 
+PART_ROWS = 2_000  # that are widened at once, at 12 bytes a level and more
 EDGE_ROWS = 20_000  # whose quantiles bound the levels of projections
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
 PRODUCT_BOUNDS = (-1.5, -0.5, 0.5, 1.5)  # of centred levels -2 .. 2: large, small, none, small, large
@@ -32,14 +37,14 @@ class FeatureNetwork:
     """Which columns are made. A count of 0 leaves a kind out.
 
     `interactions`: products of centred pairs, those of the strongest edges, or as a control random ones; `pairs` names
-    them outright, e.g. `feature_graph.split_pairs` of a model of the same fold. `triples`: products over triangles.
-    `vectors`: the graph's leading eigenvectors; `components`: principal ones; `groups`: means of a group's features.
-    `momentum`: eras over which what a feature (and its neighbours) paid is averaged to weights of an era, `lag` eras
-    behind it: the label's eras plus one.
+    them outright, as those of `splits` must be: `feature_graph.split_pairs` of a model of the same fold. `triples`:
+    products over triangles, or random ones. `vectors`: the graph's leading eigenvectors; `components`: principal ones;
+    `groups`: means of a group's features. `momentum`: eras over which what a feature (and its neighbours) paid is
+    averaged to weights of an era, `lag` behind it: None = the first at which labels are known.
     """
 
     interactions: int = 0
-    chosen_by: Literal["graph", "random"] = "graph"
+    chosen_by: Literal["graph", "random", "splits"] = "graph"
     pairs: tuple[tuple[int, int], ...] = ()
     triples: int = 0
     vectors: int = 0
@@ -61,27 +66,28 @@ class FeatureNetwork:
             missing=training.missing,
             products=self._products(graph, len(training.feature_names)),
             projections=tuple(projections),
-            loadings=np.column_stack([np.zeros((len(training.feature_names), 0)), *projections.values()]),
-            momentum=self._momentum(graph, found),
+            loadings=np.column_stack([np.zeros((len(training.feature_names), 0)), *map(whole, projections.values())]),
+            momentum=self._momentum(graph, found, training),
             bounds=np.zeros((0, 0)),
+            edges=graph.named(training.feature_names),
         )
         return replace(unbinned, bounds=_bounds(unbinned, training, eras))
 
-    def _momentum(self, graph: FeatureGraph, found: Premia) -> FeatureMomentum | None:
+    def _momentum(self, graph: FeatureGraph, found: Premia, training: Training) -> FeatureMomentum | None:
         if not self.momentum:
             return None
-        if self.lag is None:
-            raise InputError("feature momentum needs its lag: the eras of the target's label and one more.")
+        lag = self.lag if self.lag is not None else training.reach[training.target] + 1
         own = found.correlations
-        return FeatureMomentum(found.eras, own, own @ graph.smoothing(), self.momentum, self.lag)
+        return FeatureMomentum(found.eras, own, own @ graph.smoothing(), self.momentum, lag)
 
     def _products(self, graph: FeatureGraph, features: int) -> tuple[tuple[int, ...], ...]:
-        if self.chosen_by == "graph":
-            chosen = graph.strongest(self.interactions)
+        if self.chosen_by == "random":
+            pairs = random_pairs(features, self.interactions, self.seed)
+            triples = random_triples(features, self.triples, self.seed)
         else:
-            chosen = random_pairs(features, self.interactions, self.seed)
-        triangles = graph.triples(self.triples)
-        return (*self.pairs, *map(tuple, chosen.tolist()), *map(tuple, triangles.tolist()))
+            pairs = graph.strongest(self.interactions if self.chosen_by == "graph" else 0)
+            triples = graph.triples(self.triples)
+        return (*self.pairs, *map(tuple, pairs.tolist()), *map(tuple, triples.tolist()))
 
     def _projections(self, graph: FeatureGraph, found: Premia) -> dict[str, Matrix]:
         made: dict[str, Matrix] = {}
@@ -117,15 +123,16 @@ class FeatureMomentum:
         known = slice(max(0, end - self.window), end)
         if end == 0:
             return np.zeros((self.own.shape[1], 2))
-        return np.column_stack([self.own[known].mean(axis=0), self.neighbours[known].mean(axis=0)])
+        return np.column_stack([whole(part[known].mean(axis=0)) for part in (self.own, self.neighbours)])
 
 
 @dataclass(frozen=True)
 class FittedNetwork:
     """The columns that a fold's training rows have decided on.
 
-    `products`: numbers of the features that are multiplied. `loadings`: features x projections. `bounds`: between the
-    five levels, a row for each projection and each momentum.
+    `products`: numbers of the features that are multiplied. `loadings`: features x projections, rounded so that sums
+    over features are exact: the rows that come in one batch cannot change a level. `bounds`: between the five levels, a
+    row for each projection and each momentum. `edges`: `source, target, weight` of the graph by name, heaviest first.
     """
 
     base: tuple[str, ...]
@@ -135,20 +142,31 @@ class FittedNetwork:
     loadings: Matrix
     momentum: FeatureMomentum | None
     bounds: Matrix
+    edges: pd.DataFrame
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The new columns."""
-        products = tuple("_x_".join(self.base[feature] for feature in group) for group in self.products)
+        """The new columns; `_x_` is in the names of products that a training table has itself."""
+        products = tuple("_times_".join(self.base[feature] for feature in group) for group in self.products)
         return (*products, *self.projections, *(self.momentum.names if self.momentum else ()))
 
-    def transform(self, training: Training) -> Training:
-        """The same rows with the new columns at the end of `features`."""
-        names = (*training.feature_names, *self.names)
-        return Expanded(
-            self.widened(training.table), names, training.target, training.missing, training.share,
-            source=training, fitted=self,
-        )  # fmt: skip
+    @contextmanager
+    def widened_training(self, training: Training, eras: Sequence[int], watched: Sequence[int]) -> Iterator[Training]:
+        """A training table of the labelled rows of these eras with the new columns at the end of `features`.
+
+        A fit reads its table several times, so the rows are kept on the executors' disks, in the order of the table's
+        files, for as long as the context lasts.
+        """
+        rows = training.labelled(eras)
+        if watched:
+            rows = rows.unionByName(training.rows(watched).where(F.col(training.target).isNotNull()))
+        with fixed_partitions(rows.sparkSession):
+            kept = self.widened(rows).persist(StorageLevel.DISK_ONLY)
+            try:
+                kept.count()  # what partitions there are is decided here
+                yield replace(training, table=kept, feature_names=(*training.feature_names, *self.names))
+            finally:
+                kept.unpersist()
 
     def widened(self, rows: DataFrame) -> DataFrame:
         """Rows with the new columns; what else they hold passes through."""
@@ -180,7 +198,7 @@ class FittedNetwork:
 
     def _rows(self) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
         def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            for batch in batches:
+            for batch in (part for each in batches for part in _parts(each)):
                 levels = matrix_of(batch.column("features"))
                 eras = batch.column("era").to_numpy(zero_copy_only=False)
                 wide = np.hstack([levels, self.columns(levels, eras)])
@@ -193,22 +211,18 @@ class FittedNetwork:
         return make
 
 
+def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for begin in range(0, batch.num_rows, PART_ROWS):
+        yield batch.slice(begin, PART_ROWS)
+
+
 def _bounds(fitted: FittedNetwork, training: Training, eras: Sequence[int]) -> Matrix:
     """Quantiles of projections over a sample of the training rows, spread over the eras by a hash of the ids."""
+    if not fitted.names[len(fitted.products) :]:
+        return np.zeros((0, LEVELS - 1))
     rows = training.labelled(eras).select("id", "era", "features")
     sample = rows.orderBy(F.xxhash64("id"), "id").limit(EDGE_ROWS).toPandas()  # EDGE_ROWS rows of bytes
     levels = np.array(sample["features"].tolist(), dtype=np.int8)
     projected = fitted.projected(centred(levels, fitted.missing), sample["era"].to_numpy())
     assert len(QUANTILES) == LEVELS - 1
     return np.quantile(projected, QUANTILES, axis=0).T
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expanded(Training):
-    """A training table with more features. Rows are chosen first and widened then: Spark would widen all of them."""
-
-    source: Training
-    fitted: FittedNetwork
-
-    def rows(self, eras: Sequence[int]) -> DataFrame:
-        return self.fitted.widened(self.source.rows(eras))

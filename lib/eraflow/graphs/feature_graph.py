@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.cluster.vq import kmeans2
 from scipy.sparse.linalg import eigsh
 
@@ -15,9 +17,9 @@ from eraflow.graphs.distances import all_pairs
 from eraflow.graphs.edges import Matrix
 from eraflow.graphs.history import normalised
 from eraflow.graphs.learner import Graph, learn
-from eraflow.graphs.premia import Premia
+from eraflow.models.premia import Premia
 
-Pairs = npt.NDArray[np.intp]  # k x 2, the smaller number first
+Pairs = npt.NDArray[np.intp]  # k x 2 (or 3), ascending within each
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,19 @@ class FeatureGraph:
 
     def strongest(self, count: int) -> Pairs:
         """The pairs of the `count` heaviest edges, heaviest first."""
-        edges = self.graph.edges
-        order = np.lexsort((edges.second, edges.first, -self.graph.weights))[:count]
+        edges, order = self.graph.edges, self._order[:count]
         return np.column_stack([edges.first[order], edges.second[order]])
+
+    @cached_property
+    def _order(self) -> npt.NDArray[np.intp]:
+        edges = self.graph.edges
+        return np.lexsort((edges.second, edges.first, -self.graph.weights))
+
+    def named(self, names: Sequence[str]) -> pd.DataFrame:
+        """`source, target, weight` of every edge by name, heaviest first."""
+        edges, order, held = self.graph.edges, self._order, np.array(names, dtype=object)
+        ends = {"source": held[edges.first[order]], "target": held[edges.second[order]]}
+        return pd.DataFrame({**ends, "weight": self.graph.weights[order]})
 
     def triples(self, count: int) -> Pairs:
         """The triangles of the graph with the largest sum of weights: `count` x 3, ascending within each."""
@@ -93,6 +105,15 @@ def random_pairs(features: int, count: int, seed: int) -> Pairs:
     first, second = np.triu_indices(features, 1)
     chosen = np.random.default_rng(seed).choice(len(first), size=count, replace=False)
     return np.column_stack([first[chosen], second[chosen]])
+
+
+def random_triples(features: int, count: int, seed: int) -> Pairs:
+    """Different triples drawn evenly; there must be `count` of them."""
+    random = np.random.default_rng(seed)
+    drawn: set[tuple[int, ...]] = set()
+    while len(drawn) < count:
+        drawn.add(tuple(sorted(random.choice(features, size=3, replace=False).tolist())))
+    return np.array(sorted(drawn), dtype=np.intp).reshape(-1, 3)
 
 
 def split_pairs(model: str, names: Sequence[str], count: int) -> Pairs:

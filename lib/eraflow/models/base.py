@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from pathlib import Path
 from typing import Protocol
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
@@ -20,7 +21,9 @@ class Training:
     """A training table read at one version: `id, era, features array<tinyint>, <targets> float`.
 
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
-    `target` is the column that is learned; `share` of the rows are learned from.
+    `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
+    as much as one that is so many eras younger. `families` are names for several features; `reach` says of targets how
+    many eras on a label reaches: one later it is known.
     """
 
     table: DataFrame
@@ -28,6 +31,9 @@ class Training:
     target: str
     missing: int
     share: float = 1.0
+    half_life: float | None = None
+    families: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    reach: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""
@@ -36,6 +42,51 @@ class Training:
     def labelled(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
         return sampled(self.rows(eras).where(F.col(self.target).isNotNull()), self.share)
+
+    def weights(self, eras: Sequence[int]) -> dict[int, float]:
+        """What a row of each era weighs where these are learned from: 0.5^(age / half_life), 1 in the last of them.
+
+        An age is a difference of era numbers, so that eras which are left out count as time that went by.
+        """
+        last = max(eras)
+        return {era: 0.5 ** ((last - era) / self.half_life) if self.half_life else 1.0 for era in eras}
+
+    def weight(self, eras: Sequence[int]) -> Column:
+        """The same `weights` of the rows of a frame, double."""
+        if not self.half_life:
+            return F.lit(1.0)
+        return F.pow(F.lit(0.5), (F.lit(max(eras)) - F.col("era")) / F.lit(self.half_life))
+
+    def taken(self, wanted: Sequence[str], key: str = "features") -> tuple[bool, ...]:
+        """Of each feature whether it is wanted, by its name or its family; of none named, all are.
+
+        InputError, which names the config's key, where there is no such feature or family.
+        """
+        if unknown := [name for name in wanted if name not in self.families and name not in self.feature_names]:
+            raise InputError(
+                f"{key} names {unknown[0]!r}, which is no feature or family of the training table; families are "
+                f"{', '.join(self.families)}."
+            )
+        held = {name for one in wanted for name in self.families.get(one, (one,))}
+        return tuple(not wanted or name in held for name in self.feature_names)
+
+    def narrowed(self, taken: Sequence[bool]) -> Training:
+        """The same rows with these of the features."""
+        names = tuple(compress(self.feature_names, taken))
+        return replace(self, table=narrowed(self.table, taken), feature_names=names)
+
+
+def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
+    """Rows with some of their features, told by a flag for each."""
+    return rows if all(taken) else rows.withColumn("features", elements(F.col("features"), taken))
+
+
+def elements(array: Column, taken: Sequence[bool]) -> Column:
+    """Some elements of an array, told by a flag for each; an array of another length is an error."""
+    places = F.array(*(F.lit(place) for place, is_taken in enumerate(taken) if is_taken))
+    told = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {len(taken)}"))
+    some = F.transform(places, lambda place: F.get(array, place))
+    return F.when(F.size(array) == len(taken), some).otherwise(F.raise_error(told))
 
 
 def sampled(rows: DataFrame, share: float) -> DataFrame:

@@ -51,17 +51,19 @@ class L2gmomModel:
             span = range(first, max([*eras, *watched]) + 1)
             features = len(training.feature_names)
             data = read_shards(Path(folder), range(SHARDS), span, features, training.missing)
-            found = self._trained(data, eras, watched, folder)
+            weights = tuple(training.weights(eras).values())
+            found = self._trained(data, eras, weights, watched, folder)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "degree", "layers", "shared", "graph"})
         return FittedL2gmom(training.table, training.feature_names, training.missing, made | shape, found["state"])
 
-    def _trained(self, data: Panel, eras: Sequence[int], watched: Sequence[int], folder: str) -> dict[str, Any]:
+    def _trained(
+        self, data: Panel, eras: Sequence[int], weights: tuple[float, ...], watched: Sequence[int], folder: str
+    ) -> dict[str, Any]:
         from eraflow.models.l2gmom_training import Task, train
 
         settings = self.config.model_dump(exclude={"kind", "early_stopping_eras", *Model.model_fields})
         settings["patience"] = settings.pop("early_stopping_epochs")
-        weights = (1.0,) * len(eras)
         task = Task(folder, train=tuple(eras), weights=weights, stop=tuple(watched), seed=self.seed, **settings)
         return train(task, data)
 

@@ -62,7 +62,7 @@ class LightGbmModel:
         # Partitions are counted once and then read again, so adaptive execution must not change them (#2278).
         with fixed_partitions(spark):
             label = self._label(rows, training.target)
-            learned = self._ready(training, rows, label, watched=False)
+            learned = self._ready(training, rows, label, training.weight(eras))
             estimator = self._estimator(training, threads(spark), stops=bool(watched))
             self._give_bins(estimator, training, eras, count, label)
             if watched:
@@ -71,9 +71,7 @@ class LightGbmModel:
                         f"model: no row of the watched eras {watched[0]} to {watched[-1]} has a known "
                         f"{training.target}; raise early_stopping_eras."
                     )
-                learned = learned.unionByName(
-                    self._ready(training, _watched_rows(training, watched), label, watched=True)
-                )
+                learned = learned.unionByName(self._ready(training, _watched_rows(training, watched), label, None))
             model = _fitted(estimator, learned, count)
         self._check_trees(model)
         return FittedLightGbm(model, training.feature_names, training.target, training.missing)
@@ -94,6 +92,7 @@ class LightGbmModel:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
         config, width = self.config, len(training.feature_names)
         ranking = {"groupCol": "era", "repartitionByGroupingColumn": False} if config.ranks else {}
+        weighing = {"weightCol": "weight"} if training.half_life else {}  # equal weights would cost time and memory
         watching = {"validationIndicatorCol": "watched", "earlyStoppingRound": config.early_stopping_rounds}
         return (LightGBMRanker if config.ranks else LightGBMRegressor)(
             objective=config.objective,
@@ -121,6 +120,7 @@ class LightGbmModel:
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
             verbosity=-1,
             **(watching if stops else {}),
+            **weighing,
             **ranking,
             **self._constraints(training.feature_names),
         )
@@ -159,14 +159,16 @@ class LightGbmModel:
         # A level that only watched eras have is as good as the next lower one.
         return sum((F.when(value >= level, 1).otherwise(0) for level in sorted(levels)[1:]), F.lit(0)).cast("double")
 
-    def _ready(self, training: Training, rows: DataFrame, label: Column, watched: bool) -> DataFrame:
+    def _ready(self, training: Training, rows: DataFrame, label: Column, weight: Column | None) -> DataFrame:
+        """What SynapseML reads; rows without a weight are watched, and count the same."""
         if self.config.ranks:  # the rows of an era must stand side by side, in one partition a task
             rows = rows.repartition(_tasks(rows, rows.count()), "era").sortWithinPartitions("era", "id")
         return rows.select(
             "era",
             _vector(len(training.feature_names), training.missing).alias("features"),
             label.alias("label"),
-            F.lit(watched).alias("watched"),
+            (F.lit(1.0) if weight is None else weight).alias("weight"),
+            F.lit(weight is None).alias("watched"),
         )
 
     def _give_bins(self, estimator: Any, training: Training, eras: Sequence[int], count: int, label: Column) -> None:
@@ -184,7 +186,7 @@ class LightGbmModel:
         sample = sampled(rows, share * training.share)
         trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
         estimator.setNumIterations(1).setMinDataInLeaf(1)
-        _fitted(estimator, self._ready(training, sample, label, watched=False), _bin_rows(width))
+        _fitted(estimator, self._ready(training, sample, label, F.lit(1.0)), _bin_rows(width))
         estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
 
 

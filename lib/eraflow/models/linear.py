@@ -1,7 +1,8 @@
 """Ridge regression on levels, the baseline that every other model must beat: one pass over the rows, exact.
 
-Levels are small whole numbers and the target is rounded to 24 binary places, so that every sum over rows is one of
-whole numbers, without rounding: the order of rows, batches and partitions cannot change a bit of the model.
+Levels are small whole numbers, and the target is rounded to 24 binary places, weights of eras to 12, so that every sum
+over rows is one of whole numbers, without rounding: the order of rows, batches and partitions cannot change a bit of
+the model.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ from eraflow.session import slots
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
+Whole = npt.NDArray[np.int64]
 
 MIDDLE = 2  # of the levels 0 to 4; an unknown level counts as this one
-TARGET_BITS = 24  # 2 * 2^24 * rows must stay below 2^53: enough for 2^28 rows of targets between -1 and 1
+TARGET_BITS = 24
+WEIGHT_BITS = 12  # 2 * 2^24 * 2^12 * rows must stay below 2^63: enough for 2^26 rows of targets between -1 and 1
 WHOLE_BITS = 52  # whole numbers of so many bits add up in floating point without rounding
-SUMS = "row int, sums array<double>"
+SUMS = "row int, sums array<bigint>"
 
 
 @dataclass(frozen=True)
@@ -42,19 +45,19 @@ class LinearModel:
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedLinear:
         """Fits on the rows of `eras` with a known target. InputError where no feature varies in them."""
         sums = _sums(training, eras)
-        rows = sums[-1, -2]
-        means = sums[:-1, -2] / max(rows, 1.0)
-        target = sums[-1, -1] / max(rows, 1.0) / 2**TARGET_BITS
-        covariance = sums[:-1, :-2] / max(rows, 1.0) - np.outer(means, means)
-        with_target = sums[:-1, -1] / max(rows, 1.0) / 2**TARGET_BITS - means * target
+        weight = sums[-1, -2]  # of all rows
+        means = sums[:-1, -2] / max(weight, 1.0)
+        target = sums[-1, -1] / max(weight, 1.0) / 2**TARGET_BITS
+        covariance = sums[:-1, :-2] / max(weight, 1.0) - np.outer(means, means)
+        with_target = sums[:-1, -1] / max(weight, 1.0) / 2**TARGET_BITS - means * target
         variance = covariance.diagonal().mean()
         if not variance > 0:
             raise InputError(
-                f"model: no feature varies in the {rows:.0f} rows with a known {training.target} of eras {eras[0]} to "
-                f"{eras[-1]}; give a longer history."
+                f"model: no feature varies in the rows with a known {training.target} of eras {eras[0]} to {eras[-1]}; "
+                "give a longer history."
             )
         penalised = covariance + self.config.penalty * variance * np.eye(len(means))
-        weights = _whole(np.linalg.solve(penalised, with_target))
+        weights = whole(np.linalg.solve(penalised, with_target))
         intercept = float(target - means @ weights)
         return FittedLinear(
             training.feature_names, tuple(weights.tolist()), intercept, training.target, training.missing
@@ -97,21 +100,28 @@ class FittedLinear:
         return cls(names, weights, saved["intercept"], saved["target"], saved["missing"])
 
 
-def _sums(training: Training, eras: Sequence[int]) -> Matrix:
-    """(features + 1) x (features + 2): X'X and X'y, X the centred levels and a one, y the target in whole numbers.
+def _sums(training: Training, eras: Sequence[int]) -> Whole:
+    """(features + 1) x (features + 2): X'WX and X'Wy, X the centred levels and a one, y the target in whole numbers.
 
+    W, the weights of eras, are whole numbers too where rows differ in weight: then the sums are 2^12 times as large.
     One pair of sums a slot, added up row by row, so that one matrix is all that comes to the driver.
     """
     width, missing, target = len(training.feature_names), training.missing, training.target
+    weights = {era: round(weight * 2**WEIGHT_BITS) for era, weight in training.weights(eras).items()}
+    weighs = training.half_life is not None
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        sums = np.zeros((width + 1, width + 2))
-        for batch in batches:
+        sums = np.zeros((width + 1, width + 2), dtype=np.int64)
+        for batch in batches:  # of some thousand rows, whose sums are below 2^53
             centred = _centred(batch.column("features"), width, missing)
             X = np.hstack([centred, np.ones((len(centred), 1), dtype=np.float32)])
             y = np.rint(batch.column(target).to_numpy().astype(np.float64) * 2**TARGET_BITS)
-            sums[:, :-1] += X.T @ X  # whole numbers below 2^24, so that single precision holds them
-            sums[:, -1] += X.T.astype(np.float64) @ y
+            own = X.T.astype(np.float64)
+            if weighs:
+                own *= [weights[era] for era in batch.column("era").to_pylist()]
+            # Without weights these are whole numbers below 2^24, so that single precision holds them.
+            sums[:, :-1] += ((own if weighs else X.T) @ X).astype(np.int64)
+            sums[:, -1] += (own @ y).astype(np.int64)
         yield pa.RecordBatch.from_pydict({"row": pa.array(range(width + 1), pa.int32()), "sums": list(sums)})
 
     def added(parts: pd.DataFrame) -> pd.DataFrame:
@@ -119,9 +129,11 @@ def _sums(training: Training, eras: Sequence[int]) -> Matrix:
         return pd.DataFrame({"row": parts["row"].head(1), "sums": [total]})
 
     rows = training.labelled(eras)
-    parts = rows.select("features", target).coalesce(slots(rows.sparkSession)).mapInArrow(make, SUMS)
+    parts = rows.select("era", "features", target).coalesce(slots(rows.sparkSession)).mapInArrow(make, SUMS)
     found = parts.groupBy("row").applyInPandas(added, SUMS).toPandas()  # a row for each feature, and one
-    return np.stack(found.sort_values("row")["sums"].tolist()) if len(found) else np.zeros((width + 1, width + 2))
+    if found.empty:
+        return np.zeros((width + 1, width + 2), dtype=np.int64)
+    return np.stack(found.sort_values("row")["sums"].tolist())
 
 
 def _centred(features: pa.Array, width: int, missing: int) -> npt.NDArray[np.float32]:
@@ -132,7 +144,7 @@ def _centred(features: pa.Array, width: int, missing: int) -> npt.NDArray[np.flo
     return np.where(levels == missing, np.int8(0), levels - np.int8(MIDDLE)).astype(np.float32)
 
 
-def _whole(weights: Vector) -> Vector:
+def whole(weights: Vector) -> Vector:
     """The weights rounded so that any sum of them times levels is free of rounding, and so of the order of terms."""
     largest = np.abs(weights).max()
     if largest == 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from itertools import chain
 from pathlib import Path
 
 import pandas as pd
@@ -55,7 +56,8 @@ class FittedMembers:
 
     @property
     def feature_names(self) -> tuple[str, ...]:
-        return next(iter(self.members.values())).feature_names
+        """Every feature that a member has learned from."""
+        return tuple(dict.fromkeys(chain.from_iterable(fitted.feature_names for fitted in self.members.values())))
 
     @property
     def target(self) -> str:

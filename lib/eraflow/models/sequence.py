@@ -21,7 +21,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.config.models import Sequences
+from eraflow.config.models import Model, Sequences
 from eraflow.errors import InputError
 from eraflow.models import network_files
 from eraflow.models.base import Training
@@ -59,7 +59,7 @@ class SequenceModel:
     def _task(
         self, training: Training, eras: Sequence[int], watched: Sequence[int], first: int, folder: str
     ) -> dict[str, Any]:
-        settings = self.config.model_dump(exclude={"kind", "preset", "targets", "seeds", "early_stopping_eras"})
+        settings = self.config.model_dump(exclude={"kind", "early_stopping_eras", *Model.model_fields})
         settings["patience"] = settings.pop("early_stopping_epochs")
         return settings | {
             "folder": folder,
@@ -69,6 +69,7 @@ class SequenceModel:
             "missing": training.missing,
             "first": first,
             "train": tuple(eras),
+            "weights": tuple(training.weights(eras).values()),
             "stop": tuple(watched),
             "seed": self.seed,
         }

@@ -26,7 +26,10 @@ ROUNDING = 1e-6  # of gradients, whose size here is 1e-4 and more
 
 @dataclass(frozen=True)
 class Task:
-    """What to train on what. `train` and `stop` are eras; `first` the oldest era that a window reaches."""
+    """What to train on what. `train` and `stop` are eras; `first` the oldest era that a window reaches.
+
+    `weights` are of the `train` eras: how much the correlation of each counts.
+    """
 
     folder: str
     shards: int
@@ -35,6 +38,7 @@ class Task:
     missing: int
     first: int
     train: tuple[int, ...]
+    weights: tuple[float, ...]
     stop: tuple[int, ...]
     length: int
     width: int
@@ -113,12 +117,15 @@ class _Training:
 
     def _epoch(self, network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
         order = np.random.default_rng([self.task.seed, epoch]).permutation(self.task.train)
+        mean = float(np.mean(self.task.weights))
+        weight = {era: own / mean for era, own in zip(self.task.train, self.task.weights, strict=True)}
         for start in range(0, len(order), self.task.eras_per_step):
             optimiser.zero_grad()
             eras = order[start : start + self.task.eras_per_step]
             scores, targets = self._scores(network, eras)
             gradients = [
-                correlation_gradient(s.detach(), y, self._add)[1] for s, y in zip(scores, targets, strict=True)
+                weight[era] * correlation_gradient(s.detach(), y, self._add)[1]
+                for era, s, y in zip(eras.tolist(), scores, targets, strict=True)
             ]
             every = torch.cat(scores)
             if every.requires_grad:  # not where none of this process's tickers has a target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -10,20 +9,19 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow.config import Config, fingerprint
+from eraflow.config import Config
 from eraflow.errors import InputError
-from eraflow.features import cross_section, sets
+from eraflow.features import sets
 from eraflow.features.daily import daily_features, later_features
 from eraflow.features.ranking import Ranking
-from eraflow.features.signals import SignalsFeature, with_signals
-from eraflow.features.training import training_table
+from eraflow.features.signals import SignalsFeature
 from eraflow.graphs.assets import NETWORK
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.network import Networks
 from eraflow.pipeline.reading import calendars
+from eraflow.pipeline.training_table import TrainingTable, era_days
 from eraflow.progress import Progress
 from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
-from eraflow.sources.calendar import Calendars
 from eraflow.tables import Part, Store, Version
 
 
@@ -170,7 +168,7 @@ class Builder:
         def make() -> Made:
             prices = self._kept(raw)
             known = calendars(self.store.read(raw))
-            days = self._era_days(known.era_days)
+            days = era_days(self.spark, known.era_days)
             at_eras = prices.join(F.broadcast(days), on=["country", "date"], how="left_semi")
             found = signals_files.compared(at_eras, self.store.read(signals), max(known.eras.values()))
             return Made(found.coalesce(1), {})
@@ -193,64 +191,11 @@ class Builder:
         rebuild: bool = False,
     ) -> Version:
         """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
-        targets, block, ranking = self.config.targets, self.config.tables.era_block, self._ranking
-        names = ranking.names
-        manifest = {
-            "features": names,
-            "features_hash": fingerprint(names),
-            "dtype": "int8",
-            "missing": cross_section.MISSING,
-            "targets": targets.names,
-        }
-
-        def frame(days: Calendars, first: int) -> DataFrame:
-            eras_made = [row for row in days.era_days if row[0] >= first]
-            later = F.col("date") >= F.lit(min(day for _, _, day in eras_made))
-            daily = self.store.read(features).where(later)
-            at_eras = self._era_days(eras_made)
-            if signals or edges:
-                daily = daily.join(F.broadcast(at_eras), on=["country", "date"], how="left_semi")
-            if signals:
-                joined = signals_files.of_era_days(daily, self.store.read(signals), max(days.eras.values()))
-                daily = with_signals(joined, self.config.signals.features, targets.signals)
-            if edges:
-                daily = self._networks.added(daily, at_eras, self._marked(raw).where(later), edges, days)
-            return training_table(
-                daily,
-                self._marked(raw).where(later),
-                eras_made,
-                days.sessions,
-                ranking,
-                targets.horizons,
-                targets.lag,
-                targets.exposures,
-                block,
-                targets.signals,
-            )
-
-        def make() -> Made:
-            days = calendars(self.store.read(raw))
-            return Made(frame(days, min(days.eras)), manifest)
-
-        def make_later(there: Version) -> Made | None:
-            first = self.store.changed_since("features", there.inputs["features"])
-            if edges:
-                first = min(first, self.store.changed_since("graph_edges", there.inputs["graph_edges"]))
-            if first == date.min or (signals and signals.number != there.inputs.get("signals")):
-                return None
-            days = calendars(self.store.read(raw))
-            labels = days.labels(targets.horizons, targets.lag)
-            changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
-            era = min(era for era, _, day in days.era_days if day >= changed)
-            condition = f"era_block >= {era // block} AND era >= {era}"
-            return Made(frame(days, era), manifest, Part(days.eras[era], condition))
-
-        rules = self.config.features.model_dump(mode="json")
-        theirs = [self.config.signals.features, targets.signals]
-        recipe = [targets.exposures, targets.horizons, targets.lag, block, rules, theirs, self._policies]
-        recipe += [self._networks.recipe] if edges else []
-        inputs = (raw, features, eras, *filter(None, (signals, edges)))
-        return self._fresh.version("training", recipe, None, inputs, make, make_later, ("era_block",), again=rebuild)
+        table = TrainingTable(
+            self.store, self._fresh, self.config, self._ranking, raw, lambda: self._marked(raw), features, eras,
+            signals, self._networks, edges,
+        )  # fmt: skip
+        return table.version(rebuild)
 
     def _check_names(self) -> None:
         """Refuses a set, a feature or an exposure that there is not, before anything is built."""
@@ -264,10 +209,6 @@ class Builder:
     @property
     def _fresh(self) -> Freshness:
         return Freshness(self.store, self.progress)
-
-    def _era_days(self, days: Sequence[tuple[int, str, date]]) -> DataFrame:
-        """`era, country, date`: some thousand rows for each country."""
-        return self.spark.createDataFrame(pd.DataFrame(days), "era int, country string, date date")
 
     @property
     def _ranking(self) -> Ranking:

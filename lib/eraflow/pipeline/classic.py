@@ -17,7 +17,7 @@ from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.fresh import Freshness, Made
-from eraflow.pipeline.reading import feature_set
+from eraflow.pipeline.reading import feature_set, sets_within
 from eraflow.pipeline.scores import classic_references
 from eraflow.pipeline.versions import code
 from eraflow.progress import Progress
@@ -171,10 +171,20 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         columns.append(F.col(resolved(ALIAS, eras.manifest)).alias(ALIAS))
     table = store.read(packed).select("id", "era", features.alias("features"), *columns)
     longest = max(map(horizon, learned))  # folds are common to all models
+    data = Training(
+        table,
+        names,
+        target,
+        int(packed.manifest["missing"]),
+        families=sets_within(packed.manifest, names),
+        reach={
+            name: reach_in_eras(horizon(resolved(name, eras.manifest))) for name in (target, *config.learned_targets)
+        },
+    )
     called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(
         tables=(eras, packed),
-        training=Training(table, names, target, int(packed.manifest["missing"])),
+        training=data,
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
         spans=spans_from_numbers(labelled, longest, CLASSIC_MARGIN if config.validation.purge is None else 0),

@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
-from eraflow.models.base import Training
+from eraflow.graphs.described import Described
+from eraflow.models.base import Fitted, Training
 from eraflow.pipeline.scores import Strategy
 from eraflow.scoring import References
 from eraflow.tables import Version
@@ -45,6 +47,14 @@ class Dataset:
     quality: Callable[[], pd.DataFrame]  # columns check, count, detail
     notes: tuple[str, ...]
     facts: Mapping[str, str]
+    network: Callable[[], Described | None] | None = None  # the learned graphs over tickers, where there are any
+
+    def predicted(self, fitted: Fitted, eras: Sequence[int]) -> DataFrame:
+        """`id, era, prediction, target` of the rows of these eras; an unknown target is null."""
+        rows = self.training.rows(eras)
+        known = rows.select("id", F.col(self.training.target).alias("target"))
+        # Both sides are the rows of a few eras, so the join costs no more than reading them twice.
+        return fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
 
     def numbers(self) -> dict[str, int]:
         return {version.table: version.number for version in self.tables}

@@ -16,7 +16,7 @@ from eraflow.ensembles.ensemble import Ensemble
 from eraflow.ensembles.neutralisation import Features
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
-from eraflow.validation import EraSpan
+from eraflow.validation import EraSpan, Fold
 
 LIVE_FOLD = 0
 
@@ -63,14 +63,39 @@ class Ensembling:
         self._write_live(ensemble, by_era, submit)
         self.folder.mark_done(f"{ensemble.name}-ensemble", {"models": list(ensemble.models)})
 
-    def _write_weights(self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector]) -> None:
+    def holdout(self, ensemble: Ensemble, fold: Fold) -> None:
+        """Writes the ensemble's predictions of the held-out eras, which its models have predicted.
+
+        All of them are blended by the weights of the first: fitted on out-of-fold predictions of the eras that `fold`
+        trains on, whose labels had ended by then.
+        """
+        if self.folder.is_done(f"{ensemble.name}-holdout"):
+            return
+        known = set(fold.train)
+        span_of = {span.era: span for span in self.data.spans}
+        every = self.spark.read.parquet(self.folder.predictions())
+        earlier = every.where(F.col("model").isin(list(ensemble.models)) & F.col("era").isin(list(fold.train)))
+        first = span_of[fold.validation[0]]
+        spans = [span for span in self.data.spans if span.era in known]
+        own = ensemble.weights(earlier, [first], spans)[first.era]
+        by_era = dict.fromkeys(fold.validation, own)
+        self._write_weights(ensemble, {first.era: own}, "holdout_weights.csv")
+        predictions = self.spark.read.parquet(self.folder.holdout()).where(F.col("model").isin(list(ensemble.models)))
+        mixed = ensemble.predict(predictions, by_era, self._features(list(fold.validation)))
+        ordered = mixed.drop("model", "fold").repartition(1).sortWithinPartitions("era", "id")
+        ordered.write.mode("overwrite").parquet(self.folder.holdout(ensemble.name))
+        self.folder.mark_done(f"{ensemble.name}-holdout", {"weights_from_eras": len(spans)})
+
+    def _write_weights(
+        self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector], name: str = "weights.csv"
+    ) -> None:
         rows = [
             (era, model, weight)
             for era, own in by_era.items()
             for model, weight in zip(ensemble.models, own, strict=True)
         ]
         table = pd.DataFrame(rows, columns=["era", "model", "weight"])
-        submission.write(table, self.folder.model(ensemble.name, "weights.csv"))
+        submission.write(table, self.folder.model(ensemble.name, name))
 
     def _write_live(self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector], submit: bool) -> None:
         # The rows of one era, for each model.

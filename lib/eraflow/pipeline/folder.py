@@ -62,6 +62,11 @@ class RunFolder:
     def model(self, name: str, part: str) -> Path:
         return self.path / "models" / name / part
 
+    @property
+    def search(self) -> Path:
+        """Where the trials of a search for settings stand."""
+        return self.path / "search.sqlite3"
+
     def live(self, model: str) -> Path:
         """Where a model's predictions of the live era stand, as it made them."""
         return self.model(model, "final") / "live.parquet"

@@ -11,15 +11,30 @@ from typing import Any
 
 import pandas as pd
 
-from eraflow import scoring
+from eraflow import scoring, search
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
-from eraflow.config.models import AnyModel
+from eraflow.config.models import AnyModel, Model
+from eraflow.graphs.described import drawn
+from eraflow.graphs.model import EDGES
+from eraflow.models.selection import SAVED
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
-from eraflow.reporting import ReportContent, files, render, strategy_section
+from eraflow.reporting import (
+    ReportContent,
+    Section,
+    best_trial,
+    exposures_section,
+    feature_graphs_section,
+    files,
+    network_section,
+    render,
+    search_section,
+    selection_section,
+    strategy_section,
+)
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
@@ -70,6 +85,12 @@ def write(folder: Path, content: Content) -> None:
     exposures = scoring.largest_exposures(content.scored)
     if len(exposures):
         write_csv(exposures, folder / "exposures.csv")
+    kept = selected_features(folder)
+    if len(kept):
+        write_csv(kept, folder / "selected_features.csv")
+    trials = search.trials(RunFolder(folder).search)
+    if len(trials):
+        write_csv(trials, folder / "search_trials.csv")
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -85,13 +106,52 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=(strategy_section(content.strategy.performance),) if content.strategy is not None else (),
+        sections=_sections(folder, content, exposures, kept, trials),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
-        write_json(folder / "run.json", _manifest(content, found))
+        write_json(folder / "run.json", _manifest(content, found, trials))
+
+
+def selected_features(folder: Path) -> pd.DataFrame:
+    """`model, fit, feature, score`: what the folds' models of a run have chosen to learn from."""
+    rows = [
+        (file.relative_to(folder / "models").parts[0], "/".join(file.relative_to(folder / "models").parts[1:-1]), *kept)
+        for file in sorted(folder.glob(f"models/*/fold-*/**/{SAVED}"))
+        for kept in json.loads(file.read_text(encoding="utf-8"))["kept"].items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
+
+
+def _sections(
+    folder: Path, content: Content, exposures: pd.DataFrame, kept: pd.DataFrame, trials: pd.DataFrame
+) -> tuple[Section, ...]:
+    """What some runs have: the strategy view, graphs over tickers and over features, choices and trials."""
+    found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
+    found += exposures_section(exposures)
+    network = content.data.network() if content.data.network else None
+    if network is not None:
+        picture, certificates = drawn(network.nodes, network.edges), (network.kkt, network.gap)
+        frames = (network.by_era, network.nodes, network.edges)
+        found.append(network_section(*frames, picture, certificates, content.data.era_dates))
+    if graphs := _feature_graphs(folder, content):
+        found.append(feature_graphs_section(graphs))
+    if len(kept):
+        found.append(selection_section(kept))
+    if len(trials):
+        found.append(search_section(str(content.config.search.model), trials))
+    return tuple(found)
+
+
+def _feature_graphs(folder: Path, content: Content) -> dict[str, pd.DataFrame]:
+    """Edges by final model; of several fits of one model the first."""
+    graphs: dict[str, pd.DataFrame] = {}
+    for name in (model for model in content.config.models if model not in content.failed):
+        saved = sorted(RunFolder(folder).model(name, "final").rglob(EDGES))
+        graphs |= {name: pd.read_csv(saved[0])} if saved else {}
+    return graphs
 
 
 def _comparison(per_era: pd.DataFrame, overlap: int) -> pd.DataFrame:
@@ -143,12 +203,26 @@ def _notes(content: Content) -> tuple[str, ...]:
     if content.data.unlabelled:
         dropped = ", ".join(map(str, content.data.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
+    notes += _assumed(content)
     notes += [f"{model} failed and is left out: {reason}" for model, reason in content.failed.items()]
     for model, eras in content.unscored.items():
         notes.append(
             f"{model}: eras {', '.join(map(str, eras))} have predictions but no known target and are not scored."
         )
     return tuple(notes)
+
+
+def _assumed(content: Content) -> list[str]:
+    """What the estimated payout rests on, where there is one."""
+    payout, there = content.config.scoring.payout, set(content.scored["metric"])
+    weights = {metric: weight for metric, weight in payout.weights.items() if weight}
+    if not weights or not there.issuperset(weights):
+        return []
+    total = " + ".join(f"{weight:g} {metric}" for metric, weight in weights.items())
+    return [
+        f"payout is an estimate by assumed factors: {payout.factor:g} x ({total}) of the stake in an era, at most "
+        f"{payout.limit:.0%} either way. Numerai's own factors change from round to round; scoring.payout sets them."
+    ]
 
 
 def _facts(content: Content) -> dict[str, str]:
@@ -166,11 +240,14 @@ def _facts(content: Content) -> dict[str, str]:
 
 
 def _settings(model: AnyModel | Ensemble) -> str:
-    told = {key: value for key, value in model.model_dump(mode="json").items() if value not in (None, [], {})}
+    plain = model.model_dump(mode="json", exclude={"selection"})
+    told = {key: value for key, value in plain.items() if value not in (None, [], {})}
+    if isinstance(model, Model) and model.selection.by != "all":
+        told["learns from"] = model.selection
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
+def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
@@ -178,6 +255,10 @@ def _manifest(content: Content, found: pd.DataFrame) -> dict[str, Any]:
         "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),
+        "search": {
+            str(part): {"trials": len(own), "settings": json.loads(best_trial(own)["settings"])}
+            for part, own in trials.groupby("part")
+        },
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),
         # Beside these, names of folders and numbers of table versions may differ between runs with the same content.

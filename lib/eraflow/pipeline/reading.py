@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from operator import attrgetter
@@ -13,7 +13,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.models.base import Training
+from eraflow.models.base import Training, elements
 from eraflow.sources.calendar import Calendars
 from eraflow.tables import Store, Version
 from eraflow.validation import EraSpan
@@ -51,10 +51,26 @@ def label_overlap(eras: DataFrame, horizon: int) -> int:
     return max((bisect_left(starts, row["label_end"]) - position for position, row in enumerate(rows)), default=1)
 
 
+def label_reach(spans: Sequence[EraSpan], era_dates: Mapping[int, date]) -> int:
+    """The most eras from a label's own to the last one on whose date it has not ended before: one later it is known."""
+    eras = sorted(era_dates)
+    days = [era_dates[era] for era in eras]
+    return max((eras[bisect_right(days, span.end) - 1] - span.era for span in spans), default=1)
+
+
 def training(store: Store, version: Version, target: str) -> Training:
     """The training table as models see it, read at one version."""
     manifest = version.manifest
-    return Training(store.read(version), tuple(manifest["features"]), target, int(manifest["missing"]))
+    names, missing = tuple(manifest["features"]), int(manifest["missing"])
+    return Training(store.read(version), names, target, missing, families=manifest["families"])
+
+
+def sets_within(manifest: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[str, ...]]:
+    """Of a table of nested blocks the sets that hold none but these features, with their members."""
+    every = [member for members in manifest["blocks"].values() for member in members]
+    named = {key: tuple(every[place] for place in places) for key, places in manifest["sets"].items()}
+    held = set(names)
+    return {key: members for key, members in named.items() if held.issuperset(members)}
 
 
 def feature_set(
@@ -80,7 +96,4 @@ def feature_set(
             names += [member for member, chosen in zip(members, here, strict=True) if chosen]
         begin += len(members)
     array = F.concat(*read)
-    if all(taken):
-        return tuple(names), array
-    mask = F.array(*map(F.lit, taken))
-    return tuple(names), F.filter(array, lambda _, place: F.get(mask, place))
+    return tuple(names), array if all(taken) else elements(array, taken)

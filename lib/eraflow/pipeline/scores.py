@@ -17,11 +17,12 @@ from eraflow.scoring import FeatureSet, References
 from eraflow.scoring import strategy as portfolio
 from eraflow.scoring.strategy import Holding
 from eraflow.sources.classic_files import Folder
-from eraflow.sources.classic_models import other_models
+from eraflow.sources.classic_models import EXAMPLE, other_models
 from eraflow.sources.signals_neutralizers import NEUTRALIZERS, WEIGHTS, neutralizers
 from eraflow.tables import Store, Version
 
 OWN = "own"  # the features that models learn from
+ASSET = "regexp_replace(id, '_[^_]*$', '')"  # of Signals, where an id is TICKER_DATE: the same in all eras
 
 
 def signals_references(config: Config, store: Store, training: Training, newest: date) -> References:
@@ -44,16 +45,26 @@ def signals_references(config: Config, store: Store, training: Training, newest:
 
 
 def classic_references(config: Config, store: Store, folder: Folder, packed: Version) -> References:
-    """Meta model, benchmark models and feature sets of Numerai Classic, as far as they are there and asked for."""
+    """Meta model, benchmark models, example predictions and feature sets, as far as they are there and asked for."""
     others = other_models(store.spark, folder, config.scoring.benchmarks)
+    rows = store.read(packed)
+    example = []
+    if others.example is not None:
+        example = [others.example.join(rows.select("id", "era"), on="id", how="inner")]
     columns, sets = [], {}
     for name in config.scoring.feature_sets:
         chosen = config.classic.features if name == OWN else name
         names, array = feature_set(packed.manifest, chosen, "scoring.feature_sets")
         columns.append(array.alias(f"features_of_{name}"))
         sets[name] = FeatureSet(f"features_of_{name}", names, int(packed.manifest["missing"]))
-    features = (store.read(packed).select("id", "era", *columns),) if sets else ()
-    return References((*others.parts, *features), others.meta_model, others.benchmarks, sets)
+    features = (rows.select("id", "era", *columns),) if sets else ()
+    return References(
+        (*others.parts, *features, *example),
+        others.meta_model,
+        others.benchmarks,
+        sets,
+        example=EXAMPLE if example else None,
+    )
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pandas as pd
 from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config
+from eraflow.graphs.described import Described, described
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.reading import label_overlap, label_spans, reaching, training
-from eraflow.pipeline.scores import signals_references, strategy
+from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
+from eraflow.pipeline.scores import ASSET, signals_references, strategy
 from eraflow.progress import Progress
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import quality, signals_files, signals_neutralizers
@@ -31,12 +35,15 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     tables = Builder(store.spark, config, store, progress).tables()
     target = config.targets.main
     eras, horizon = store.read(tables.eras), config.targets.names[target]
-    spans, era_dates = label_spans(eras, horizon)
-    for other in {config.targets.names[name] for name in config.learned_targets} - {horizon}:
-        spans = reaching(spans, label_spans(eras, other)[0])  # folds are common to all models
+    horizons = {name: config.targets.names[name] for name in config.learned_targets}
+    labels = {days: label_spans(eras, days) for days in dict.fromkeys(horizons.values())}
+    spans, era_dates = labels[horizon]
+    for theirs, _ in labels.values():
+        spans = reaching(spans, theirs)  # folds are common to all models
+    reach = {name: label_reach(labels[days][0], era_dates) for name, days in horizons.items()}
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
-    data = training(store, tables.training, target)
+    data = replace(training(store, tables.training, target), reach=reach)
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -53,9 +60,10 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         check_live=submission.check_size,
         references=signals_references(config, store, data, max(era_dates.values())),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
-        asset="regexp_replace(id, '_[^_]*$', '')",  # an id is TICKER_DATE
+        asset=ASSET,
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
+        network=_network(store, tables),
         notes=_notes(config),
         facts={
             "source": str(tables.prices.manifest["source"]),
@@ -72,6 +80,13 @@ def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
     if tables.signals_match is None:
         return found
     return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)
+
+
+def _network(store: Store, tables: Tables) -> Callable[[], Described | None] | None:
+    graphs, edges = tables.graphs, tables.graph_edges
+    if graphs is None or edges is None:
+        return None
+    return lambda: described(store.read(graphs), store.read(edges), store.read(tables.prices))
 
 
 def _notes(config: Config) -> tuple[str, ...]:

@@ -7,23 +7,24 @@ import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import compress
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import scoring, submission, tracking
+from eraflow import disk, registry, scoring, search, submission, tracking
 from eraflow.config import Config, fingerprint
-from eraflow.config.models import AnyModel
+from eraflow.config.models import AnyModel, LevelsModel
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
-from eraflow.models import registry
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.searching import Searching
 from eraflow.pipeline.versions import code, git_revision, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
@@ -38,6 +39,8 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
     with locked(folder.path, "run.dir"), store.lock():
         if config.tracking.enabled:
             tracking.required()
+        if config.search.model is not None:
+            search.required()
         splitter(config)  # refuses settings that cannot be before anything is built
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).result()
@@ -115,8 +118,8 @@ class _Run:
         return outputs.headlines(self.folder.path)
 
     def holdout(self) -> tuple[str, ...]:
-        settings = self.config.validation
-        seen, fold = hold_out(self.data.spans, settings.holdout, settings.purge)
+        rules = self.config.validation
+        seen, fold = hold_out(self.data.spans, rules.holdout, rules.purge)
         if fold is None:
             raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
         identity = self._identity(splitter(self.config).split(seen))
@@ -125,38 +128,65 @@ class _Run:
                 f"{self.folder.path} is no finished run of this configuration and these data; give the --config and "
                 "--set that it was trained with, or train it first."
             )
-        for name, model in self.config.models.items():
+        for name in self.config.models:
             if self.folder.is_done(f"{name}-holdout"):
                 continue
             self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
-            fitted = self._fit(model, fold.train)
+            fitted = self._fit(self._searching.settings(name, "holdout", fold.train), fold.train)
             self._write_predictions(fitted, fold, self.folder.holdout(name))
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
+        ensembling = Ensembling(self.store.spark, self.data, self.folder)
+        for name, settings in self.config.ensembles.items():
+            self.progress.stage(f"{name}: ensemble for the holdout")
+            ensembling.holdout(build(name, settings), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        told = outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
-        blends = [f"{name}: ensembles are not scored on a holdout yet" for name in self.config.ensembles]
-        return (*blends, *told)
+        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
 
     def _refuse_settings(self, folds: Sequence[Fold]) -> None:
         """Tells what would fail after all models are fitted."""
         known = set(self.data.training.feature_names)
         named = [(f"ensembles.{name}.neutral_to", own.neutral_to) for name, own in self.config.ensembles.items()]
-        for name, model in self.config.models.items():
-            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
-                self._parts(model, eras)
-            named.append((f"models.{name}", model.named_features))
         for key, features in named:
             if unknown := [feature for feature in features if feature not in known]:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
+        for name, model in self.config.models.items():
+            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
+                self._parts(model, eras)
+                if name == self.config.search.model:
+                    self._refuse_search(model, eras)
+            self._refuse_features(name, model)
+
+    def _refuse_features(self, name: str, model: AnyModel) -> None:
+        """Tells features that a model asks for and cannot have."""
+        table = self.data.training
+        has = tuple(compress(table.feature_names, table.taken(model.features, f"models.{name}.features")))
+        if unknown := [feature for feature in model.named_features if feature not in has]:
+            where = "the training table" if unknown[0] not in table.feature_names else f"models.{name}.features"
+            raise InputError(f"models.{name} names {unknown[0]!r}, which is no feature of {where}; mend it.")
+        kept = len(has) if model.selection.by == "all" else model.selection.count(len(has))
+        if isinstance(model, LevelsModel) and model.network and (fault := model.network.fault(kept)):
+            raise InputError(f"models.{name}.network.{fault}; lower it.")
+
+    def _refuse_search(self, model: AnyModel, eras: Sequence[int]) -> None:
+        self._searching.metrics()
+        for fold in self._searching.folds(eras):
+            self._parts(model, fold.train)
+
+    @property
+    def _searching(self) -> Searching:
+        return Searching(self.config, self.data, self.folder, self.progress, self._fit)
 
     def _track(self, identity: Mapping[str, Any]) -> None:
-        if self.config.tracking.enabled and not self.folder.is_done("tracked"):
+        settings = self.config.tracking
+        told = f"tracked-{fingerprint(settings)}"  # another store is told of it, too
+        if settings.enabled and not self.folder.is_done(told):
             self.progress.stage("telling MLflow")
             base = local_path(self.config.run.dir, "run.dir")
             tags = {"git_revision": git_revision() or "", "tables": json.dumps(identity["tables"])}
-            tracking.track(self.config.tracking, base, self.folder.path, self.config.run.name, identity["config"], tags)
-            self.folder.mark_done("tracked", {})
+            tags[tracking.FINGERPRINT] = fingerprint(identity, self.config.run.name)
+            tracking.track(settings, base, self.folder.path, self.config.run.name, identity["config"], tags)
+            self.folder.mark_done(told, {})
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
@@ -171,7 +201,7 @@ class _Run:
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code("models", "ensembles", "validation", "scoring"),
+            "code": code("models", "registry", "graphs", "ensembles", "validation", "scoring", "search"),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }
@@ -179,13 +209,13 @@ class _Run:
     def _fit_models(self, folds: Sequence[Fold]) -> dict[str, Exception]:
         """Every model, fold by fold; returns the failures of those that could not be finished, by name."""
         failed: dict[str, Exception] = {}
-        for name, settings in self.config.models.items():
+        for name in self.config.models:
             try:
-                self._fit_folds(name, settings, folds)
-                self._predict_live(name, settings)
+                self._fit_folds(name, folds)
+                self._predict_live(name)
             except Exception as error:  # one model's failure does not cost the others
                 failed[name] = _told(error)
-                if len(self.config.models) == 1:
+                if len(self.config.models) == 1 or disk.is_full(error):  # no other model would fare better
                     raise failed[name] from error
                 self.progress.note(f"{name} failed: {_reason(failed[name])}")
         return failed
@@ -208,7 +238,9 @@ class _Run:
     def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
         chosen, watched = self._parts(settings, eras)
         model = registry.build(settings, self.data.training.target, self.config.run.seed)
-        return model.fit(replace(self.data.training, share=self.config.sampling.rows), chosen, watched)
+        sampling = self.config.sampling
+        training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life)
+        return model.fit(training, chosen, watched)
 
     def _parts(self, settings: AnyModel, eras: Sequence[int]) -> tuple[list[int], list[int]]:
         """Eras to learn from, and those at their end that are watched where a model stops early."""
@@ -227,35 +259,30 @@ class _Run:
             "sampling.recent, or give a longer history."
         )
 
-    def _fit_folds(self, name: str, settings: AnyModel, folds: Sequence[Fold]) -> None:
+    def _fit_folds(self, name: str, folds: Sequence[Fold]) -> None:
         for fold in folds:
             part = f"{name}-fold-{fold.number}"
             self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
             if self.folder.is_done(part):
                 self.progress.note(f"{name}: fold {fold.number} was finished before")
                 continue
-            fitted = self._fit(settings, fold.train)
+            fitted = self._fit(self._searching.settings(name, f"fold-{fold.number}", fold.train), fold.train)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
             self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
             self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
     def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
-        data = self.data.training
-        rows = data.rows(fold.validation)
-        known = rows.select("id", F.col(data.target).alias("target"))
-        # Both sides are the validation rows of one fold, so the join costs no more than reading them twice.
-        predicted = fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
-        ordered = predicted.repartition(1).sortWithinPartitions("era", "id")
+        ordered = self.data.predicted(fitted, fold.validation).repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(place)
 
-    def _predict_live(self, name: str, settings: AnyModel) -> None:
+    def _predict_live(self, name: str) -> None:
         """A model of every era with a known label, and its predictions for the live era."""
         if self.folder.is_done(f"{name}-live"):
             return
         eras, live_era = [span.era for span in self.data.spans], self.data.live_era
         self.progress.stage(f"{name}: final model on {len(eras)} eras")
-        fitted = self._fit(settings, eras)
+        fitted = self._fit(self._searching.settings(name, "final", eras), eras)
         fitted.save(self.folder.model(name, "final"))
         live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
         live.sort_values("id").to_parquet(self.folder.live(name), index=False)

@@ -12,9 +12,21 @@ from typing import Any
 from pyspark.sql import SparkSession
 
 import eraflow
+from eraflow.session import slots
 
 PACKAGE = Path(eraflow.__file__).parent
-PACKAGES = ("pyspark", "synapseml", "delta-spark", "pandas", "pyarrow", "numpy", "scipy", "numerai-tools", "torch")
+PACKAGES = (
+    "pyspark",
+    "synapseml",
+    "delta-spark",
+    "pandas",
+    "pyarrow",
+    "numpy",
+    "scipy",
+    "numerai-tools",
+    "torch",
+    "optuna",
+)
 
 
 def software(spark: SparkSession) -> dict[str, Any]:
@@ -28,7 +40,7 @@ def software(spark: SparkSession) -> dict[str, Any]:
     java: Any = spark.sparkContext._jvm
     found["java"] = java.java.lang.System.getProperty("java.version")
     found["jars"] = hashlib.sha256((PACKAGE / "jars.sha256").read_bytes()).hexdigest()[:16]
-    return {**found, "slots": spark.sparkContext.defaultParallelism}
+    return {**found, "slots": slots(spark)}
 
 
 def code(*rooms: str) -> str:

@@ -1,9 +1,14 @@
 """Frames, then charts, then the one page that shows a run."""
 
 from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Section, Table, figure
+from eraflow.reporting.exposures import exposures_section
 from eraflow.reporting.frames import Fold
+from eraflow.reporting.leaderboard import leaderboard_section
+from eraflow.reporting.networks import feature_graphs_section, network_section
 from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
+from eraflow.reporting.search import best_trial, search_section
+from eraflow.reporting.selection import selection_section
 
 __all__ = [
     "Figure",
@@ -13,8 +18,15 @@ __all__ = [
     "ReportContent",
     "Section",
     "Table",
+    "best_trial",
+    "exposures_section",
+    "feature_graphs_section",
     "figure",
     "files",
+    "leaderboard_section",
+    "network_section",
     "render",
+    "search_section",
+    "selection_section",
     "strategy_section",
 ]

@@ -144,6 +144,7 @@ class ReportContent:
     summary: model → metric → eras, effective_eras, mean, std, sharpe, max_drawdown, positive_share, best_era,
         worst_era, interval ([low, high] or None), confidence and further measures; a value may be None. `last_N` and
         `folds` (fold → summary) hold the same measures over a part of the eras.
+    folds: None, and quality: None: a report of several runs, which tells neither.
     quality: columns check, count, detail.
     comparison: columns metric, model, other, eras, mean (model less other over the eras that both have), low, high
         (null without an interval) and, if known, better_share; each pair of models once.
@@ -156,9 +157,9 @@ class ReportContent:
     notes: tuple[str, ...]
     per_era: pd.DataFrame
     summary: Summary
-    folds: Sequence[Fold]
+    folds: Sequence[Fold] | None
     era_dates: Dates
-    quality: pd.DataFrame
+    quality: pd.DataFrame | None
     facts: Mapping[str, str]
     comparison: pd.DataFrame = field(
         default_factory=lambda: pd.DataFrame(columns=["metric", "model", "other", "eras", "mean", "low", "high"])

@@ -67,6 +67,8 @@ def theme(legend: bool = False) -> dict[str, Any]:
             "spread": {"color": "var(--bar)"},
             "whisker": {"color": "var(--muted)", "strokeWidth": 1.2},
             "interval": {"color": "var(--strong)", "strokeWidth": 3, "strokeCap": "round", "opacity": 0.55},
+            "edge": {"color": "var(--muted)", "opacity": 0.35},
+            "node": {"stroke": "var(--paper)", "strokeWidth": 0.8},
             "cell": {"stroke": "var(--paper)", "strokeWidth": 1},
             "reading": {"color": "var(--muted)", "fontSize": 11},
         },

@@ -66,7 +66,7 @@ def files(content: ReportContent) -> Iterator[tuple[str, bytes]]:
             yield f"figures/{key}.svg", svg.encode()
             if key in figure.first:
                 yield f"figures/{key}.png", vl_convert.svg_to_png(svg, scale=_PICTURE_SCALE)
-    frames = {"per_era": content.per_era, "quality": content.quality}
+    frames = {"per_era": content.per_era} | ({} if content.quality is None else {"quality": content.quality})
     yield from ((f"frames/{name}.csv", frame.to_csv(index=False).encode()) for name, frame in frames.items())
 
 

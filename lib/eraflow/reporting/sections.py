@@ -29,9 +29,9 @@ def sections(content: ReportContent) -> tuple[Section, ...]:
         _metrics(content, metric),
         *_comparison(content, metric),
         *content.sections,
-        _folds(content, scores, metric),
+        *_folds(content, scores, metric),
         *_predictions(content),
-        _quality(content),
+        *_quality(content),
         *_run(content),
     )
 
@@ -288,11 +288,13 @@ def _at_least(eras: pd.Series) -> str:
 # What the run was made from
 
 
-def _folds(content: ReportContent, scores: pd.DataFrame, metric: str) -> Section:
+def _folds(content: ReportContent, scores: pd.DataFrame, metric: str) -> tuple[Section, ...]:
+    if content.folds is None:
+        return ()
     runs = frames.fold_frame(content.folds, content.era_dates)
     table = tables.fold_table(content.folds, scores, content.summary, content.era_dates, metric)
     if runs.empty or table is None:
-        return Section("Folds", ("This run has no folds.",))
+        return (Section("Folds", ("This run has no folds.",)),)
     first, last = (era_text(era, content.era_dates) for era in (int(runs["first"].min()), int(runs["last"].max())))
     caption = (
         f"{len(content.folds)} folds, one a row, from {first} to {last}: what each era is used for. "
@@ -305,7 +307,7 @@ def _folds(content: ReportContent, scores: pd.DataFrame, metric: str) -> Section
     diagram = figure(
         "folds", "Folds over eras", caption, charts.fold_diagram(runs, content.era_dates), runs, legend=legend
     )
-    return Section("Folds", (), (diagram,), (table,))
+    return (Section("Folds", (), (diagram,), (table,)),)
 
 
 def _predictions(content: ReportContent) -> tuple[Section, ...]:
@@ -332,11 +334,13 @@ def _predictions(content: ReportContent) -> tuple[Section, ...]:
     return (Section("Predictions", (), (drawn,)),)
 
 
-def _quality(content: ReportContent) -> Section:
+def _quality(content: ReportContent) -> tuple[Section, ...]:
+    if content.quality is None:
+        return ()
     table = tables.quality_table(content.quality)
     if table is None:
-        return Section("Data quality", ("The checks of the raw data found nothing.",))
-    return Section("Data quality", (), (), (table,))
+        return (Section("Data quality", ("The checks of the raw data found nothing.",)),)
+    return (Section("Data quality", (), (), (table,)),)
 
 
 def _run(content: ReportContent) -> tuple[Section, ...]:

@@ -27,7 +27,7 @@ METRICS: Mapping[str, str] = {
     "neutral_corr": "correlation of what is left after neutralising",
     "neutral_contribution": "contribution of what is left after neutralising",
     "alpha": "return of what is left after neutralising",
-    "payout": "estimated return on a stake",
+    "payout": "estimated return on a stake, by assumed factors",
 }
 FAMILIES: Mapping[str, str] = {
     "bmc": "contribution beyond",

@@ -6,7 +6,7 @@ and is summarised in pandas (`summary`, `intervals`).
 
 from eraflow.scoring.era import EraRows, filled
 from eraflow.scoring.intervals import CONFIDENCE, MIN_EFFECTIVE_ERAS, mean_interval
-from eraflow.scoring.metrics import METRICS, Metric, numerai_corr, pearson, score_era, spearman
+from eraflow.scoring.metrics import METRICS, Metric, metric_of, numerai_corr, pearson, score_era, spearman
 from eraflow.scoring.spark import FeatureSet, References, collected, score_eras, unscored_eras
 from eraflow.scoring.summary import Payout, largest_exposures, max_drawdown, per_era, summarise, with_payout
 
@@ -24,6 +24,7 @@ __all__ = [
     "largest_exposures",
     "max_drawdown",
     "mean_interval",
+    "metric_of",
     "numerai_corr",
     "pearson",
     "per_era",

@@ -41,6 +41,7 @@ class EraRows:
     features: Mapping[str, pd.DataFrame] = field(default_factory=dict)  # by the name of their set
     neutralizers: pd.DataFrame = field(default_factory=pd.DataFrame)
     weights: pd.Series = field(default_factory=_no_series)
+    example: pd.Series = field(default_factory=_no_series)  # Numerai's example predictions
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Block:
 
 def blocks(rows: EraRows) -> Iterator[Block]:
     """The models of an era by the rows that they predict; none without a known target. InputError: an id twice."""
-    parts = (rows.predictions, rows.target, rows.meta_model, rows.benchmarks, rows.previous)
+    parts = (rows.predictions, rows.target, rows.meta_model, rows.benchmarks, rows.previous, rows.example)
     if not all(part.index.is_unique for part in parts):
         raise InputError("an id occurs twice among the predictions of one era; keep one row for each id")
     known = rows.target.rename("target").dropna().sort_index().astype(float)
@@ -133,6 +134,7 @@ def blocks(rows: EraRows) -> Iterator[Block]:
         {name: placed(features) for name, features in rows.features.items()},
         placed(rows.neutralizers),
         placed(rows.weights),
+        placed(rows.example),
     )
     there = numbered.predictions.notna()
     patterns: dict[bytes, list[Any]] = {}

@@ -190,6 +190,10 @@ def _corr_with(block: Block, benchmark: str) -> pd.Series:
     return _correlation_with(block, block.rows.benchmarks[benchmark])
 
 
+def _corr_with_example(block: Block, _: str) -> pd.Series:
+    return _correlation_with(block, block.rows.example)
+
+
 def _correlation_with(block: Block, reference: pd.Series) -> pd.Series:
     known = block.covered(reference)
     if known is None:
@@ -294,6 +298,14 @@ def _series(found: Any) -> pd.Series:
     return pd.Series(found)
 
 
+def metric_of(name: str) -> str | None:
+    """The key in METRICS of what is scored under this name (`fnc` of `fnc_small`); None where nothing is."""
+    if name in METRICS:
+        return name if METRICS[name].over is None else None
+    keys = (key for key, metric in METRICS.items() if metric.over and name.startswith(f"{key}_"))
+    return max(keys, key=len, default=None)
+
+
 METRICS: Mapping[str, Metric] = {
     metric.name.removesuffix("_{}"): metric
     for metric in (
@@ -306,6 +318,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("cwmm", _cwmm, ("meta_model",)),
         Metric("bmc_{}", _bmc, ("benchmarks",), over="benchmarks"),
         Metric("corr_with_{}", _corr_with, ("benchmarks",), over="benchmarks"),
+        Metric("corr_with_example_preds", _corr_with_example, ("example",)),
         Metric("fnc_{}", _fnc, ("features",), over="features"),
         Metric("max_exposure_{}", _max_exposure, ("features",), over="features"),
         Metric("exposure_rms_{}", _exposure_rms, ("features",), over="features"),

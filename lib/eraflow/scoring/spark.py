@@ -48,10 +48,11 @@ class References:
     features: Mapping[str, FeatureSet] = field(default_factory=dict)  # by the name of the set
     neutralizers: str | None = None  # array<float>
     weights: str | None = None
+    example: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        single = (self.meta_model, self.neutralizers, self.weights)
+        single = (self.meta_model, self.neutralizers, self.weights, self.example)
         return (*filter(None, single), *self.benchmarks, *(one.column for one in self.features.values()))
 
     def needed_by(self, metrics: Sequence[str]) -> References:
@@ -64,6 +65,7 @@ class References:
             self.features if "features" in needed else {},
             self.neutralizers if "neutralizers" in needed else None,
             self.weights if "weights" in needed else None,
+            self.example if "example" in needed else None,
         )
 
 
@@ -181,7 +183,8 @@ class _Scorer:
             },
             "benchmarks": pd.DataFrame({name: there.single(name) for name in against.benchmarks if there.has(name)}),
         }
-        for name, column in (("meta_model", against.meta_model), ("weights", against.weights)):
+        for name in ("meta_model", "weights", "example"):
+            column = getattr(against, name)
             if there.has(column):
                 found[name] = there.single(str(column))
         if there.has(against.neutralizers):

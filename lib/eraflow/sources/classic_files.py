@@ -244,7 +244,7 @@ def _by_era(spark: SparkSession, split: Split) -> list[Row]:
             F.max(column).alias(f"greatest {name}"),
         ]
     frame = spark.read.parquet(split.path).groupBy(F.col("era").cast("string").alias("era"))
-    return frame.agg(F.collect_set("data_type").alias("kinds"), *values).collect()
+    return frame.agg(F.collect_set("data_type").alias("kinds"), *values).collect()  # one row an era
 
 
 def _refuse_wrong(split: Split, row: Row) -> None:

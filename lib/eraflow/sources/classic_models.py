@@ -1,4 +1,4 @@
-"""Other models' predictions that come with Numerai Classic: the meta model, and Numerai's benchmark models."""
+"""Other models' predictions that come with Numerai Classic: the meta model, benchmark models, example predictions."""
 
 from __future__ import annotations
 
@@ -15,17 +15,23 @@ from eraflow.sources.classic_files import Folder
 META_MODEL = "numerai_meta_model"
 META_FILE = "meta_model.parquet"
 BENCHMARK_FILES = ("train_benchmark_models.parquet", "validation_benchmark_models.parquet")
-MODEL_FILES = (META_FILE, *BENCHMARK_FILES)
+EXAMPLE = "example_preds"
+EXAMPLE_FILE = "validation_example_preds.parquet"
+MODEL_FILES = (META_FILE, *BENCHMARK_FILES, EXAMPLE_FILE)
 KEYS = ("id", "era", "data_type")
 
 
 @dataclass(frozen=True)
 class OtherModels:
-    """Each part has `id string, era int` and predictions `double`: `meta_model` in one, `benchmarks` in others."""
+    """Each part has `id string, era int` and predictions `double`: `meta_model` in one, `benchmarks` in others.
+
+    `example` is of `id, example_preds` alone: Numerai's file need not tell eras, and an id is of one era only.
+    """
 
     parts: tuple[DataFrame, ...]
     meta_model: str | None
     benchmarks: tuple[str, ...]
+    example: DataFrame | None = None
 
 
 def other_models(spark: SparkSession, folder: Folder, chosen: Sequence[str] | None) -> OtherModels:
@@ -40,7 +46,8 @@ def other_models(spark: SparkSession, folder: Folder, chosen: Sequence[str] | No
     parts = [_part(spark, folder, name, names) for name in files] if names else []
     if len(parts) > 1:
         parts = [parts[0].unionByName(parts[1])]
-    return OtherModels((*meta, *parts), META_MODEL if meta else None, names if parts else ())
+    example = _example(spark, folder) if folder.has(EXAMPLE_FILE) else None
+    return OtherModels((*meta, *parts), META_MODEL if meta else None, names if parts else (), example)
 
 
 def _benchmarks(folder: Folder, files: Sequence[str], chosen: Sequence[str] | None) -> tuple[str, ...]:
@@ -62,18 +69,16 @@ def _benchmarks(folder: Folder, files: Sequence[str], chosen: Sequence[str] | No
     return tuple(wanted)
 
 
+def _example(spark: SparkSession, folder: Folder) -> DataFrame:
+    path = _checked(folder, EXAMPLE_FILE, ("id",), ("prediction",))
+    return spark.read.parquet(path).select(
+        F.col("id").cast("string"), F.col("prediction").cast("double").alias(EXAMPLE)
+    )
+
+
 def _part(spark: SparkSession, folder: Folder, name: str, predictions: Sequence[str]) -> DataFrame:
-    path, footer = f"{folder.path}/{name}", folder.footer(name)
-    schema = footer.schema.to_arrow_schema()
-    for column in ("id", "era", *predictions):
-        if column not in schema.names:
-            raise InputError(f"{path} has no column {column!r}; download it again.")
-    for column in predictions:
-        if not pa.types.is_floating(schema.field(column).type):
-            raise InputError(
-                f"{path}: column {column!r} is of type {schema.field(column).type}, no prediction; download it again."
-            )
-    place = schema.names.index("era")
+    path, footer = _checked(folder, name, ("id", "era"), predictions), folder.footer(name)
+    place = footer.schema.to_arrow_schema().names.index("era")
     for group in range(footer.num_row_groups):
         told = footer.row_group(group).column(place).statistics
         for era in (told.min, told.max) if told is not None and told.has_min_max else ():
@@ -81,3 +86,17 @@ def _part(spark: SparkSession, folder: Folder, name: str, predictions: Sequence[
                 raise InputError(f"{path} holds era {era!r}, which is no number such as 0001; download it again.")
     values = [F.col(f"`{column}`").cast("double").alias(column) for column in predictions]
     return spark.read.parquet(path).select(F.col("id").cast("string"), F.col("era").cast("int").alias("era"), *values)
+
+
+def _checked(folder: Folder, name: str, keys: Sequence[str], predictions: Sequence[str]) -> str:
+    """The file's path. InputError where it lacks a column, or a prediction is no number."""
+    path, schema = f"{folder.path}/{name}", folder.footer(name).schema.to_arrow_schema()
+    for column in (*keys, *predictions):
+        if column not in schema.names:
+            raise InputError(f"{path} has no column {column!r}; download it again.")
+    for column in predictions:
+        if not pa.types.is_floating(schema.field(column).type):
+            raise InputError(
+                f"{path}: column {column!r} is of type {schema.field(column).type}, no prediction; download it again."
+            )
+    return path

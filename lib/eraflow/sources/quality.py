@@ -70,7 +70,7 @@ def counted(found: DataFrame, policies: Mapping[str, str]) -> pd.DataFrame:
         F.countDistinct("ticker").alias("tickers"),
         F.min(F.struct("date", "ticker")).alias("first"),
     )
-    rows = {row["check"]: row for row in by_check.collect()}
+    rows = {row["check"]: row for row in by_check.collect()}  # one row a check
     table = []
     for name, meaning in MEANINGS.items():
         row = rows.get(name)

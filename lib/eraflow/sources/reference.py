@@ -87,7 +87,7 @@ def small_table(spark: SparkSession, path: str, key: str, columns: Sequence[str]
     if missing := [name for name in columns if name not in frame.columns]:
         raise InputError(f"{key}: {path} has no column {missing[0]!r}, only {', '.join(frame.columns)}; add it.")
     texts = frame.select(*(F.trim(F.col(f"`{name}`").cast("string")).alias(name) for name in columns))
-    table = texts.limit(SMALL + 1).toPandas()
+    table = texts.limit(SMALL + 1).toPandas()  # so many rows of short texts
     if len(table) > SMALL:
         raise InputError(f"{key}: {path} holds more than {SMALL:,} rows, which no such table does; check the path.")
     if empty := table.index[table[columns[0]].isna()].tolist():

@@ -179,7 +179,7 @@ def counted(found: DataFrame) -> pd.DataFrame:
         F.countDistinct(name).alias("tickers"),
         F.max(F.struct(F.col("rows"), name.alias("ticker"))).alias("most"),
     )
-    rows = {row["check"]: row for row in by_check.collect()}
+    rows = {row["check"]: row for row in by_check.collect()}  # one row a check
     out = []
     for check, meaning in MEANINGS.items():
         row = rows.get(check)

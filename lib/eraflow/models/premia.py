@@ -15,11 +15,14 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import functions as F
 
-from eraflow.features.cross_section import Levels, Matrix, Vector
+from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.session import slots
 
 Eras = npt.NDArray[np.int64]
+Levels = npt.NDArray[np.int8]
+Matrix = npt.NDArray[np.float64]
+Vector = npt.NDArray[np.float64]
 
 MUTUAL_ERAS = 40  # spread over the eras at hand: mutual correlations hardly differ between them
 MOST_TASKS = 8  # that hand back a matrix of features² each
@@ -39,9 +42,9 @@ class Premia:
     mutual: Matrix
 
 
-def premia(training: Training, eras: Sequence[int]) -> Premia:
-    """The premia of the features in the labelled rows of `eras`."""
-    names, sampled = training.feature_names, set(_spread(eras, MUTUAL_ERAS))
+def premia(training: Training, eras: Sequence[int], mutual_eras: int = MUTUAL_ERAS) -> Premia:
+    """The premia of the features in the labelled rows of `eras`; without `mutual_eras` their `mutual` is 0."""
+    names, sampled = training.feature_names, set(_spread(eras, mutual_eras))
     rows = training.labelled(eras).select("id", "era", "features", F.col(training.target).alias("target"))
     tasks = min(MOST_TASKS, slots(rows.sparkSession), len(eras))
     ordered = rows.repartition(tasks, "era").sortWithinPartitions("era", "id").drop("id")
@@ -56,6 +59,10 @@ def premia(training: Training, eras: Sequence[int]) -> Premia:
             counted += row["era"] in sampled
         else:
             mutual[row["feature"]] += amount
+    if not by_era:
+        raise InputError(
+            f"model: no row of eras {eras[0]} to {eras[-1]} has a known {training.target}; give a longer history."
+        )
     order = sorted(by_era)
     return Premia(np.array(order), np.stack([by_era[era] for era in order]), mutual / max(1, counted))
 

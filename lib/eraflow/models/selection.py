@@ -1,0 +1,129 @@
+"""Features chosen inside a fold, and models that learn from these alone and predict from whole rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from eraflow.config.models import LightGbm, Selection
+from eraflow.errors import InputError
+from eraflow.models.base import Model, Training, check_features
+from eraflow.models.chosen import FittedChosen
+from eraflow.models.lightgbm import LightGbmModel
+from eraflow.models.premia import premia
+
+Vector = npt.NDArray[np.float64]
+SAVED = "selection.json"
+
+
+@dataclass(frozen=True)
+class Selecting:
+    """A model of the best features by `config`, and of those in `always`, which are kept whatever they are worth."""
+
+    model: Model
+    config: Selection
+    always: tuple[str, ...]
+    seed: int
+
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSelection:
+        """The features are chosen by the labelled rows of `eras` alone; the model learns from the same rows."""
+        keep = self.config.count(len(training.feature_names))
+        if self.config.by == "stability":
+            scores = stability(training, eras, self.config, keep, self.seed)
+        else:
+            scores = exposure_sharpes(training, eras)
+        forced = np.array([name in self.always for name in training.feature_names])
+        places = np.sort(np.lexsort((np.arange(len(scores)), -scores, ~forced))[:keep])
+        chosen = Chosen(training.feature_names, tuple(places.tolist()), tuple(scores[places].tolist()))
+        fitted = self.model.fit(training.narrowed(chosen.taken), eras, watched)
+        return FittedSelection(fitted, chosen.taken, chosen)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which of the features `of` a table are kept: their places in order, and what each was chosen for."""
+
+    of: tuple[str, ...]
+    places: tuple[int, ...]
+    scores: tuple[float, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.of[place] for place in self.places)
+
+    @property
+    def taken(self) -> tuple[bool, ...]:
+        """A flag for each feature of the table."""
+        kept = set(self.places)
+        return tuple(place in kept for place in range(len(self.of)))
+
+
+@dataclass(frozen=True)
+class FittedSelection(FittedChosen):
+    """A model of the chosen features, which are told beside it."""
+
+    chosen: Chosen
+
+    def save(self, folder: Path) -> None:
+        """The model as it saves itself, and beside it what was chosen out of which features."""
+        super().save(folder)
+        told = {"features": self.chosen.of, "kept": dict(zip(self.chosen.names, self.chosen.scores, strict=True))}
+        (folder / SAVED).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def saved(folder: Path, training: Training) -> Chosen:
+    """What the model saved in `folder` has chosen. InputError where it was out of other features than `training`'s."""
+    told = json.loads((folder / SAVED).read_text(encoding="utf-8"))
+    check_features(told["features"], training, folder)
+    place = {name: at for at, name in enumerate(told["features"])}
+    return Chosen(tuple(told["features"]), tuple(place[name] for name in told["kept"]), tuple(told["kept"].values()))
+
+
+def stability(training: Training, eras: Sequence[int], config: Selection, keep: int, seed: int) -> Vector:
+    """Of each feature in how many blocks it is among the `keep` of most gain, plus its mean share of the gain.
+
+    A small LightGBM learns each of `config.blocks` consecutive parts of the eras, whose rows all weigh the same. After
+    Meinshausen & Buhlmann 2010, Stability Selection, with blocks of time in place of random halves. InputError where
+    there are fewer eras than blocks.
+    """
+    if len(eras) < config.blocks:
+        raise InputError(
+            f"model: selection.blocks is {config.blocks}, but there are only {len(eras)} eras to learn from; lower it."
+        )
+    even = replace(training, half_life=None)
+    scores = np.zeros(len(training.feature_names))
+    for block in np.array_split(np.array(eras), config.blocks):
+        small = LightGbmModel(_small(config), seed).fit(even, block.tolist())
+        gains = np.array(small.model.getFeatureImportances("gain"))
+        best = np.lexsort((np.arange(len(gains)), -gains))[:keep]
+        scores[best] += gains[best] > 0
+        scores += gains / gains.sum() / config.blocks
+    return scores
+
+
+def exposure_sharpes(training: Training, eras: Sequence[int]) -> Vector:
+    """Of each feature the mean correlation with the target over its deviation, from era to era, without its sign.
+
+    Eras count by their weights.
+    """
+    found, weights = premia(training, eras, mutual_eras=0), training.weights(eras)
+    weight = [weights[era] for era in found.eras.tolist()]
+    mean = np.average(found.correlations, axis=0, weights=weight)
+    deviation = np.sqrt(np.average((found.correlations - mean) ** 2, axis=0, weights=weight))
+    sharpes: Vector = np.abs(mean) / np.where(deviation > 0, deviation, np.inf)
+    return sharpes
+
+
+def _small(config: Selection) -> LightGbm:
+    """Quick trees that see each feature a few times."""
+    return LightGbm(
+        kind="lightgbm", preset=None, targets=(), seeds=1, features=(), selection=config, network=None,
+        trees=config.trees, learning_rate=0.1,
+        max_depth=5, num_leaves=31, feature_fraction=0.3, bagging_fraction=1.0, bagging_freq=0, min_data_in_leaf=50,
+        early_stopping_rounds=0, early_stopping_eras=1, objective="regression", monotone={}, interactions=(),
+    )  # fmt: skip

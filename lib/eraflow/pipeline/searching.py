@@ -1,0 +1,83 @@
+"""The search of a run for one model's settings: inside each training part, by walk-forward over its eras alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from eraflow import scoring
+from eraflow.config import Config
+from eraflow.config.models import AnyModel
+from eraflow.config.search import changed, value_of
+from eraflow.errors import InputError
+from eraflow.models.base import Fitted
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.folder import RunFolder
+from eraflow.progress import Progress
+from eraflow.search import Study, objective
+from eraflow.validation import Fold, WalkForward
+
+Fit = Callable[[AnyModel, Sequence[int]], Fitted]
+
+
+@dataclass(frozen=True)
+class Searching:
+    """What a search needs of a run; `fit` is how the run fits a model to eras."""
+
+    config: Config
+    data: Dataset
+    folder: RunFolder
+    progress: Progress
+    fit: Fit
+
+    def settings(self, name: str, part: str, eras: Sequence[int]) -> AnyModel:
+        """The settings of the model: as configured, or where it is searched the best by the training `eras`."""
+        settings, search = self.config.models[name], self.config.search
+        if name != search.model:
+            return settings
+        folds = self.folds(eras)
+
+        def worth(tried: Mapping[str, Any], number: int) -> float:
+            self.progress.stage(f"{name}: search for {part}, fold {number} of {len(folds)} of a trial")
+            return self._worth(changed(settings, tried), folds[number - 1])
+
+        start = {key: value_of(settings, key) for key in search.space}
+        best = Study(search, self.folder.search, part, self.config.run.seed).best(start, worth)
+        told = ", ".join(f"{key} {value}" for key, value in best.items())
+        self.progress.note(f"{name}: {search.trials} trials for {part} have found {told}")
+        return changed(settings, best)
+
+    def folds(self, eras: Sequence[int]) -> list[Fold]:
+        """The purged folds inside a training part. InputError where it is too short for them."""
+        search, asked = self.config.search, self.config.validation
+        own = set(eras)
+        spans = [span for span in self.data.spans if span.era in own]
+        try:
+            return WalkForward(search.folds, search.min_train_eras, None, asked.purge).split(spans)
+        except InputError as error:
+            raise InputError(
+                f"search.folds={search.folds} and search.min_train_eras={search.min_train_eras} do not fit into a "
+                f"training part of {len(eras)} eras; lower them, or raise validation.min_train_eras ({error})"
+            ) from None
+
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that the objective weighs. InputError where there is no such metric."""
+        found = {name: scoring.metric_of(name) for name in self.config.search.weights}
+        if unknown := [name for name, metric in found.items() if metric is None]:
+            raise InputError(
+                f"search.objective: there is no metric {unknown[0]!r}; choose from {', '.join(scoring.METRICS)}, where "
+                "need be with the name of a benchmark or a feature set behind them."
+            )
+        return tuple(dict.fromkeys(filter(None, found.values())))
+
+    def _worth(self, settings: AnyModel, fold: Fold) -> float:
+        """The objective of a model of these settings on one inner fold."""
+        data, fitted = self.data, self.fit(settings, fold.train)
+        named = data.predicted(fitted, fold.validation).withColumns(
+            {"fold": F.lit(fold.number), "model": F.lit(settings.kind)}
+        )
+        scores = scoring.score_eras(named, data.references, data.asset, self.metrics())
+        return objective(scoring.collected(scores), self.config.search.weights)  # eras x metrics rows

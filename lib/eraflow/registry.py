@@ -1,0 +1,102 @@
+"""The model that a part of the configuration describes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from eraflow.config.models import AnyModel, L2gmom, LevelsModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.graphs.expansion import FeatureNetwork
+from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
+from eraflow.models import selection
+from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.chosen import ChosenFeatures, FittedChosen
+from eraflow.models.l2gmom import FittedL2gmom, L2gmomModel
+from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
+from eraflow.models.linear import FittedLinear, LinearModel
+from eraflow.models.members import FittedMembers, Member, Members
+from eraflow.models.random_forest import RandomForestModel
+from eraflow.models.selection import FittedSelection, Selecting
+from eraflow.models.sequence import FittedSequence, SequenceModel
+
+
+def build(settings: AnyModel, target: str, seed: int) -> Model:
+    """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
+    targets = settings.targets or (target,)
+    seeds = range(seed, seed + settings.seeds)
+    members = Members(tuple(Member(_selecting(settings, own), name, own) for name in targets for own in seeds))
+    return ChosenFeatures(members, settings.features) if settings.features else members
+
+
+def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    """The model of `settings` that was saved in `folder`, to predict rows of this training table.
+
+    InputError where it was trained on other features.
+    """
+    if settings.features:
+        taken = training.taken(settings.features)
+        return FittedChosen(_all_loaded(settings, folder, training.narrowed(taken)), taken)
+    return _all_loaded(settings, folder, training)
+
+
+def _all_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    members = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    if members:
+        return FittedMembers({name: _member_loaded(settings, folder / name, training) for name in members})
+    return _member_loaded(settings, folder, training)
+
+
+def _selecting(settings: AnyModel, seed: int) -> Model:
+    model = _member(settings, seed)
+    if settings.selection.by == "all":
+        return model
+    return Selecting(model, settings.selection, settings.named_features, seed)
+
+
+def _member(settings: AnyModel, seed: int) -> Model:
+    model = _kind(settings, seed)
+    if isinstance(settings, LevelsModel) and settings.network:
+        return NetworkModel(model, FeatureNetwork(**settings.network.model_dump(), seed=seed))
+    return model
+
+
+def _member_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    if settings.selection.by == "all":
+        return _network_loaded(settings, folder, training)
+    chosen = selection.saved(folder, training)
+    fitted = _network_loaded(settings, folder, training.narrowed(chosen.taken))
+    return FittedSelection(fitted, chosen.taken, chosen)
+
+
+def _network_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    if isinstance(settings, LevelsModel) and settings.network:
+        network = load_network(folder, training)
+        names = (*training.feature_names, *network.names)
+        return FittedNetworkModel(_loaded(settings, folder, replace(training, feature_names=names)), network)
+    return _loaded(settings, folder, training)
+
+
+def _kind(settings: AnyModel, seed: int) -> Model:
+    match settings:
+        case LightGbm():
+            return LightGbmModel(settings, seed)
+        case RandomForest():
+            return RandomForestModel(settings, seed)
+        case Linear():
+            return LinearModel(settings)
+        case Sequences():
+            return SequenceModel(settings, seed)
+        case L2gmom():
+            return L2gmomModel(settings, seed)
+
+
+def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
+    match settings:
+        case LightGbm() | RandomForest():
+            return FittedLightGbm.load(folder, training)
+        case Linear():
+            return FittedLinear.load(folder, training)
+        case Sequences():
+            return FittedSequence.load(folder, training)
+        case L2gmom():
+            return FittedL2gmom.load(folder, training)
