@@ -76,14 +76,14 @@ class SequenceModel:
 
     def _trained(self, task: Mapping[str, Any], training: Training) -> dict[str, Any]:
         """What `sequence_training.train` returns, from as many processes as there are slots and rows for."""
-        from eraflow.models.sequence_training import Task, train
+        from eraflow.models.sequence_training import Task, train, train_beside_others
 
         rows = training.labelled(task["train"]).count()
         processes = max(1, min(slots(training.table.sparkSession), SHARDS, rows // ROWS_PER_PROCESS))
         if processes == 1:
             return train(Task(**task))
         distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
-        return cast(dict[str, Any], distributor.run(train, Task(**task)))
+        return cast(dict[str, Any], distributor.run(train_beside_others, Task(**task)))
 
 
 @dataclass(frozen=True)
