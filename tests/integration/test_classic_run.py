@@ -5,9 +5,12 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from numerai_tools import scoring as numerai
 from pyspark.sql import DataFrame, SparkSession
 
 from eraflow.cli import job
@@ -128,6 +131,59 @@ def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path
     assert versions(base) == 1  # nothing was packed again
 
 
+BENCHMARK, META = "target_residual_to_v53_example_ender60", "target_residual_to_numerai_meta_model"
+
+
+def test_models_learn_what_others_leave_of_a_target_and_are_scored_on_the_target(base: Path) -> None:
+    models = (f"models.rest={{kind: lightgbm, targets: [{BENCHMARK}]}}",
+              f"models.ridge={{kind: linear, targets: [{META}, target]}}")  # fmt: skip
+    eras = ("validation.folds=1", "validation.min_train_eras=66")  # the meta model is known from era 61 on
+    assert job("", train, arguments(base, *models, *eras, "run.name=residuals")) == 0
+
+    run = base / "runs/residuals"
+    learned = [json.loads((run / f"models/{name}/model.json").read_text())["target"] for name in (
+        "lightgbm/fold-1", "rest/fold-1", f"ridge/final/{META}-seed-20")]  # fmt: skip
+    assert learned == ["target_ender_60", BENCHMARK, META]
+    rows = pd.read_parquet(run / "oof.parquet").query("model == 'rest'")
+    real = pd.read_parquet(files(base) / "validation.parquet", columns=["id", "target_ender_60"])
+    assert (rows.merge(real, on="id")["target"] == rows.merge(real, on="id")["target_ender_60"]).all()
+    scores = pd.read_csv(run / "per_era.csv").query("metric == 'corr_with_v53_example_ender60'")
+    mean = scores.groupby("model")["value"].mean()
+    assert mean["rest"] < mean["lightgbm"] - 0.1
+    checks = {row["check"]: row["count"] for row in json.loads((run / "run.json").read_text())["quality"]}
+    assert (checks[f"eras without {BENCHMARK}"], checks[f"eras without {META}"]) == (0, 60)
+    assert versions(base) == 1  # nothing was packed again
+
+
+def test_residuals_are_a_copy_of_the_packed_rows_with_one_column_more(base: Path, spark: SparkSession) -> None:
+    made, packed = (
+        spark.read.format("delta").load(f"{base}/tables/classic_{name}").toPandas().sort_values("id", ignore_index=True)
+        for name in ("residuals", "training")
+    )
+    benchmarks = pd.read_parquet(files(base) / "train_benchmark_models.parquet").set_index("id")
+
+    pd.testing.assert_frame_equal(made[["id", "era", "target_ender_60"]], packed[["id", "era", "target_ender_60"]])
+    assert made["features"].map(list).tolist() == packed["features_small"].map(list).tolist()
+    assert made.loc[made["era"] == LIVE, [BENCHMARK, META]].isna().all(axis=None)
+    era = made[made["era"] == 7].set_index("id")
+    told = numerai.gaussian(numerai.tie_kept_rank(benchmarks.loc[era.index, ["v53_example_ender60"]]))
+    left = numerai.neutralize(era[["target_ender_60"]].astype(float), told)["target_ender_60"]
+    np.testing.assert_allclose(era[BENCHMARK], left, atol=1e-6)
+
+
+def test_predictions_that_are_there_twice_are_refused(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = base / "twice"
+    shutil.copytree(files(base), folder)
+    table = pq.read_table(folder / "train_benchmark_models.parquet")
+    pq.write_table(pa.concat_tables([table, table.slice(5, 1)]), folder / "train_benchmark_models.parquet")
+    own = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-twice")
+
+    told = refusal(base, capsys, *own, f"models.lightgbm.targets=[{BENCHMARK}]")
+    assert told == (
+        f"eraflow: {folder}: predictions of id {table['id'][5].as_py()!r} are there twice; download the files again."
+    )
+
+
 def test_a_feature_graph_is_held_against_random_pairs_and_against_nothing(base: Path) -> None:
     network = "interactions: 6, degree: 4, vectors: 2, momentum: 10"
     models = (f"models.graph={{kind: lightgbm, network: {{{network}}}}}",
@@ -232,6 +288,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
     assert "early_stopping_eras=99, and" in refusal(
         base, capsys, "models.lightgbm.early_stopping_rounds=5", "models.lightgbm.early_stopping_eras=99"
     )
+    assert "models.lightgbm.targets: " in (told := refusal(base, capsys, f"models.lightgbm.targets=[{BENCHMARK}x]"))
+    assert "has no predictions of 'v53_example_ender60x' for" in told
     assert "sampling leaves none of the eras 1 to" in refusal(base, capsys, "sampling.every=97", "sampling.offset=96")
     assert "classic.path is not set" in refusal(base, capsys, "classic.path=null")
     assert job("", build, [*arguments(base), "--set", "run.name=x"]) == 0

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import Row
+from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.models.base import Training
+from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.reading import feature_set, sets_within
@@ -24,8 +25,9 @@ from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.sources import classic_files, classic_packing, classic_synthetic
 from eraflow.sources.classic_files import ALIAS, LIVE_ERA, SPLITS, Contents, Folder, Split
-from eraflow.sources.classic_models import MODEL_FILES
+from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_packing import MISSING, EraSurvey, absent_features
+from eraflow.sources.classic_residuals import with_residuals
 from eraflow.sources.downloads import brought, numerai
 from eraflow.tables import Store, Version
 from eraflow.validation import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
@@ -108,6 +110,30 @@ class Builder:
 
         return self._fresh.version("classic_training", block, None, (eras,), make, partition_by=("era_block",))
 
+    def residuals(self, packed: Version, found: Targets, others: OtherModels, folder: Folder) -> Version:
+        """`id, era, era_block`, the run's `features` as one array, its targets and its residual targets.
+
+        A copy of the packed rows: joined as they are read, they would be exchanged anew for every fit.
+        """
+
+        def make() -> Made:
+            if twice := next((row for part in others.parts if (row := _repeated(part))), None):
+                raise InputError(
+                    f"{folder.path}: predictions of id {twice!r} are there twice; download the files again."
+                )
+            _, features = feature_set(packed.manifest, self.config.classic.features)
+            rows = self.store.read(packed).select("id", "era", "era_block", features.alias("features"), *found.columns)
+            frame = with_residuals(rows, others.parts, found.residuals)
+            return Made(frame.sortWithinPartitions("era_block", "era", "id"), {})
+
+        recipe = [
+            self.config.classic.features,
+            found.columns,
+            {name: vars(own) for name, own in found.residuals.items()},
+        ]
+        state = folder.identity(MODEL_FILES) if self.config.source == "classic" else self._invented
+        return self._fresh.version("classic_residuals", recipe, state, (packed,), make, partition_by=("era_block",))
+
     @property
     def _invented(self) -> object:
         """What an invented data set depends on."""
@@ -116,6 +142,12 @@ class Builder:
     @property
     def _fresh(self) -> Freshness:
         return Freshness(self.store, self.progress)
+
+
+def _repeated(predictions: DataFrame) -> str | None:
+    """An id that occurs twice."""
+    found = predictions.groupBy("id").count().where("count > 1").head()
+    return str(found["id"]) if found else None
 
 
 def _era_row(part: EraSurvey, told: Contents, found: Sequence[Split]) -> tuple[Any, ...]:
@@ -141,23 +173,19 @@ def _described(folder: Folder, told: Contents, found: Sequence[Split]) -> dict[s
     }
 
 
-def horizon(target: str) -> int:
-    """The trading days of `target_NAME_DAYS`. InputError for any other name."""
-    days = target.rpartition("_")[2]
-    if not days.isdigit() or int(days) < 1:
-        raise InputError(f"target {target!r} does not tell its trading days, as target_NAME_20 does; leave it out.")
-    return int(days)
-
-
 def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     """Brings the tables up to date."""
     builder = Builder(config, store, progress)
     folder = builder.folder()
     eras = builder.eras(folder)
+    found = targets(config, eras.manifest)
+    others = other_models(store.spark, folder, None) if found.residuals else OtherModels((), None, ())
+    found.refuse_unknown_models(others, folder)
     packed = builder.training(folder, eras)
-    target = resolved(config.targets.main, eras.manifest)
-    learned = [resolved(name, eras.manifest) for name in config.learned_targets]
-    names, features = feature_set(packed.manifest, config.classic.features)
+    residuals = (builder.residuals(packed, found, others, folder),) if found.residuals else ()
+    training = _training(config, store, packed, residuals, found)
+    checks = residual_checks(training.table, found.residuals)
+    target = found.main
     # One row an era.
     rows = store.read(eras).select("era", "split", "rows", "nulls", "absent", "unknown").orderBy("era").collect()
     labelled = [row["era"] for row in rows if row["split"] != "live" and target not in row["unknown"]]
@@ -166,28 +194,14 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     live = [row["era"] for row in rows if row["split"] == "live"]
     if not live:
         raise InputError(f"{eras.manifest['source']} holds no live.parquet, which predictions are made for; add it.")
-    columns = [F.col(name) for name in dict.fromkeys(learned)]
-    if any(ALIAS in model.targets for model in config.models.values()):
-        columns.append(F.col(resolved(ALIAS, eras.manifest)).alias(ALIAS))
-    table = store.read(packed).select("id", "era", features.alias("features"), *columns)
-    longest = max(map(horizon, learned))  # folds are common to all models
-    data = Training(
-        table,
-        names,
-        target,
-        int(packed.manifest["missing"]),
-        families=sets_within(packed.manifest, names),
-        reach={
-            name: reach_in_eras(horizon(resolved(name, eras.manifest))) for name in (target, *config.learned_targets)
-        },
-    )
     called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(
-        tables=(eras, packed),
-        training=data,
+        tables=(eras, packed, *residuals),
+        training=training,
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
-        spans=spans_from_numbers(labelled, longest, CLASSIC_MARGIN if config.validation.purge is None else 0),
+        # Folds are common to all models, so the longest label counts.
+        spans=spans_from_numbers(labelled, found.longest, CLASSIC_MARGIN if config.validation.purge is None else 0),
         unlabelled=(),
         overlap=reach_in_eras(horizon(target)),
         live_era=live[0],
@@ -198,34 +212,34 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         reference_files=folder.identity(MODEL_FILES) if config.source == "classic" else (),
         asset=None,
         strategy=None,
-        quality=lambda: _quality(rows, eras.manifest, len(packed.manifest["sets"]["all"])),
+        quality=lambda: _quality(rows, eras.manifest, len(packed.manifest["sets"]["all"]), checks),
         notes=_notes(config, eras.manifest),
         facts={
             "source": str(eras.manifest["source"]),
             "eras": f"{len(labelled)} weekly eras with a target, {labelled[0]} to {labelled[-1]}; live era {live[0]}",
             "rows": ", ".join(f"{split} {count:,}" for split, count in eras.manifest["rows"].items()),
-            "features": f"{len(names)} ({config.classic.features})",
+            "features": f"{len(training.feature_names)} ({config.classic.features})",
             "target": called,
             "labels overlap": f"{reach_in_eras(horizon(target))} eras",
         },
     )
 
 
-def resolved(target: str, manifest: Mapping[str, Any]) -> str:
-    """The named target that is meant. InputError where there is no such target, or the alias equals none."""
-    if target == ALIAS and manifest["alias"]:
-        return str(manifest["alias"])
-    if target in manifest["targets"]:
-        return target
-    known = ", ".join(manifest["targets"])
-    if target == ALIAS:
-        raise InputError(
-            f"targets.main: column {ALIAS!r} of the files equals none of their targets; name one: {known}."
-        )
-    raise InputError(f"targets.main: the files have no target {target!r}; choose one of {known}.")
+def _training(config: Config, store: Store, packed: Version, residuals: Sequence[Version], found: Targets) -> Training:
+    """The packed rows as models see them, or their copy with residual targets."""
+    names, features = feature_set(packed.manifest, config.classic.features)
+    columns = [F.col(name) for name in (*found.columns, *found.residuals)]
+    if any(ALIAS in model.targets for model in config.models.values()):
+        columns.append(F.col(found.of_files[ALIAS]).alias(ALIAS))
+    rows = store.read(residuals[0] if residuals else packed)
+    table = rows.select("id", "era", F.col("features") if residuals else features.alias("features"), *columns)
+    missing, families = int(packed.manifest["missing"]), sets_within(packed.manifest, names)
+    return Training(table, names, found.main, missing, families=families, reach=found.reach)
 
 
-def _quality(rows: Sequence[Row], manifest: Mapping[str, Any], features: int) -> pd.DataFrame:
+def _quality(
+    rows: Sequence[Row], manifest: Mapping[str, Any], features: int, checks: Sequence[tuple[str, int, str]]
+) -> pd.DataFrame:
     """`check, count, detail`: what the files hold that is accepted and worth knowing."""
     values = sum(row["rows"] for row in rows) * features
     nulls = sum(row["nulls"] for row in rows)
@@ -251,6 +265,7 @@ def _quality(rows: Sequence[Row], manifest: Mapping[str, Any], features: int) ->
             len(gaps),
             "; ".join(f"between {before} and {after}" for before, after in gaps[:3]) if gaps else "none",
         ),
+        *checks,
     ]
     return pd.DataFrame(told, columns=["check", "count", "detail"])
 
