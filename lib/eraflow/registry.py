@@ -24,7 +24,8 @@ def build(settings: AnyModel, target: str, seed: int) -> Model:
     """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
-    members = Members(tuple(Member(_selecting(settings, own), name, own) for name in targets for own in seeds))
+    each = tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds)
+    members = Members(each, _selecting(settings, seed))
     return ChosenFeatures(members, settings.features) if settings.features else members
 
 
@@ -46,11 +47,10 @@ def _all_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     return _member_loaded(settings, folder, training)
 
 
-def _selecting(settings: AnyModel, seed: int) -> Model:
-    model = _member(settings, seed)
+def _selecting(settings: AnyModel, seed: int) -> Selecting | None:
     if settings.selection.by == "all":
-        return model
-    return Selecting(model, settings.selection, settings.named_features, seed)
+        return None
+    return Selecting(settings.selection, settings.named_features, seed)
 
 
 def _member(settings: AnyModel, seed: int) -> Model:

@@ -149,7 +149,7 @@ def test_models_learn_what_others_leave_of_a_target_and_are_scored_on_the_target
     assert (rows.merge(real, on="id")["target"] == rows.merge(real, on="id")["target_ender_60"]).all()
     scores = pd.read_csv(run / "per_era.csv").query("metric == 'corr_with_v53_example_ender60'")
     mean = scores.groupby("model")["value"].mean()
-    assert mean["rest"] < mean["lightgbm"] - 0.1
+    assert mean["rest"] < mean["lightgbm"] - 0.05
     checks = {row["check"]: row["count"] for row in json.loads((run / "run.json").read_text())["quality"]}
     assert (checks[f"eras without {BENCHMARK}"], checks[f"eras without {META}"]) == (0, 60)
     assert versions(base) == 1  # nothing was packed again

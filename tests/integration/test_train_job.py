@@ -154,6 +154,31 @@ def test_a_finished_run_is_told_to_mlflow_once(run: Path, tmp_path: Path, capsys
     assert (run / "run.json").exists()
 
 
+@pytest.mark.slow
+def test_a_failing_model_is_reported_the_rest_complete_and_the_exit_code_is_1(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = ("run.name=failing", "models={lightgbm: {min_data_in_leaf: 1000000}, linear: {kind: linear}}",
+           "ensembles.both={models: [lightgbm, linear]}", "run.submission=linear")  # fmt: skip
+    capsys.readouterr()
+    assert job("", train, arguments(run.parents[1], *own)) == 1
+
+    told, failing = capsys.readouterr(), run.parent / "failing"
+    reason = r"model: \d+ rows with a known target_neutral_20 in eras 1 to \d+ are too few for min_data_in_leaf=1000000"
+    named = rf"eraflow: these models failed, .* again: lightgbm: {reason}; .*; both: its model lightgbm failed\.\n$"
+    assert re.search(named, told.err)
+    assert told.out.startswith("linear numerai_corr: mean")
+    assert set(pd.read_csv(failing / "per_era.csv")["model"]) == {*read_json(failing / "summary.json")} == {"linear"}
+    assert (failing / "predictions.csv").read_bytes() == (failing / "models/linear/final/live.csv").read_bytes()
+    assert re.search(f"lightgbm failed and is left out: {reason}", (failing / "report.html").read_text())
+    assert not (failing / "run.json").exists()
+
+    fitted = {path: path.stat().st_mtime_ns for path in failing.rglob("models/linear/**/model.json")}
+    assert job("", train, arguments(run.parents[1], *own)) == 1
+    assert len(fitted) == 4
+    assert {path: path.stat().st_mtime_ns for path in fitted} == fitted  # only what failed is tried again
+
+
 HELD = (
     "validation.holdout=8", "validation.min_train_eras=12", "models.linear.kind=linear",
     "ensembles.fitted={models: [lightgbm, linear], weights: ridge, min_eras: 5}",

@@ -101,6 +101,19 @@ def test_constrained_features_are_kept_and_fits_say_what_they_chose(data: Traini
     assert fitted.feature_names == ("steady", "noise_3")
 
 
+def test_features_are_chosen_once_for_all_seeds(data: Training, tmp_path: Path) -> None:
+    both = settings("linear", "stability", seeds=2)
+    registry.build(both, "target", 3).fit(data, LEARNED).save(tmp_path / "both")
+    one = registry.build(settings("linear", "stability"), "target", 4).fit(data, LEARNED)
+    one.save(tmp_path / "one")
+
+    shared, other = ((tmp_path / f"both/target-seed-{seed}/selection.json").read_bytes() for seed in (3, 4))
+    assert shared == other
+    assert (tmp_path / "one/selection.json").read_bytes() != other  # by itself that seed weighs features in another way
+    names = registry.load(both, tmp_path / "both", data).feature_names
+    assert names == ("steady", "weak")
+
+
 @pytest.mark.parametrize(
     ("own", "told"),
     [

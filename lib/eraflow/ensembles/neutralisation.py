@@ -158,12 +158,9 @@ class _Era:
     def features(self, places: npt.NDArray[np.int64]) -> Matrix:
         """Rows x some of the features; an unknown level is the mean of the feature's known ones, 0 if it has none."""
         chosen = self.levels[:, places]
-        out = chosen.astype(np.float64)
-        unknown = chosen == self.missing
-        for at in np.flatnonzero(unknown.any(axis=0)):
-            known = ~unknown[:, at]
-            out[~known, at] = out[known, at].mean() if known.any() else 0.0
-        return out
+        known = chosen != self.missing
+        means = np.where(known, chosen, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        return np.where(known, chosen, means)
 
     def with_predictions(self, predictions: Matrix) -> pa.RecordBatch:
         values = pa.array(predictions[self.place, self.column])

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import chain
+from itertools import chain, groupby
+from operator import attrgetter
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +15,7 @@ from pyspark.sql import functions as F
 from scipy import stats
 
 from eraflow.models.base import Fitted, Model, Training
+from eraflow.models.selection import FittedSelection, Selecting
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,21 @@ class Members:
     the ranks are made normal.
     """
 
-    members: tuple[Member, ...]
+    members: tuple[Member, ...]  # those of one target side by side
+    selecting: Selecting | None = None
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Fitted:
-        """Every member fitted to the same eras, one after the other. A single one is itself."""
-        fitted = {
-            member.name: member.model.fit(replace(training, target=member.target), eras, watched)
-            for member in self.members
-        }
+        """Every member fitted to the same eras, one after the other. A single one is itself.
+
+        Features are chosen once for each target, by the same rows: its members share them.
+        """
+        fitted: dict[str, Fitted] = {}
+        for target, own in groupby(self.members, attrgetter("target")):
+            rows = replace(training, target=target)
+            chosen = self.selecting.choose(rows, eras) if self.selecting else None
+            for member in own:
+                one = member.model.fit(rows.narrowed(chosen.taken) if chosen else rows, eras, watched)
+                fitted[member.name] = FittedSelection(one, chosen.taken, chosen) if chosen else one
         return next(iter(fitted.values())) if len(fitted) == 1 else FittedMembers(fitted)
 
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from eraflow.config.models import LightGbm, Selection
 from eraflow.errors import InputError
-from eraflow.models.base import Model, Training, check_features
+from eraflow.models.base import Training, check_features
 from eraflow.models.chosen import FittedChosen
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.models.premia import premia
@@ -23,15 +23,14 @@ SAVED = "selection.json"
 
 @dataclass(frozen=True)
 class Selecting:
-    """A model of the best features by `config`, and of those in `always`, which are kept whatever they are worth."""
+    """The choice of the best features by `config`, and of those in `always`, which are kept whatever they are worth."""
 
-    model: Model
     config: Selection
     always: tuple[str, ...]
     seed: int
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSelection:
-        """The features are chosen by the labelled rows of `eras` alone; the model learns from the same rows."""
+    def choose(self, training: Training, eras: Sequence[int]) -> Chosen:
+        """What is kept by the labelled rows of `eras` alone."""
         keep = self.config.count(len(training.feature_names))
         if self.config.by == "stability":
             scores = stability(training, eras, self.config, keep, self.seed)
@@ -39,9 +38,7 @@ class Selecting:
             scores = exposure_sharpes(training, eras)
         forced = np.array([name in self.always for name in training.feature_names])
         places = np.sort(np.lexsort((np.arange(len(scores)), -scores, ~forced))[:keep])
-        chosen = Chosen(training.feature_names, tuple(places.tolist()), tuple(scores[places].tolist()))
-        fitted = self.model.fit(training.narrowed(chosen.taken), eras, watched)
-        return FittedSelection(fitted, chosen.taken, chosen)
+        return Chosen(training.feature_names, tuple(places.tolist()), tuple(scores[places].tolist()))
 
 
 @dataclass(frozen=True)
