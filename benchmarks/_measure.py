@@ -1,6 +1,7 @@
-"""Runs a command and measures it from outside: wall seconds, and peak memory as the summed PSS of its process tree.
+"""What benchmarks share: a command measured from outside, and the real prices where this machine has them.
 
-PSS shares a page among the processes that map it, so that forked workers are not counted twice as RSS would.
+Measured are wall seconds, and peak memory as the summed PSS of the command's process tree. PSS shares a page among the
+processes that map it, so that forked workers are not counted twice as RSS would.
 """
 
 import os
@@ -13,6 +14,16 @@ from pathlib import Path
 
 INTERVAL = 0.2
 GB = 1e9
+
+
+def real_prices() -> Path:
+    """The file of real daily prices; where it is absent the benchmark ends and says what to set."""
+    beside = Path(__file__).parents[2] / "shared/data"
+    prices = Path(os.environ.get("ERAFLOW_REAL_DATA", beside)) / "sp500_daily_1999_2018.parquet"
+    if not prices.is_file():
+        print(f"no {prices}: set ERAFLOW_REAL_DATA to the folder that holds it")
+        raise SystemExit(2)
+    return prices
 
 
 @dataclass(frozen=True)
