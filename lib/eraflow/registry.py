@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from eraflow.config.models import AnyModel, LevelsModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.config.models import AnyModel, L2gmom, LevelsModel, LightGbm, Linear, RandomForest, Sequences
 from eraflow.graphs.expansion import FeatureNetwork
 from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
 from eraflow.models import selection
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.chosen import ChosenFeatures, FittedChosen
+from eraflow.models.l2gmom import FittedL2gmom, L2gmomModel
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel
 from eraflow.models.members import FittedMembers, Member, Members
@@ -85,6 +86,8 @@ def _kind(settings: AnyModel, seed: int) -> Model:
             return LinearModel(settings)
         case Sequences():
             return SequenceModel(settings, seed)
+        case L2gmom():
+            return L2gmomModel(settings, seed)
 
 
 def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
@@ -95,3 +98,5 @@ def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
             return FittedLinear.load(folder, training)
         case Sequences():
             return FittedSequence.load(folder, training)
+        case L2gmom():
+            return FittedL2gmom.load(folder, training)

@@ -55,10 +55,11 @@ class Shape:
     linkage: float = 0.0  # share of their shocks that neighbours have in common, by which a graph can find them
     ensemble: Ensemble | None = None  # with one the features are momentum and network momentum
     warm_up: int = WARM_UP
+    alone: bool = False  # without an ensemble too, the features are those of momentum
 
     @property
     def features(self) -> tuple[Feature, ...]:
-        return MOMENTUM if self.ensemble else FEATURES
+        return MOMENTUM if self.ensemble or self.alone else FEATURES
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from eraflow.models.base import Fitted, Training
 
 TREES = {"trees": 20, "max_depth": 4, "num_leaves": 8, "min_data_in_leaf": 20, "feature_fraction": 0.9}
 NETWORK = {"length": 3, "width": 8, "epochs": 6, "eras_per_step": 1, "learning_rate": 0.02}
+# The universe's tickers have no neighbours whose momentum tells anything: what is planted is each one's own.
+GRAPH = {"length": 3, "graph": "none", "epochs": 12, "eras_per_step": 2, "learning_rate": 0.1}
 
 
 def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] = NAMES) -> Kind:
@@ -29,6 +31,7 @@ KINDS = (
     kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",)),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),
+    kind("l2gmom", {"kind": "l2gmom", **GRAPH}),
 )
 
 
@@ -40,7 +43,7 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
 def fitted(request: pytest.FixtureRequest, data: Training) -> tuple[Kind, Fitted]:
     kind: Kind = request.param
-    if kind.name in ("lstm", "transformer"):
+    if kind.name in ("lstm", "transformer", "l2gmom"):
         pytest.importorskip("torch", reason="the extra `torch` is not installed")
     return kind, kind.fit(data, 5)
 

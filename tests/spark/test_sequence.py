@@ -21,7 +21,7 @@ DAYS = pd.date_range("2020-01-03", periods=ERAS, freq="W-FRI").strftime("%Y-%m-%
 
 def config(**changes: object) -> Sequences:
     settings = {"kind": "lstm", "length": 6, "width": 16, "layers": 1, "epochs": 12, "eras_per_step": 2,
-                "learning_rate": 0.02, "weight_decay": 0.0001, "early_stopping_epochs": 12,
+                "learning_rate": 0.02, "weight_decay": 0.0001, "early_stopping_epochs": 3,
                 "early_stopping_eras": 10, **changes}  # fmt: skip
     found = load([], [f"models.weeks={json.dumps(settings)}"]).models["weeks"]
     assert isinstance(found, Sequences)

@@ -4,6 +4,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from scipy.stats import binom
 
 torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
 
 from eraflow.models.networks import NETWORKS  # noqa: E402
+from eraflow.models.panel import Panel, read_shards  # noqa: E402
 from eraflow.models.sequence_training import Task, correlation_gradient, train  # noqa: E402
+from eraflow.scoring import mean_interval  # noqa: E402
 
 SHARDS, TICKERS, ERAS, FEATURES = 4, 240, 90, 4
 KINDS = ("lstm", "transformer")
@@ -73,6 +77,16 @@ def test_the_gradient_is_that_of_the_correlation() -> None:
 
     assert found == pytest.approx(correlation.item(), abs=1e-6)
     torch.testing.assert_close(gradient, scores.grad, rtol=0, atol=1e-6)
+
+
+def test_a_constant_far_from_0_takes_no_places_from_the_gradient() -> None:
+    draw = np.random.default_rng(2)
+    small, target = torch.from_numpy(draw.integers(-50, 50, 200) / 64).float(), torch.from_numpy(draw.normal(size=200))
+    near, gradient = correlation_gradient(small, target.float(), lambda sums: sums)
+    far, other = correlation_gradient(small + 1024, target.float(), lambda sums: sums)
+
+    assert far == pytest.approx(near, abs=1e-7)
+    torch.testing.assert_close(other, gradient, rtol=1e-6, atol=1e-9)
 
 
 def test_scores_without_variation_have_no_gradient() -> None:
@@ -134,10 +148,52 @@ def test_two_processes_give_the_result_of_one(network: str, tmp_path: Path) -> N
     assert np.corrcoef(scores(asked, one["state"]), scores(asked, two["state"]))[0, 1] > 0.999
 
 
+JUDGED, SEEDS = range(77, ERAS + 1), range(10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("network", KINDS)
+def test_an_earlier_week_is_found_in_nine_of_ten_universes(network: str, tmp_path: Path) -> None:
+    found = 0
+    for seed in SEEDS:
+        learned, watched = tuple(range(9, 61)), tuple(range(65, 73))
+        made = task(shards(tmp_path / str(seed), seed), network, train=learned, weights=(1.0,) * 52, stop=watched)
+        state = train(made)["state"]
+        data = read_shards(tmp_path / str(seed), range(SHARDS), range(1, ERAS + 1), FEATURES, -1)
+        every = np.arange(TICKERS)
+        found += rises(data, [ran(made, state, data.windows(era, made.length, every)) for era in JUDGED])
+    assert found >= 9
+
+
+@pytest.mark.slow
+def test_trees_on_the_last_week_do_not_see_it(tmp_path: Path) -> None:
+    lightgbm = pytest.importorskip("lightgbm")
+    found = 0
+    for seed in SEEDS:
+        folder = shards(tmp_path / str(seed), seed)
+        data = read_shards(folder, range(SHARDS), range(1, ERAS + 1), FEATURES, -1)
+        learned = lightgbm.Dataset(data.levels[:, 8:72].reshape(-1, FEATURES), data.target[:, 8:72].ravel())
+        trees = lightgbm.train({"verbosity": -1, "num_threads": 1, "seed": 1}, learned, 100)
+        found += rises(data, [trees.predict(data.levels[:, era - 1]) for era in JUDGED])
+    assert found <= binom.ppf(0.995, len(SEEDS), 0.025)  # an interval of 95 % lies above 0 so often by chance
+
+
+def rises(data: Panel, by_era: Sequence[np.ndarray]) -> bool:
+    """Whether the mean correlation of the judged eras is above 0 by its 95 % interval."""
+    values = [np.corrcoef(said, data.target[:, era - 1])[0, 1] for era, said in zip(JUDGED, by_era, strict=True)]
+    interval = mean_interval(np.array(values), 1)
+    assert interval
+    return interval[0] > 0
+
+
 def scores(made: Task, state: dict[str, np.ndarray]) -> np.ndarray:
     """What a trained network says of 500 invented windows."""
+    windows = np.random.default_rng(9).integers(-2, 3, (500, made.length, made.features + 1)) / 2
+    return ran(made, state, windows.astype(np.float32))
+
+
+def ran(made: Task, state: dict[str, np.ndarray], windows: np.ndarray) -> np.ndarray:
     network = NETWORKS[made.network](made.features + 1, made.length, made.width, made.layers)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-    windows = np.random.default_rng(9).integers(-2, 3, (500, made.length, made.features + 1)) / 2
     with torch.no_grad():
-        return network(torch.from_numpy(windows.astype(np.float32))).numpy()
+        return network(torch.from_numpy(windows)).numpy()

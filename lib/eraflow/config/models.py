@@ -136,7 +136,29 @@ class Sequences(Model):
         return self.early_stopping_eras
 
 
-AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences, Field(discriminator="kind")]
+class L2gmom(Model):
+    """Settings of a graph learner with a linear head."""
+
+    kind: Literal["l2gmom"]
+    length: PositiveInt
+    degree: Annotated[float, Field(ge=1.0)]
+    layers: PositiveInt
+    shared: bool
+    graph: Literal["learned", "fixed", "none"]
+    loss: Literal["correlation", "sharpe"]
+    epochs: PositiveInt
+    eras_per_step: Annotated[int, Field(ge=2)]
+    learning_rate: Fraction
+    weight_decay: Annotated[float, Field(ge=0.0)]
+    early_stopping_epochs: PositiveInt
+    early_stopping_eras: PositiveInt
+
+    @property
+    def watched_eras(self) -> int:
+        return self.early_stopping_eras
+
+
+AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences | L2gmom, Field(discriminator="kind")]
 # Becomes a folder `model=NAME`, from which Spark would read a number or a date as one.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -149,6 +171,7 @@ class Kinds(Section):
     linear: Linear
     lstm: Sequences
     transformer: Sequences
+    l2gmom: L2gmom
 
 
 def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:

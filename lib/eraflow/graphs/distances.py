@@ -67,9 +67,9 @@ def nested(rows: Matrix, cuts: Sequence[int], counts: Sequence[int], nearest: in
             if dense:
                 yield all_pairs(squared, nearest)
             elif len(squared):
-                parts.append(_candidates(squared, begin, nearest))
+                parts.append(candidates(squared, begin, nearest))
     if not dense:
-        yield from map(_of_candidates, found)
+        yield from map(of_candidates, found)
 
 
 def nearest_pairs(rows: Matrix, nearest: int) -> Distances:
@@ -85,7 +85,7 @@ def _from_products(products: Matrix, lengths: Vector, all_lengths: Vector) -> Ma
     return squared
 
 
-def _candidates(squared: Matrix, begin: int, nearest: int) -> tuple[Nodes, Matrix]:
+def candidates(squared: Matrix, begin: int, nearest: int) -> tuple[Nodes, Matrix]:
     """Of the nodes from `begin` on the numbers of their nearest others, and their distances, ascending."""
     here = np.arange(len(squared))
     squared[here, begin + here] = np.inf
@@ -96,7 +96,8 @@ def _candidates(squared: Matrix, begin: int, nearest: int) -> tuple[Nodes, Matri
     return np.take_along_axis(who, order, axis=1), np.take_along_axis(distances, order, axis=1)
 
 
-def _of_candidates(parts: Sequence[tuple[Nodes, Matrix]]) -> Distances:
+def of_candidates(parts: Sequence[tuple[Nodes, Matrix]]) -> Distances:
+    """The pairs of which one is a candidate of the other; `parts` are what `candidates` found, block after block."""
     who = np.concatenate([part[0] for part in parts])
     distances = np.concatenate([part[1] for part in parts])
     nodes = len(who)

@@ -35,13 +35,23 @@ class Panel:
 
         Levels lie between -1 and 1, 0 where they are unknown; the last column says whether the ticker was there.
         """
-        last = era - self.eras.start + 1
-        seen = self.levels[tickers, max(0, last - length) : last]
-        lacking = length - seen.shape[1]
-        seen = np.pad(seen, ((0, 0), (lacking, 0), (0, 0)), constant_values=self.missing)
-        known = seen != self.missing
-        scaled = np.where(known, (seen.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0))
+        scaled, known = self.seen(era, length, tickers)
         return np.concatenate([scaled, known.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
+
+    def seen(
+        self, era: int, length: int, tickers: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+        """Chosen tickers x length x features: levels between -1 and 1, 0 where unknown, and which are known."""
+        last = era - self.eras.start + 1
+        levels = self.levels[tickers, max(0, last - length) : last]
+        lacking = length - levels.shape[1]
+        levels = np.pad(levels, ((0, 0), (lacking, 0), (0, 0)), constant_values=self.missing)
+        known = levels != self.missing
+        return np.where(known, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), known
+
+    def present(self, era: int) -> npt.NDArray[np.int64]:
+        """Places of the tickers of which a level is known in the era."""
+        return np.flatnonzero((self.levels[:, era - self.eras.start] != self.missing).any(axis=1))
 
     def labelled(self, era: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
         """Places of the tickers that have a target in the era, and these targets."""

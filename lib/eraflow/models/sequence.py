@@ -7,7 +7,6 @@ its own: without it a fit says what to install.
 from __future__ import annotations
 
 import importlib.util
-import json
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,8 @@ from pyspark.sql import functions as F
 
 from eraflow.config.models import Model, Sequences
 from eraflow.errors import InputError
-from eraflow.models.base import Training, check_features
+from eraflow.models import network_files
+from eraflow.models.base import Training
 from eraflow.models.panel import panel
 from eraflow.session import slots
 
@@ -46,21 +46,11 @@ class SequenceModel:
 
         Without these all epochs are trained. InputError without torch, or where no row has a known target.
         """
-        if importlib.util.find_spec("torch") is None:
-            raise InputError(f"model: {self.config.kind} needs torch; install it with pip install 'eraflow[torch]'.")
-        for some in (eras, watched):
-            if some and training.labelled(some).isEmpty():
-                raise InputError(
-                    f"model: no row of eras {some[0]} to {some[-1]} has a known {training.target}; give more."
-                )
+        check_trainable(self.config.kind, training, (eras, watched))
         with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
             first = eras[0] - self.config.length + 1
-            _write_shards(training, [*eras, *watched], first, Path(folder))
-            if not list(Path(folder).glob("shard=*/*.parquet")):
-                raise InputError(
-                    f"model: {self.config.kind} trains on the driver's machine and Spark's executors write on others; "
-                    "run it with master local[*]."
-                )
+            write_shards(training, [*eras, *watched], first, Path(folder))
+            check_written(self.config.kind, Path(folder))
             found = self._trained(self._task(training, eras, watched, first, folder), training)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "width", "layers"})
@@ -122,7 +112,7 @@ class FittedSequence:
         wanted = range(seen["first"], seen["last"] + 1)
         eras = range(wanted.start - int(self.made["length"]) + 1, wanted.stop)
         history = self.table.where(F.col("era").between(eras.start, eras.stop - 1))
-        columns = history.select("id", _ticker().alias("ticker"), "era", "features")
+        columns = history.select("id", ticker().alias("ticker"), "era", "features")
         predicted = columns.repartition("ticker").mapInArrow(self._scored(eras, wanted), PREDICTED)
         return predicted.join(rows.select("id"), on="id", how="left_semi")
 
@@ -158,27 +148,38 @@ class FittedSequence:
         return make
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        about = {**self.made, "feature_names": self.feature_names, "missing": self.missing}
-        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        np.savez(folder / "weights.npz", allow_pickle=False, **dict(self.state))
+        network_files.save(folder, self.made, self.feature_names, self.missing, self.state)
 
     @classmethod
     def load(cls, folder: Path, training: Training) -> FittedSequence:
         """The model that `save` wrote, to predict rows of this training table."""
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        names, missing = tuple(about.pop("feature_names")), about.pop("missing")
-        check_features(names, training, folder)
-        with np.load(folder / "weights.npz") as saved:
-            return cls(training.table, names, missing, about, {name: saved[name] for name in saved.files})
+        return cls(training.table, *network_files.load(folder, training))
 
 
-def _write_shards(training: Training, labelled: Sequence[int], first: int, folder: Path) -> None:
+def check_trainable(kind: str, training: Training, parts: Sequence[Sequence[int]]) -> None:
+    """InputError without torch, or where a part of the eras has no row with a known target."""
+    if importlib.util.find_spec("torch") is None:
+        raise InputError(f"model: {kind} needs torch; install it with pip install 'eraflow[torch]'.")
+    for eras in parts:
+        if eras and training.labelled(eras).isEmpty():
+            raise InputError(f"model: no row of eras {eras[0]} to {eras[-1]} has a known {training.target}; give more.")
+
+
+def check_written(kind: str, folder: Path) -> None:
+    """InputError where the shards were written on other machines than this one."""
+    if not list(folder.glob("shard=*/*.parquet")):
+        raise InputError(
+            f"model: {kind} trains on the driver's machine and Spark's executors write on others; run it with master "
+            "local[*]."
+        )
+
+
+def write_shards(training: Training, labelled: Sequence[int], first: int, folder: Path) -> None:
     """`shard=N/*.parquet` of `ticker, era, features, target`, the target null but in rows to learn from."""
     rows = training.table.where(F.col("era").between(first, max(labelled)))
     learned = training.labelled(labelled).select("id", F.col(training.target).alias("target"))
     # Narrow beside narrow: a ticker's features are a few hundred bytes at most.
-    columns = rows.select("id", _ticker().alias("ticker"), "era", "features").join(learned, on="id", how="left")
+    columns = rows.select("id", ticker().alias("ticker"), "era", "features").join(learned, on="id", how="left")
     if columns.where("ticker = ''").limit(1).count():
         raise InputError("model: ids are not TICKER_YYYY-MM-DD, so no row can be followed through time; choose a model "
                          "that reads one row at a time.")  # fmt: skip
@@ -187,6 +188,6 @@ def _write_shards(training: Training, labelled: Sequence[int], first: int, folde
     ordered.write.partitionBy("shard").mode("overwrite").parquet(folder.as_uri())
 
 
-def _ticker() -> Column:
+def ticker() -> Column:
     """The ticker of the row; empty where the id is none of TICKER_YYYY-MM-DD."""
     return F.regexp_extract("id", DATED_ID, 1)

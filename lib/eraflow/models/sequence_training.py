@@ -1,7 +1,8 @@
 """The training of a sequence model: runs in each of TorchDistributor's processes, on its share of the tickers.
 
 The loss is minus the mean correlation of scores and target over eras. A correlation is made of sums over all tickers of
-an era, so the processes add up these sums, and then their gradients: several processes compute what one would.
+an era, so the processes add up these sums, and then their gradients: several processes compute what one would, up to
+rounding, which long training past its best epoch lets grow.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from eraflow.models.epochs import Plan, trained
 from eraflow.models.networks import NETWORKS
 from eraflow.models.panel import Panel, read_shards
 
@@ -77,15 +79,16 @@ def correlation_gradient(scores: Tensor, target: Tensor, add: Any) -> tuple[floa
 
     With p = (score - mean) / deviation and y likewise: r = mean(p y), dr/dscore = (y - r p) / (n deviation).
     """
-    own = torch.stack([torch.ones_like(scores), scores, scores**2, target, target**2, scores * target]).sum(dim=1)
-    n, p, pp, y, yy, py = add(own.double()).tolist()
+    exact, label = scores.double(), target.double()  # a mean far from 0 would eat the deviation's places
+    own = torch.stack([torch.ones_like(exact), exact, exact**2, label, label**2, exact * label]).sum(dim=1)
+    n, p, pp, y, yy, py = add(own).tolist()
     variance, target_variance = pp / n - (p / n) ** 2, yy / n - (y / n) ** 2
     if n < 3 or variance <= 1e-12 or target_variance <= 1e-12:
         return 0.0, torch.zeros_like(scores)
     deviation, target_deviation = variance**0.5, target_variance**0.5
     r = (py / n - p / n * y / n) / (deviation * target_deviation)
-    standard, label = (scores - p / n) / deviation, (target - y / n) / target_deviation
-    return r, (label - r * standard) / (n * deviation)
+    standard, wanted = (exact - p / n) / deviation, (label - y / n) / target_deviation
+    return r, ((wanted - r * standard) / (n * deviation)).to(scores.dtype)
 
 
 @dataclass
@@ -103,26 +106,18 @@ class _Training:
         optimiser = torch.optim.AdamW(
             network.parameters(), task.learning_rate, weight_decay=task.weight_decay, eps=ROUNDING
         )
-        done: dict[str, Any] = {"epoch": 0, "history": [], "best": None, "best_epoch": 0}
-        if task.checkpoint.exists():
-            done = torch.load(task.checkpoint, weights_only=True)
-            network.load_state_dict(done["network"])
-            optimiser.load_state_dict(done["optimiser"])
-        while done["epoch"] < task.epochs and done["epoch"] - done["best_epoch"] < task.patience:
-            done["epoch"] += 1
-            self._epoch(network, optimiser, done["epoch"])
-            done["history"].append(self._score(network))
-            unwatched = not task.stop
-            if unwatched or done["best"] is None or done["history"][-1] > done["history"][done["best_epoch"] - 1]:
-                done["best_epoch"] = done["epoch"]
-                done["best"] = {name: value.clone() for name, value in network.state_dict().items()}
-            self._save({**done, "network": network.state_dict(), "optimiser": optimiser.state_dict()})
-        state = {name: value.numpy() for name, value in done["best"].items()}
-        return {"state": state, "epoch": done["best_epoch"], "history": done["history"]}
+        plan = Plan(task.checkpoint, task.epochs, task.patience, bool(task.stop), saves=self.rank == 0)
+        return trained(
+            network,
+            optimiser,
+            plan,
+            epoch=lambda number: self._epoch(network, optimiser, number),
+            score=lambda: self._score(network),
+        )
 
     def _epoch(self, network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
         order = np.random.default_rng([self.task.seed, epoch]).permutation(self.task.train)
-        mean = np.mean(self.task.weights)
+        mean = float(np.mean(self.task.weights))
         weight = {era: own / mean for era, own in zip(self.task.train, self.task.weights, strict=True)}
         for start in range(0, len(order), self.task.eras_per_step):
             optimiser.zero_grad()
@@ -134,7 +129,7 @@ class _Training:
             ]
             every = torch.cat(scores)
             if every.requires_grad:  # not where none of this process's tickers has a target
-                every.backward(-torch.cat(gradients) / len(eras))
+                torch.autograd.backward(every, -torch.cat(gradients) / len(eras))
             for parameter in network.parameters():
                 gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
                 parameter.grad = self._add(gradient)
@@ -162,9 +157,3 @@ class _Training:
         if self.world > 1:
             dist.all_reduce(values)
         return values
-
-    def _save(self, state: dict[str, Any]) -> None:
-        if self.rank == 0:
-            part = self.task.checkpoint.with_suffix(".part")
-            torch.save(state, part)
-            os.replace(part, self.task.checkpoint)

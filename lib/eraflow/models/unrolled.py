@@ -1,0 +1,107 @@
+"""L2GMOM (arXiv 2308.12212): a graph learner of a fixed number of steps below a linear head, trained end to end.
+
+The steps are those of `eraflow.graphs.primal_dual`, which repeats them until they are small; here their parameters are
+learned. Needs torch, so that only what runs one imports this module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from eraflow.graphs.distances import Distances
+
+FLAT = 1e-12  # a variance or a degree below it is none
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The pairs that may become edges among nodes 0 .. `nodes` - 1, and their squared distances times θ."""
+
+    nodes: int
+    first: Tensor
+    second: Tensor
+    z: Tensor
+
+    @classmethod
+    def of(cls, distances: Distances, theta: float, dtype: torch.dtype = torch.float32) -> Candidates:
+        first, second = (
+            torch.from_numpy(side.astype("int64")) for side in (distances.edges.first, distances.edges.second)
+        )
+        return cls(distances.edges.nodes, first, second, torch.from_numpy(theta * distances.z).to(dtype))
+
+    def degrees(self, weights: Tensor) -> Tensor:
+        """S w: of each node the sum over its edges."""
+        return weights.new_zeros(self.nodes).index_add(0, self.first, weights).index_add(0, self.second, weights)
+
+    def sums(self, values: Tensor) -> Tensor:
+        """Sᵀ v: of each edge the sum over its two nodes."""
+        return values[self.first] + values[self.second]
+
+    def spread(self, weights: Tensor, values: Tensor) -> Tensor:
+        """W u: of each node the sum of its neighbours' values, by the weights of their edges."""
+        there = values.new_zeros(self.nodes).index_add(0, self.first, weights * values[self.second])
+        return there.index_add(0, self.second, weights * values[self.first])
+
+
+class UnrolledLearner(nn.Module):
+    """Weights of the candidates, one an edge, after so many steps of the primal-dual iteration from w = 0.
+
+    Each layer has an a, a b and a step of its own, or (`shared`) all have the same. They begin as the iteration has
+    them: a = b = 1, step = .5 / μ with μ = 2b + √(2 d), d the most candidates of a node: n - 1 where every pair is one.
+    A step stays below 1 / μ, where the iteration converges.
+    """
+
+    def __init__(self, layers: int, shared: bool) -> None:
+        super().__init__()
+        self.layers = layers
+        sets = 1 if shared else layers
+        self.log_a, self.log_b, self.pace = (nn.Parameter(torch.zeros(sets)) for _ in range(3))
+
+    def forward(self, graph: Candidates) -> Tensor:
+        most = graph.degrees(torch.ones_like(graph.z)).max()
+        a, b = self.log_a.exp(), self.log_b.exp()
+        step = torch.sigmoid(self.pace) / (2.0 * b + torch.sqrt(2.0 * most))
+        w, v = torch.zeros_like(graph.z), graph.z.new_zeros(graph.nodes)
+        for layer in range(self.layers):
+            own = layer % len(a)
+            w, v = _step(graph, w, v, a[own], b[own], step[own])
+        return torch.relu(w)
+
+
+def _step(graph: Candidates, w: Tensor, v: Tensor, a: Tensor, b: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+    """The next weights and dual values: forward, backward, forward."""
+    y = w - step * (2.0 * b * w + graph.sums(v))
+    dual_y = v + step * graph.degrees(w)
+    p = torch.relu(y - 2.0 * step * graph.z)
+    dual_p = (dual_y - torch.sqrt(dual_y**2 + 4.0 * a * step)) / 2.0
+    q = p - step * (2.0 * b * p + graph.sums(dual_p))
+    return w + q - y, v + dual_p + step * graph.degrees(p) - dual_y
+
+
+class L2gmomNetwork(nn.Module):
+    """A score for each node: Ã (U θ) + b, Ã = D^−½ A D^−½ of the learned graph, U nodes x features.
+
+    `graph`: learned with the head; fixed, so that only the head learns; or none, the ablation, whose score is U θ + b.
+    A node without edges scores b.
+    """
+
+    def __init__(self, features: int, layers: int, shared: bool, graph: str) -> None:
+        super().__init__()
+        self.learner = None if graph == "none" else UnrolledLearner(layers, shared).requires_grad_(graph == "learned")
+        self.head = nn.Linear(features, 1)
+        nn.init.normal_(self.head.weight, std=features**-0.5)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, graph: Candidates, values: Tensor) -> Tensor:
+        own = values @ self.head.weight[0]
+        if self.learner is None:
+            return own + self.head.bias
+        if not len(graph.z):
+            return torch.zeros_like(own) + self.head.bias
+        weights = self.learner(graph)
+        scale = torch.rsqrt(graph.degrees(weights) + FLAT)
+        normalised = weights * scale[graph.first] * scale[graph.second]
+        return graph.spread(normalised, own) + self.head.bias
