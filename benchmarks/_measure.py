@@ -35,10 +35,11 @@ class Measured:
     over_limit: bool = False
 
 
-def measure(command: list[str], log: Path, limit_gb: float | None = None) -> Measured:
+def measure(command: list[str], log: Path, limit_gb: float | None = None, interval: float = INTERVAL) -> Measured:
     """What the command took. Once its tree holds more than `limit_gb` it is killed, and `over_limit` says so.
 
-    The limit is below the machine's memory, so that not the kernel chooses whom to kill.
+    Memory is looked at every `interval` seconds; each look at a large tree costs some hundredths of one. The limit is
+    below the machine's memory, so that not the kernel chooses whom to kill.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started, peak, over_limit = time.monotonic(), 0, False
@@ -52,7 +53,7 @@ def measure(command: list[str], log: Path, limit_gb: float | None = None) -> Mea
                 _kill(tree)
                 process.wait()
                 break
-            time.sleep(INTERVAL)
+            time.sleep(interval)
     seconds, output = time.monotonic() - started, log.read_text(errors="replace")
     return Measured(seconds, peak / GB, process.returncode, output, over_limit)
 

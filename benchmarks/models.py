@@ -41,7 +41,7 @@ def main() -> int:
     command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/train.py"]
     command += [word for file in CONFIGS for word in ("--config", file)]
     command += [word for setting in settings for word in ("--set", setting)]
-    seen = measure(command, WORK / "log.txt")
+    seen = measure(command, WORK / "log.txt", interval=2.0)
     if seen.exit_code:
         print(seen.output)
         return seen.exit_code
