@@ -35,7 +35,8 @@ def main() -> int:
         print(f"{', '.join(NEED_TORCH)} are left out: they need torch, pip install -e '.[torch]'")
         settings += [f"models.{name}=null" for name in NEED_TORCH]
     settings += [word for word in sys.argv[1:] if word != "--set"]
-    run = WORK / "runs" / load(CONFIGS, settings).run.name
+    config = load(CONFIGS, settings)
+    run = WORK / "runs" / config.run.name
     if (run / "run.json").exists():  # measured anew; the tables are not, which are not what is measured
         shutil.rmtree(run)
     command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/train.py"]
@@ -45,20 +46,20 @@ def main() -> int:
     if seen.exit_code:
         print(seen.output)
         return seen.exit_code
-    rows = measured(run, seen)
+    rows = measured(run, [*config.models, *config.ensembles], seen)
     WORK.with_suffix(".json").write_text(json.dumps(rows, indent=2) + "\n")
     print(table(rows))
     print(f"\nthe whole run: {seen.seconds:.0f} s, peak {seen.peak_gb:.2f} GB; {run / 'report.html'}")
     return 0
 
 
-def measured(run: Path, seen: Measured) -> list[dict]:
-    """A row for each model and ensemble, in the order of the configuration."""
+def measured(run: Path, names: list[str], seen: Measured) -> list[dict]:
+    """A row for each model and ensemble."""
     summary = json.loads((run / "summary.json").read_text())
     manifest = json.loads((run / "run.json").read_text())
     paired = against_baseline(run, summary)
     rows = []
-    for model in (*manifest["config"]["models"], *manifest["config"]["ensembles"]):
+    for model in names:
         took, found = manifest["clock"]["models"][model], summary[model][METRIC]
         seconds = round(took["fit_seconds"] + took["predict_seconds"], 1)
         figures = {key: found[key] for key in ("mean", "interval", "sharpe", "positive_share", "max_drawdown", "eras")}
