@@ -1,6 +1,7 @@
-"""Runs a command and measures it from outside: wall seconds, and peak memory as the summed PSS of its process tree.
+"""What benchmarks share: a command measured from outside, and the real prices where this machine has them.
 
-PSS shares a page among the processes that map it, so that forked workers are not counted twice as RSS would.
+Measured are wall seconds, and peak memory as the summed PSS of the command's process tree. PSS shares a page among the
+processes that map it, so that forked workers are not counted twice as RSS would.
 """
 
 import os
@@ -15,6 +16,16 @@ INTERVAL = 0.2
 GB = 1e9
 
 
+def real_prices() -> Path:
+    """The file of real daily prices; where it is absent the benchmark ends and says what to set."""
+    beside = Path(__file__).parents[2] / "shared/data"
+    prices = Path(os.environ.get("ERAFLOW_REAL_DATA", beside)) / "sp500_daily_1999_2018.parquet"
+    if not prices.is_file():
+        print(f"no {prices}: set ERAFLOW_REAL_DATA to the folder that holds it")
+        raise SystemExit(2)
+    return prices
+
+
 @dataclass(frozen=True)
 class Measured:
     seconds: float
@@ -24,10 +35,11 @@ class Measured:
     over_limit: bool = False
 
 
-def measure(command: list[str], log: Path, limit_gb: float | None = None) -> Measured:
+def measure(command: list[str], log: Path, limit_gb: float | None = None, interval: float = INTERVAL) -> Measured:
     """What the command took. Once its tree holds more than `limit_gb` it is killed, and `over_limit` says so.
 
-    The limit is below the machine's memory, so that not the kernel chooses whom to kill.
+    Memory is looked at every `interval` seconds; each look at a large tree costs some hundredths of one. The limit is
+    below the machine's memory, so that not the kernel chooses whom to kill.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     started, peak, over_limit = time.monotonic(), 0, False
@@ -41,7 +53,7 @@ def measure(command: list[str], log: Path, limit_gb: float | None = None) -> Mea
                 _kill(tree)
                 process.wait()
                 break
-            time.sleep(INTERVAL)
+            time.sleep(interval)
     seconds, output = time.monotonic() - started, log.read_text(errors="replace")
     return Measured(seconds, peak / GB, process.returncode, output, over_limit)
 

@@ -8,7 +8,6 @@ Peers: the published primal-dual iteration at its working setting, and the same 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 import time
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _measure import Measured, measure
+from _measure import Measured, measure, real_prices
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/graph"
@@ -26,10 +25,7 @@ LIMIT_SECONDS = 120  # for CVXPY
 
 
 def main() -> int:
-    prices = Path(os.environ.get("ERAFLOW_REAL_DATA", ROOT.parent / "shared/data")) / "sp500_daily_1999_2018.parquet"
-    if not prices.is_file():
-        print(f"no {prices}: set ERAFLOW_REAL_DATA to the folder that holds it")
-        return 2
+    prices = real_prices()
     shutil.rmtree(WORK, ignore_errors=True)
     submit = ["spark-submit", "--properties-file", str(ROOT / "conf/spark-local.conf")]
     rows = [weekly([*submit, __file__, "weekly", str(prices)]), sparse([sys.executable, __file__, "sparse"])]

@@ -9,7 +9,6 @@ Their features are compared.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _measure import measure
+from _measure import measure, real_prices
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/incremental"
@@ -25,10 +24,7 @@ WEEK = 5  # trading days
 
 
 def main() -> int:
-    source = Path(os.environ.get("ERAFLOW_REAL_DATA", ROOT.parent / "shared/data")) / "sp500_daily_1999_2018.parquet"
-    if not source.is_file():
-        print(f"no {source}: set ERAFLOW_REAL_DATA to the folder that holds it")
-        return 2
+    source = real_prices()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
     whole = pd.read_parquet(source)

@@ -4,23 +4,19 @@ There is no peer that does the same work; the aim is 12 minutes and 7 GB on 2 co
 """
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from _measure import measure
+from _measure import measure, real_prices
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/main-job"
 
 
 def main() -> int:
-    prices = Path(os.environ.get("ERAFLOW_REAL_DATA", ROOT.parent / "shared/data")) / "sp500_daily_1999_2018.parquet"
-    if not prices.is_file():
-        print(f"no {prices}: set ERAFLOW_REAL_DATA to the folder that holds it")
-        return 2
+    prices = real_prices()
     shutil.rmtree(WORK, ignore_errors=True)
     settings = {"prices.path": prices, "tables.root": WORK / "tables", "run.dir": WORK / "runs"}
     command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/train.py"]

@@ -8,7 +8,6 @@ The same folds, model and target for all three. Differences are paired by era; i
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -16,6 +15,9 @@ import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+
+sys.path.insert(0, str(Path(__file__).parent))
+from _measure import real_prices
 
 from eraflow import registry
 from eraflow.config import Config, load
@@ -37,10 +39,7 @@ SHUFFLES = 200  # of the sectors among the nodes: what chance gives
 
 
 def main() -> int:
-    prices = Path(os.environ.get("ERAFLOW_REAL_DATA", ROOT.parent / "shared/data")) / "sp500_daily_1999_2018.parquet"
-    if not prices.is_file():
-        print(f"no {prices}: set ERAFLOW_REAL_DATA to the folder that holds it")
-        return 2
+    prices = real_prices()
     settings = [f"prices.path={prices}", f"tables.root={WORK / 'tables'}", "features.set=momentum"]
     config = load(["signals.yml"], [*settings, "network.relearn=weekly", *sys.argv[1:]])
     spark = session("bench-network-ablation")

@@ -1,22 +1,29 @@
-"""Every kind of model passes every check of `model_checks.py`."""
+"""Every kind of model passes every check of `model_checks.py`: on a small universe, the demonstration, real prices."""
+
+from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark.model_checks import CHECKS, NAMES, Kind, universe
+from tests.spark.model_checks import CHECKS, Kind, Sample, check_what_recent_eras_say_weighs_more, universe
 
 from eraflow.config import load
-from eraflow.models.base import Fitted, Training
+from eraflow.models.base import Fitted
+from eraflow.pipeline import signals
+from eraflow.progress import PlainProgress
+from eraflow.tables import Store
 
 TREES = {"trees": 20, "max_depth": 4, "num_leaves": 8, "min_data_in_leaf": 20, "feature_fraction": 0.9}
 NETWORK = {"length": 3, "width": 8, "epochs": 6, "eras_per_step": 1, "learning_rate": 0.02}
 # The universe's tickers have no neighbours whose momentum tells anything: what is planted is each one's own.
 GRAPH = {"length": 3, "graph": "none", "epochs": 12, "eras_per_step": 2, "learning_rate": 0.1}
+NEED_TORCH = ("lstm", "transformer", "l2gmom", "l2gmom_graph")
 
 
-def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] = NAMES) -> Kind:
+def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] | None = None) -> Kind:
     """A kind as `conf` would make it."""
     told = [f"models.{name}.{key}={value}" for key, value in settings.items()]
     return Kind(name, load([], told).models[name], seeded, names)
@@ -28,26 +35,69 @@ KINDS = (
     kind("several", {"kind": "lightgbm", "seeds": 2, "learning_rate": 0.2, **TREES}),
     kind("random_forest", {"kind": "random_forest", **TREES}),
     kind("linear", {"kind": "linear"}, seeded=False),
-    kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",)),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),
     kind("l2gmom", {"kind": "l2gmom", **GRAPH}),
 )
+CHOSEN = kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",))
+LEARNED = kind("l2gmom_graph", {"kind": "l2gmom", **GRAPH, "graph": "learned", "layers": 5, "epochs": 3})
 
 
-@pytest.fixture(scope="module")
-def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Training:
-    return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
-
-
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.name)
-def fitted(request: pytest.FixtureRequest, data: Training) -> tuple[Kind, Fitted]:
-    kind: Kind = request.param
-    if kind.name in ("lstm", "transformer", "l2gmom"):
+def fit(kind: Kind, data: Sample) -> tuple[Kind, Fitted]:
+    if kind.name in NEED_TORCH:
         pytest.importorskip("torch", reason="the extra `torch` is not installed")
     return kind, kind.fit(data, 5)
 
 
-@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-def test_every_kind_passes(check: Any, fitted: tuple[Kind, Fitted], data: Training, tmp_path: Path) -> None:
+def named(value: Any) -> str:
+    return value.name if isinstance(value, Kind) else value.__name__.removeprefix("check_")
+
+
+@pytest.fixture(scope="module")
+def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
+
+
+@pytest.fixture(scope="module", params=(*KINDS, CHOSEN), ids=named)
+def fitted(request: pytest.FixtureRequest, data: Sample) -> tuple[Kind, Fitted]:
+    return fit(request.param, data)
+
+
+@pytest.mark.parametrize("check", [*CHECKS, check_what_recent_eras_say_weighs_more], ids=named)
+def test_every_kind_passes(check: Any, fitted: tuple[Kind, Fitted], data: Sample, tmp_path: Path) -> None:
     check(*fitted, data, tmp_path)
+
+
+def sample(spark: SparkSession, base: Path, overlays: list[str], settings: list[str], least: float | None) -> Sample:
+    """The tables that a configuration makes; two years are learned from, the next but few weeks are for later."""
+    config = load(overlays, [*settings, f"tables.root={base}/tables"])
+    made = signals.dataset(Store(spark, config.tables.root), config, PlainProgress())
+    known = [span.era for span in made.spans]
+    return Sample(made.training, known[-200:-100], known[-92:-76], known[-70:], least)
+
+
+@pytest.fixture(scope="module")
+def demo(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    return sample(spark, tmp_path_factory.mktemp("demo"), ["demo.yml"], [], least=0.02)
+
+
+@pytest.fixture(scope="module")
+def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPathFactory) -> Sample:
+    """60 of the tickers over the last six years; what they tell of the future, nobody knows."""
+    base = tmp_path_factory.mktemp("real")
+    rows = pd.read_parquet(real_prices)
+    rows = rows[pd.to_datetime(rows["date"]) >= "2013-01-01"]
+    rows[rows["ticker"].isin(sorted(rows["ticker"].unique())[:60])].to_parquet(base / "prices.parquet")
+    return sample(spark, base, ["signals.yml"], [f"prices.path={base}/prices.parquet"], least=None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", [*KINDS, LEARNED], ids=named)
+@pytest.mark.parametrize("prices", ["demo", "real"])
+def test_every_kind_passes_on_prices(
+    prices: str, own: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    data = request.getfixturevalue(prices)
+    kind, fitted = fit(own, data)
+    for check in CHECKS:
+        check(kind, fitted, data, tmp_path_factory.mktemp(named(check)))

@@ -62,6 +62,11 @@ def test_what_few_features_cannot_give_is_told(settings: str, fault: str | None)
     assert network.fault(12) == fault
 
 
+def test_an_ensemble_that_names_no_models_has_all_of_them() -> None:
+    told = ["models.linear.kind=linear", "models.other.kind=linear", "models.other=null", "ensembles.all.weights=ridge"]
+    assert load([], told).ensembles["all"].models == ("lightgbm", "linear")
+
+
 def test_what_no_model_uses_decides_nothing() -> None:
     assert load([], ["presets.small.trees=9"]).decisive() == load([], []).decisive()
     assert load([], ["kinds.lightgbm.trees=9"]).decisive() != load([], []).decisive()
@@ -144,7 +149,6 @@ def test_a_half_life_is_told() -> None:
             "ensembles.all={models: [lightgbm], neutral_to: [x]}",
             "ensembles.all: neutral_to names features, but neutrali",
         ),
-        ("ensembles.all.weights=equal", "ensembles.all.models: field required"),
         ("models.a/b.kind=lightgbm", "models.a/b: string should match pattern"),
         ("models.lightgbm=null", "models: no model is left; name at least one"),
         ("models.lightgbm.targets=[target_x]", "models.lightgbm.targets: there is no target 'target_x'; choose one of"),

@@ -45,14 +45,18 @@ class Ensemble(EnsembleSettings):
 
 
 def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The merged configuration with every ensemble's settings complete; one that is null is left out."""
-    defaults, ensembles = layers.get("ensemble"), layers.get("ensembles")
-    if not isinstance(defaults, Mapping) or not isinstance(ensembles, Mapping):
+    """The merged configuration with every ensemble's settings complete; one that is null is left out.
+
+    One that names no models has all of them.
+    """
+    defaults, ensembles, models = layers.get("ensemble"), layers.get("ensembles"), layers.get("models")
+    if not isinstance(defaults, Mapping) or not isinstance(ensembles, Mapping) or not isinstance(models, Mapping):
         return dict(layers)  # what is wrong there is told by the validation
+    whole = {"models": list(models), **defaults}
     own = {name: told for name, told in ensembles.items() if told is not None}
     return {
         **layers,
-        "ensembles": {name: {**defaults, **told} if isinstance(told, Mapping) else told for name, told in own.items()},
+        "ensembles": {name: {**whole, **told} if isinstance(told, Mapping) else told for name, told in own.items()},
     }
 
 

@@ -14,6 +14,7 @@ from eraflow.config import ensembles as config_ensembles
 from eraflow.ensembles import weights
 from eraflow.ensembles.ensemble import Ensemble
 from eraflow.ensembles.neutralisation import Features
+from eraflow.pipeline.clock import ENSEMBLE, FIT, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
 from eraflow.validation import EraSpan, Fold
@@ -47,21 +48,24 @@ class Ensembling:
 
     def run(self, ensemble: Ensemble, submit: bool) -> None:
         """Writes the ensemble's out-of-fold predictions, its weights by era, and its live predictions."""
-        if self.folder.is_done(f"{ensemble.name}-ensemble"):
+        part, took = f"{ensemble.name}-{ENSEMBLE}", dict[str, float]()
+        if self.folder.is_done(part):
             return
         every = self.spark.read.parquet(self.folder.predictions())
         predictions = every.where(F.col("model").isin(list(ensemble.models)))
         wanted = [*self.data.spans, self._live_span()]
-        by_era = ensemble.weights(predictions, wanted, self.data.spans)
+        with timed(took, FIT):
+            by_era = ensemble.weights(predictions, wanted, self.data.spans)
         self.folder.live(ensemble.name).parent.mkdir(parents=True, exist_ok=True)
         self._write_weights(ensemble, by_era)
         eras = [row["era"] for row in predictions.select("era").distinct().collect()]  # one row an era
-        mixed = ensemble.predict(predictions, by_era, self._features(eras))
-        ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
-        target = f"{self.folder.predictions()}/model={ensemble.name}"
-        ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
-        self._write_live(ensemble, by_era, submit)
-        self.folder.mark_done(f"{ensemble.name}-ensemble", {"models": list(ensemble.models)})
+        with timed(took, PREDICT):
+            mixed = ensemble.predict(predictions, by_era, self._features(eras))
+            ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
+            target = f"{self.folder.predictions()}/model={ensemble.name}"
+            ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
+            self._write_live(ensemble, by_era, submit)
+        self.folder.mark_done(part, {"models": list(ensemble.models), **took})
 
     def holdout(self, ensemble: Ensemble, fold: Fold) -> None:
         """Writes the ensemble's predictions of the held-out eras, which its models have predicted.

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from eraflow.errors import InputError
 
@@ -76,6 +76,11 @@ class RunFolder:
 
     def mark_done(self, part: str, facts: Mapping[str, Any]) -> None:
         write_json(self._state / f"{part}.json", facts)
+
+    def facts(self, part: str) -> Mapping[str, Any]:
+        """What was told of a part when it was done; empty of one that is not."""
+        marker = self._state / f"{part}.json"
+        return cast(Mapping[str, Any], json.loads(marker.read_text(encoding="utf-8"))) if marker.exists() else {}
 
     @property
     def _state(self) -> Path:

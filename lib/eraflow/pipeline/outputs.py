@@ -18,6 +18,7 @@ from eraflow.config.models import AnyModel, Model
 from eraflow.graphs.described import drawn
 from eraflow.graphs.model import EDGES
 from eraflow.models.selection import SAVED
+from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
 from eraflow.pipeline.scores import Strategy
@@ -34,6 +35,7 @@ from eraflow.reporting import (
     search_section,
     selection_section,
     strategy_section,
+    times_section,
 )
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
@@ -91,6 +93,7 @@ def write(folder: Path, content: Content) -> None:
     trials = search.trials(RunFolder(folder).search)
     if len(trials):
         write_csv(trials, folder / "search_trials.csv")
+    took = _times(folder, content)
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
@@ -106,13 +109,13 @@ def write(folder: Path, content: Content) -> None:
         facts=_facts(content),
         comparison=_comparison(per_era, content.data.overlap),
         predictions=content.predicted,
-        sections=_sections(folder, content, exposures, kept, trials),
+        sections=_sections(folder, content, exposures, kept, trials, took),
     )
     write_text(folder / "report.html", render(report))
     for name, data in files(report):
         write_bytes(folder / name, data)
     if not content.failed:
-        write_json(folder / "run.json", _manifest(content, found, trials))
+        write_json(folder / "run.json", _manifest(content, found, trials, took))
 
 
 def selected_features(folder: Path) -> pd.DataFrame:
@@ -125,8 +128,22 @@ def selected_features(folder: Path) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
 
 
+def _times(folder: Path, content: Content) -> pd.DataFrame:
+    """What every model and ensemble that was finished took."""
+    models, ensembles = (
+        [name for name in some if name not in content.failed]
+        for some in (content.config.models, content.config.ensembles)
+    )
+    return times(RunFolder(folder), models, ensembles, [fold.number for fold in content.folds])
+
+
 def _sections(
-    folder: Path, content: Content, exposures: pd.DataFrame, kept: pd.DataFrame, trials: pd.DataFrame
+    folder: Path,
+    content: Content,
+    exposures: pd.DataFrame,
+    kept: pd.DataFrame,
+    trials: pd.DataFrame,
+    took: pd.DataFrame,
 ) -> tuple[Section, ...]:
     """What some runs have: the strategy view, graphs over tickers and over features, choices and trials."""
     found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
@@ -142,6 +159,8 @@ def _sections(
         found.append(selection_section(kept))
     if len(trials):
         found.append(search_section(str(content.config.search.model), trials))
+    if len(took):
+        found.append(times_section(took))
     return tuple(found)
 
 
@@ -247,7 +266,9 @@ def _settings(model: AnyModel | Ensemble) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame) -> dict[str, Any]:
+def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame, took: pd.DataFrame) -> dict[str, Any]:
+    finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    models = took.set_index("model").round(1).to_dict(orient="index")
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
@@ -262,5 +283,5 @@ def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame) -> di
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),
         # Beside these, names of folders and numbers of table versions may differ between runs with the same content.
-        "clock": {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": round(content.seconds, 1)},
+        "clock": {"finished": finished, "seconds": round(content.seconds, 1), "models": models},
     }

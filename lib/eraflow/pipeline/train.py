@@ -21,6 +21,7 @@ from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
+from eraflow.pipeline.clock import FIT, LIVE, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
@@ -266,10 +267,15 @@ class _Run:
             if self.folder.is_done(part):
                 self.progress.note(f"{name}: fold {fold.number} was finished before")
                 continue
-            fitted = self._fit(self._searching.settings(name, f"fold-{fold.number}", fold.train), fold.train)
+            took: dict[str, float] = {}
+            with timed(took, FIT):
+                fitted = self._fit(self._searching.settings(name, f"fold-{fold.number}", fold.train), fold.train)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
-            self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
-            self.folder.mark_done(part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation)})
+            with timed(took, PREDICT):
+                self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
+            self.folder.mark_done(
+                part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation), **took}
+            )
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
     def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
@@ -278,18 +284,21 @@ class _Run:
 
     def _predict_live(self, name: str) -> None:
         """A model of every era with a known label, and its predictions for the live era."""
-        if self.folder.is_done(f"{name}-live"):
+        part, took = f"{name}-{LIVE}", dict[str, float]()
+        if self.folder.is_done(part):
             return
         eras, live_era = [span.era for span in self.data.spans], self.data.live_era
         self.progress.stage(f"{name}: final model on {len(eras)} eras")
-        fitted = self._fit(self._searching.settings(name, "final", eras), eras)
+        with timed(took, FIT):
+            fitted = self._fit(self._searching.settings(name, "final", eras), eras)
         fitted.save(self.folder.model(name, "final"))
-        live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
+        with timed(took, PREDICT):
+            live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
         live.sort_values("id").to_parquet(self.folder.live(name), index=False)
         submission.write(self.data.submission(live), self.folder.model(name, "final") / "live.csv")
         if name == self.config.submission:
             submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
-        self.folder.mark_done(f"{name}-live", {"era": live_era, "rows": len(live)})
+        self.folder.mark_done(part, {"era": live_era, "rows": len(live), **took})
 
     def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
         """Out-of-fold predictions of every model and ensemble but those that failed."""

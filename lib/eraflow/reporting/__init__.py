@@ -9,6 +9,7 @@ from eraflow.reporting.page import files, render
 from eraflow.reporting.portfolio import strategy_section
 from eraflow.reporting.search import best_trial, search_section
 from eraflow.reporting.selection import selection_section
+from eraflow.reporting.times import times_section
 
 __all__ = [
     "Figure",
@@ -29,4 +30,5 @@ __all__ = [
     "search_section",
     "selection_section",
     "strategy_section",
+    "times_section",
 ]
