@@ -1,9 +1,9 @@
-"""L2GMOM learns a planted network effect end to end, and its graph is worth something beside the head alone.
+"""L2GMOM learns a planted network effect end to end; its learned graph beats a fixed one, and the head alone.
 
 Forty universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned
-on its first eras and scored on its last, purged. No test says that learned layers beat the same layers as they begin
-(`graph: fixed`), since in these universes, with 86 eras to learn from, they do not: the mean numerai_corr differed by
--.0002 with a 95 % interval of -.0075 to .0071, and was higher in 22 of 40.
+on its first 86 eras and scored on its last, purged. The fixed graph is the same layers as they begin, at the usual ten
+neighbours, with a head that is trained by the same seeds, epochs and watched eras. Two would be the right number, which
+learning has to find; layers and epochs were chosen on universes of other seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ from eraflow.validation import WalkForward, watched_block
 
 SHAPE = replace(NETWORK, ensemble=None, alone=True, warm_up=60)
 SPLITTER, WATCHED = WalkForward(folds=1, min_train_eras=110), 20
-SETTINGS = {"length": 26, "degree": 10.0, "layers": 10, "shared": False, "loss": "correlation", "epochs": 10,
-            "patience": 10, "learning_rate": 0.05, "weight_decay": 0.01, "eras_per_step": 8}  # fmt: skip
+SETTINGS = {"length": 26, "degree": 10.0, "layers": 5, "shared": False, "loss": "correlation", "epochs": 6,
+            "patience": 6, "learning_rate": 0.05, "weight_decay": 0.01, "eras_per_step": 8}  # fmt: skip
 
 
 def era_scores(universe: Universe, graph: str, folder: Path) -> npt.NDArray[np.float64]:
@@ -86,14 +86,16 @@ def test_the_effect_is_found_in_nine_of_ten_universes(
 
 
 @pytest.mark.slow
-def test_the_graph_beats_the_head_alone(
+@pytest.mark.parametrize("other", ["fixed", "none"])
+def test_the_learned_graph_beats_a_fixed_one_and_none(
     planted: list[Universe],
     learned: list[npt.NDArray[np.float64]],
+    other: str,
     record_property: Callable[[str, object], None],
     tmp_path: Path,
 ) -> None:
-    other = of_each(planted, "none", tmp_path)
-    gains = np.array([mine.mean() - theirs.mean() for mine, theirs in zip(learned, other, strict=True)])
+    controls = of_each(planted, other, tmp_path)
+    gains = np.array([mine.mean() - theirs.mean() for mine, theirs in zip(learned, controls, strict=True)])
     interval = ttest_1samp(gains, 0.0).confidence_interval(0.95)
     record_property("gain", (float(gains.mean()), float(interval.low), float(interval.high)))
     record_property("better", int((gains > 0).sum()))

@@ -37,18 +37,22 @@ class Solution:
     certificate: Certificate
 
 
-def primal_dual(objective: Objective, setting: Setting = WORKING, start: Vector | None = None) -> Solution:
+def primal_dual(
+    objective: Objective, setting: Setting = WORKING, start: Vector | None = None, dual: Vector | None = None
+) -> Solution:
     """The learned weights.
 
-    `start`: weights to begin with, e.g. those of the last date; the dual then begins at its optimum for them. Steps can
-    be small far from the optimum, so once they are below the setting's the certificate decides, and where it is not
-    fulfilled steps ten times as small are asked for. After `most_iterations` the best there is comes back: the
+    `start`: weights to begin with, e.g. those of the last date; without `dual` the dual begins at its optimum for them.
+    Steps can be small far from the optimum, so once they are below the setting's the certificate decides, and where it
+    is not fulfilled steps ten times as small are asked for. After `most_iterations` the best there is comes back: the
     certificate tells.
     """
     edges, z, a, b = objective.edges, objective.z, objective.a, objective.b
     step = 0.5 / (2.0 * b + np.sqrt(2.0 * (edges.nodes - 1)))
     w = np.zeros(len(edges)) if start is None else start.copy()
-    v = edges.degrees(w) if start is None else objective.dual(w)
+    if dual is None:
+        dual = edges.degrees(w) if start is None else objective.dual(w)
+    v = dual.copy()
     y, p, q, scratch = (np.empty_like(w) for _ in range(4))  # the formulas' names; filled anew each time
     pull, tolerance, iteration = 2.0 * step * z, setting.step, 0
 

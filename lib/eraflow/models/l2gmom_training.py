@@ -136,11 +136,12 @@ class _Training:
         if not place.exists():
             nodes, distances, theta = era_candidates(self.data, era, self.task.length, self.task.degree)
             graph = Candidates.of(distances, theta)
-            np.savez(place, nodes=nodes, first=graph.first.int(), second=graph.second.int(), z=graph.z)
+            first, second = graph.first.int(), graph.second.int()
+            np.savez(place, nodes=nodes, first=first, second=second, z=graph.z, nearest=graph.nearest)
             return nodes, graph
         with np.load(place) as kept:
-            first, second, z = (torch.from_numpy(kept[name]) for name in ("first", "second", "z"))
-            return kept["nodes"], Candidates(len(kept["nodes"]), first.long(), second.long(), z)
+            first, second, z, nearest = (torch.from_numpy(kept[name]) for name in ("first", "second", "z", "nearest"))
+            return kept["nodes"], Candidates(len(kept["nodes"]), first.long(), second.long(), z, nearest)
 
 
 def _variance(values: Tensor, weights: Tensor) -> Tensor:

@@ -18,19 +18,23 @@ FLAT = 1e-12  # a variance or a degree below it is none
 
 @dataclass(frozen=True)
 class Candidates:
-    """The pairs that may become edges among nodes 0 .. `nodes` - 1, and their squared distances times θ."""
+    """The pairs that may become edges among nodes 0 .. `nodes` - 1, and their squared distances times θ.
+
+    `nearest`: nodes x k, of each node its k smallest, ascending.
+    """
 
     nodes: int
     first: Tensor
     second: Tensor
     z: Tensor
+    nearest: Tensor
 
     @classmethod
     def of(cls, distances: Distances, theta: float, dtype: torch.dtype = torch.float32) -> Candidates:
-        first, second = (
-            torch.from_numpy(side.astype("int64")) for side in (distances.edges.first, distances.edges.second)
-        )
-        return cls(distances.edges.nodes, first, second, torch.from_numpy(theta * distances.z).to(dtype))
+        edges = distances.edges
+        first, second = (torch.from_numpy(side.astype("int64")) for side in (edges.first, edges.second))
+        z, nearest = (torch.from_numpy(theta * some).to(dtype) for some in (distances.z, distances.nearest))
+        return cls(edges.nodes, first, second, z, nearest)
 
     def degrees(self, weights: Tensor) -> Tensor:
         """S w: of each node the sum over its edges."""
@@ -47,11 +51,13 @@ class Candidates:
 
 
 class UnrolledLearner(nn.Module):
-    """Weights of the candidates, one an edge, after so many steps of the primal-dual iteration from w = 0.
+    """Weights of the candidates, one an edge, after so many steps of the primal-dual iteration from `single_nodes`.
 
-    Each layer has an a, a b and a step of its own, or (`shared`) all have the same. They begin as the iteration has
-    them: a = b = 1, step = .5 / μ with μ = 2b + √(2 d), d the most candidates of a node: n - 1 where every pair is one.
-    A step stays below 1 / μ, where the iteration converges.
+    From w = 0 some hundred steps would be needed to forget the start: the few that are unrolled join nearly all pairs
+    where few should be, whatever a and b are learned. Each layer has an a, a b and a step of its own, or (`shared`) all
+    have the same; the start has the first layer's. They begin as the iteration has them: a = b = 1, step = .5 / μ with
+    μ = 2b + √(2 d), d the most candidates of a node: n - 1 where every pair is one. A step stays below 1 / μ, where the
+    iteration converges.
     """
 
     def __init__(self, layers: int, shared: bool) -> None:
@@ -64,11 +70,25 @@ class UnrolledLearner(nn.Module):
         most = graph.degrees(torch.ones_like(graph.z)).max()
         a, b = self.log_a.exp(), self.log_b.exp()
         step = torch.sigmoid(self.pace) / (2.0 * b + torch.sqrt(2.0 * most))
-        w, v = torch.zeros_like(graph.z), graph.z.new_zeros(graph.nodes)
+        v = -single_nodes(graph.nearest, a[0], b[0])
+        w = torch.relu(-graph.sums(v) / 2.0 - graph.z) / b[0]
         for layer in range(self.layers):
             own = layer % len(a)
             w, v = _step(graph, w, v, a[own], b[own], step[own])
         return torch.relu(w)
+
+
+def single_nodes(nearest: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """a / degree of each node, were it alone to choose its edges: λ with Σ_j max(0, λ − z_j) / b = a / λ.
+
+    Of k edges it is the root of k λ² − λ Σ_{j ≤ k} z_j − a b = 0; k is the most for which λ stays above z_k. The bounds
+    of θ (Kalofolias and Perraudin 2019) rest on it; −λ is near the optimal dual, and depends on a b without a kink.
+    """
+    count = torch.arange(1, nearest.shape[1] + 1, dtype=nearest.dtype)
+    sums = nearest.cumsum(dim=1)
+    roots = (sums + torch.sqrt(sums**2 + 4.0 * a * b * count)) / (2.0 * count)
+    most = (roots > nearest).sum(dim=1, keepdim=True) - 1
+    return roots.gather(1, most)[:, 0]
 
 
 def _step(graph: Candidates, w: Tensor, v: Tensor, a: Tensor, b: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
