@@ -7,7 +7,10 @@ learning has to find; layers and epochs were chosen on universes of other seeds.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +33,10 @@ SETTINGS = {"length": 26, "degree": 10.0, "layers": 5, "shared": False, "loss": 
             "patience": 6, "learning_rate": 0.05, "weight_decay": 0.01, "eras_per_step": 8}  # fmt: skip
 
 
-def era_scores(universe: Universe, graph: str, folder: Path) -> npt.NDArray[np.float64]:
+def era_scores(universe: Universe, folder: Path, graph: str) -> npt.NDArray[np.float64]:
     """numerai_corr of each era that is validated."""
-    torch = pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    import torch
+
     from eraflow.models.l2gmom_training import Task, scored, train
     from eraflow.models.unrolled import L2gmomNetwork
 
@@ -72,7 +76,10 @@ def learned(planted: list[Universe], tmp_path_factory: pytest.TempPathFactory) -
 
 
 def of_each(made: Sequence[Universe], graph: str, folder: Path) -> list[npt.NDArray[np.float64]]:
-    return [era_scores(universe, graph, folder / str(universe.seed)) for universe in made]
+    """The scores of each universe, by two processes of one thread each."""
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(partial(era_scores, graph=graph), made, (folder / str(one.seed) for one in made)))
 
 
 @pytest.mark.slow
