@@ -25,7 +25,7 @@ from eraflow.scoring.compare import differences
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/models"
 CONFIGS = ("conf/signals.yml", "conf/all-models.yml")
-NEED_TORCH = ("lstm", "transformer", "l2gmom")
+NEED_TORCH = ("lstm", "transformer", "tokens", "l2gmom")
 METRIC, BASELINE = "numerai_corr", "linear"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from eraflow.config.models import AnyModel, L2gmom, LevelsModel, LightGbm, Linear, RandomForest, Sequences
+from eraflow.config.models import AnyModel, L2gmom, LevelsModel, LightGbm, Linear, RandomForest, Sequences, Tokens
 from eraflow.graphs.expansion import FeatureNetwork
 from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
 from eraflow.models import selection
@@ -18,6 +18,7 @@ from eraflow.models.members import FittedMembers, Member, Members
 from eraflow.models.random_forest import RandomForestModel
 from eraflow.models.selection import FittedSelection, Selecting
 from eraflow.models.sequence import FittedSequence, SequenceModel
+from eraflow.models.tokens import FittedTokens, TokensModel
 
 
 def build(settings: AnyModel, target: str, seed: int) -> Model:
@@ -86,6 +87,8 @@ def _kind(settings: AnyModel, seed: int) -> Model:
             return LinearModel(settings)
         case Sequences():
             return SequenceModel(settings, seed)
+        case Tokens():
+            return TokensModel(settings, seed)
         case L2gmom():
             return L2gmomModel(settings, seed)
 
@@ -98,5 +101,7 @@ def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
             return FittedLinear.load(folder, training)
         case Sequences():
             return FittedSequence.load(folder, training)
+        case Tokens():
+            return FittedTokens.load(folder, training)
         case L2gmom():
             return FittedL2gmom.load(folder, training)

@@ -20,7 +20,7 @@ TREES = {"trees": 20, "max_depth": 4, "num_leaves": 8, "min_data_in_leaf": 20, "
 NETWORK = {"length": 3, "width": 8, "epochs": 6, "eras_per_step": 1, "learning_rate": 0.02}
 # The universe's tickers have no neighbours whose momentum tells anything: what is planted is each one's own.
 GRAPH = {"length": 3, "graph": "none", "epochs": 12, "eras_per_step": 2, "learning_rate": 0.1}
-NEED_TORCH = ("lstm", "transformer", "l2gmom", "l2gmom_graph")
+NEED_TORCH = ("lstm", "transformer", "tokens", "l2gmom", "l2gmom_graph")
 
 
 def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] | None = None) -> Kind:
@@ -37,6 +37,7 @@ KINDS = (
     kind("linear", {"kind": "linear"}, seeded=False),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),
+    kind("tokens", {"kind": "tokens", **{key: value for key, value in NETWORK.items() if key != "length"}}),
     kind("l2gmom", {"kind": "l2gmom", **GRAPH}),
 )
 CHOSEN = kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",))

@@ -193,7 +193,7 @@ def scores(made: Task, state: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def ran(made: Task, state: dict[str, np.ndarray], windows: np.ndarray) -> np.ndarray:
-    network = NETWORKS[made.network](made.features + 1, made.length, made.width, made.layers)
+    network = NETWORKS[made.network](made.features, made.length, made.width, made.layers)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
     with torch.no_grad():
         return network(torch.from_numpy(windows)).numpy()

@@ -117,11 +117,9 @@ class Linear(LevelsModel):
         return self
 
 
-class Sequences(Model):
-    """Settings of networks over a ticker's last weeks."""
+class Network(Model):
+    """Settings of networks that raise the correlation of an era."""
 
-    kind: Literal["lstm", "transformer"]
-    length: PositiveInt
     width: Annotated[int, Field(ge=4, multiple_of=4)]
     layers: PositiveInt
     epochs: PositiveInt
@@ -134,6 +132,19 @@ class Sequences(Model):
     @property
     def watched_eras(self) -> int:
         return self.early_stopping_eras
+
+
+class Sequences(Network):
+    """Settings of networks over a ticker's last weeks."""
+
+    kind: Literal["lstm", "transformer"]
+    length: PositiveInt
+
+
+class Tokens(Network):
+    """Settings of a network over the features of a row."""
+
+    kind: Literal["tokens"]
 
 
 class L2gmom(Model):
@@ -158,7 +169,7 @@ class L2gmom(Model):
         return self.early_stopping_eras
 
 
-AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences | L2gmom, Field(discriminator="kind")]
+AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences | Tokens | L2gmom, Field(discriminator="kind")]
 # Becomes a folder `model=NAME`, from which Spark would read a number or a date as one.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -171,6 +182,7 @@ class Kinds(Section):
     linear: Linear
     lstm: Sequences
     transformer: Sequences
+    tokens: Tokens
     l2gmom: L2gmom
 
 

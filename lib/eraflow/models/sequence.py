@@ -21,7 +21,7 @@ from pyspark.ml.torch.distributor import TorchDistributor
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.config.models import Model, Sequences
+from eraflow.config.models import Model, Sequences, Tokens
 from eraflow.errors import InputError
 from eraflow.models import network_files
 from eraflow.models.base import Training
@@ -51,39 +51,11 @@ class SequenceModel:
             first = eras[0] - self.config.length + 1
             write_shards(training, [*eras, *watched], first, Path(folder))
             check_written(self.config.kind, Path(folder))
-            found = self._trained(self._task(training, eras, watched, first, folder), training)
+            settings = settings_of(self.config, self.seed, training, eras, watched)
+            found = trained(settings | {"folder": folder, "first": first}, training)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "width", "layers"})
         return FittedSequence(training.table, training.feature_names, training.missing, made | shape, found["state"])
-
-    def _task(
-        self, training: Training, eras: Sequence[int], watched: Sequence[int], first: int, folder: str
-    ) -> dict[str, Any]:
-        settings = self.config.model_dump(exclude={"kind", "early_stopping_eras", *Model.model_fields})
-        settings["patience"] = settings.pop("early_stopping_epochs")
-        return settings | {
-            "folder": folder,
-            "shards": SHARDS,
-            "network": self.config.kind,
-            "features": len(training.feature_names),
-            "missing": training.missing,
-            "first": first,
-            "train": tuple(eras),
-            "weights": tuple(training.weights(eras).values()),
-            "stop": tuple(watched),
-            "seed": self.seed,
-        }
-
-    def _trained(self, task: Mapping[str, Any], training: Training) -> dict[str, Any]:
-        """What `sequence_training.train` returns, from as many processes as there are slots and rows for."""
-        from eraflow.models.sequence_training import Task, train, train_beside_others
-
-        rows = training.labelled(task["train"]).count()
-        processes = max(1, min(slots(training.table.sparkSession), SHARDS, rows // ROWS_PER_PROCESS))
-        if processes == 1:
-            return train(Task(**task))
-        distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
-        return cast(dict[str, Any], distributor.run(train_beside_others, Task(**task)))
 
 
 @dataclass(frozen=True)
@@ -131,7 +103,7 @@ class FittedSequence:
             from eraflow.models.networks import NETWORKS
 
             torch.set_num_threads(1)
-            network = NETWORKS[made["kind"]](width + 1, made["length"], made["width"], made["layers"])
+            network = NETWORKS[made["kind"]](width, made["length"], made["width"], made["layers"])
             network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
             data = panel(rows, eras, width, missing)
             place = {ticker: at for at, ticker in enumerate(data.tickers)}
@@ -154,6 +126,36 @@ class FittedSequence:
     def load(cls, folder: Path, training: Training) -> FittedSequence:
         """The model that `save` wrote, to predict rows of this training table."""
         return cls(training.table, *network_files.load(folder, training))
+
+
+def settings_of(
+    config: Sequences | Tokens, seed: int, training: Training, eras: Sequence[int], watched: Sequence[int]
+) -> dict[str, Any]:
+    """What `sequence_training.Task` is made of, but where the rows are and which era is the first that is read."""
+    settings = config.model_dump(exclude={"kind", "early_stopping_eras", *Model.model_fields})
+    settings["patience"] = settings.pop("early_stopping_epochs")
+    return settings | {
+        "shards": SHARDS,
+        "network": config.kind,
+        "features": len(training.feature_names),
+        "missing": training.missing,
+        "train": tuple(eras),
+        "weights": tuple(training.weights(eras).values()),
+        "stop": tuple(watched),
+        "seed": seed,
+    }
+
+
+def trained(task: Mapping[str, Any], training: Training) -> dict[str, Any]:
+    """What `sequence_training.train` returns, from as many processes as there are slots and rows for."""
+    from eraflow.models.sequence_training import Task, train, train_beside_others
+
+    rows = training.labelled(task["train"]).count()
+    processes = max(1, min(slots(training.table.sparkSession), SHARDS, rows // ROWS_PER_PROCESS))
+    if processes == 1:
+        return train(Task(**task))
+    distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
+    return cast(dict[str, Any], distributor.run(train_beside_others, Task(**task)))
 
 
 def check_trainable(kind: str, training: Training, parts: Sequence[Sequence[int]]) -> None:

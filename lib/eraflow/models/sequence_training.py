@@ -18,6 +18,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from eraflow.models.epochs import Plan, trained
+from eraflow.models.era_rows import EraRows, read_rows
 from eraflow.models.networks import NETWORKS
 from eraflow.models.panel import Panel, read_shards
 
@@ -65,13 +66,18 @@ def train(task: Task) -> dict[str, Any]:
     if world > 1:
         dist.init_process_group("gloo")
     try:
-        eras = range(task.first, max(task.train + task.stop) + 1)
         mine = [shard for shard in range(task.shards) if shard % world == rank]
-        data = read_shards(Path(task.folder), mine, eras, task.features, task.missing)
-        return _Training(task, data, world, rank).run()
+        return _Training(task, _read(task, mine), world, rank).run()
     finally:
         if world > 1:
             dist.destroy_process_group()
+
+
+def _read(task: Task, shards: list[int]) -> Panel | EraRows:
+    if task.network == "tokens":
+        return read_rows(Path(task.folder), shards, task.features, task.missing)
+    eras = range(task.first, max(task.train + task.stop) + 1)
+    return read_shards(Path(task.folder), shards, eras, task.features, task.missing)
 
 
 def train_beside_others(task: Task) -> dict[str, Any]:
@@ -106,14 +112,14 @@ def correlation_gradient(scores: Tensor, target: Tensor, add: Any) -> tuple[floa
 @dataclass
 class _Training:
     task: Task
-    data: Panel
+    data: Panel | EraRows
     world: int
     rank: int
 
     def run(self) -> dict[str, Any]:
         task = self.task
         torch.manual_seed(task.seed)
-        network = NETWORKS[task.network](task.features + 1, task.length, task.width, task.layers)
+        network = NETWORKS[task.network](task.features, task.length, task.width, task.layers)
         # Where the true gradient is 0, steps of Adam would be made of rounding, other in each number of processes.
         optimiser = torch.optim.AdamW(
             network.parameters(), task.learning_rate, weight_decay=task.weight_decay, eps=ROUNDING
