@@ -79,7 +79,7 @@ class TokensNetwork(nn.Module):
         self.piece = max(16, ATTENTION_VALUES // (HEADS * (features + 1) ** 2))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([checkpoint(self._piece, part, use_reentrant=False) for part in x.split(self.piece)])
+        return torch.cat([checkpoint(self._piece, part, use_reentrant=False) for part in torch.split(x, self.piece)])
 
     def _piece(self, x: Tensor) -> Tensor:
         tokens = self.tokens(x + self.first)
