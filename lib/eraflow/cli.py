@@ -49,6 +49,34 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
 
     The lines that `work` returns go to standard output; progress and messages go to standard error.
     """
+    given = _parser(description, options).parse_args(arguments)
+    values = {option.name: getattr(given, option.name) for option in options}
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    # py4j logs the trace of an interrupt, which is told below in a sentence.
+    logging.getLogger("py4j").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
+    try:
+        config = load(given.config, given.settings)
+        with shown() as progress, _disk_told(config):
+            progress.stage("starting Spark")
+            spark = session()
+            with _interruptible():
+                lines = work(spark, config, progress, **values)
+    except InputError as error:
+        print(f"eraflow: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except PartFailedError as error:
+        print("\n".join(error.lines))
+        print(f"eraflow: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("eraflow: interrupted; the same command goes on from what is finished.", file=sys.stderr)
+        return FAILED
+    print("\n".join(lines))
+    return DONE
+
+
+def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--config",
@@ -75,31 +103,7 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
             nargs="+" if option.many else None,
             default=None,
         )
-    given = parser.parse_args(arguments)
-    values = {option.name: getattr(given, option.name) for option in options}
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # py4j logs the trace of an interrupt, which is told below in a sentence.
-    logging.getLogger("py4j").setLevel(logging.CRITICAL)
-    logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
-    try:
-        config = load(given.config, given.settings)
-        with shown() as progress, _disk_told(config):
-            progress.stage("starting Spark")
-            spark = session()
-            with _interruptible():
-                lines = work(spark, config, progress, **values)
-    except InputError as error:
-        print(f"eraflow: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except PartFailedError as error:
-        print("\n".join(error.lines))
-        print(f"eraflow: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("eraflow: interrupted; the same command goes on from what is finished.", file=sys.stderr)
-        return FAILED
-    print("\n".join(lines))
-    return DONE
+    return parser
 
 
 def leave(code: int) -> NoReturn:

@@ -63,7 +63,7 @@ def end_session() -> None:
     on_this_machine = active.conf.get("spark.submit.deployMode", "client") == "client"
     active.stop()
     if on_this_machine:  # a cluster's master would take it for a failure, and ends its JVM itself
-        with suppress(Py4JError):  # the call is not answered
+        with suppress(Py4JError, OSError):  # the call is not answered, and asked again of a JVM that has gone
             jvm.java.lang.System.exit(0)
 
 
