@@ -39,6 +39,19 @@ def test_a_model_takes_its_own_settings_then_its_presets_then_its_kinds() -> Non
     assert list(load([], ["models.fast.preset=small", "models.lightgbm=null"]).models) == ["fast"]
 
 
+def test_a_kind_may_have_a_preset_of_its_own() -> None:
+    found = load([], ["kinds.lightgbm.preset=standard", "models.plain={kind: lightgbm, preset: null}"]).models
+    assert (found["lightgbm"].preset, found["plain"].preset) == ("standard", None)
+    assert (found["lightgbm"].trees, found["plain"].trees) == (20000, 300)  # type: ignore[union-attr]
+    with pytest.raises(InputError, match="there is no preset 'huge'"):
+        load([], ["kinds.lightgbm.preset=huge"])
+
+
+@pytest.mark.parametrize("name", ["1234", "2026-11-25", "4.5"])
+def test_a_number_or_a_date_is_a_name(name: str) -> None:
+    assert load([], [f"run.name={name}"]).run.name == name
+
+
 def test_a_models_network_takes_what_it_does_not_say_from_feature_network() -> None:
     told = ["models.lightgbm.network.interactions=4", "feature_network.mutual=0.5"]
     network = load([], told).models["lightgbm"].model_dump()["network"]

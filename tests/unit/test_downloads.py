@@ -110,6 +110,14 @@ def test_files_are_brought_once_and_again_when_they_change(server: Server, tmp_p
     assert (tmp_path / "train.parquet").read_bytes() == server.files["v5.3/train.parquet"]
 
 
+def test_a_file_that_was_damaged_here_is_brought_again(server: Server, tmp_path: Path) -> None:
+    bring(server, tmp_path)
+    whole = (tmp_path / "train.parquet").read_bytes()
+    (tmp_path / "train.parquet").write_bytes(whole[: len(whole) // 2])
+    bring(server, tmp_path)
+    assert (tmp_path / "train.parquet").read_bytes() == whole
+
+
 def test_a_broken_transfer_goes_on_where_it_broke(server: Server, tmp_path: Path) -> None:
     server.faults = ["break", "503", "break"]
     bring(server, tmp_path)

@@ -214,7 +214,8 @@ def _complete(name: str, own: Any, layers: Mapping[str, Any]) -> Any:
     if not isinstance(own, Mapping):
         return own
     kinds, presets = layers["kinds"], layers["presets"]
-    preset = own.get("preset")
+    of_kind = kinds.get(own.get("kind"))
+    preset = own.get("preset", of_kind.get("preset") if isinstance(of_kind, Mapping) else None)
     if preset is not None and preset not in presets:
         raise InputError(f"models.{name}.preset: there is no preset {preset!r}; choose one of {', '.join(presets)}.")
     told = _laid(presets[preset] if preset is not None else {}, own)
@@ -222,7 +223,7 @@ def _complete(name: str, own: Any, layers: Mapping[str, Any]) -> Any:
         raise InputError(
             f"models.{name}.kind: there is no kind of model {told.get('kind')!r}; choose one of {', '.join(kinds)}."
         )
-    return _laid(kinds[told["kind"]], told)
+    return _laid(kinds[told["kind"]], {**told, "preset": preset})
 
 
 def _laid(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,16 +6,21 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from eraflow.config.base import Fraction, PositiveInt, Section
+
+
+def _as_text(value: object) -> object:
+    """A number or a date as the text that stands for it: YAML takes a round's number for one."""
+    return str(value) if isinstance(value, int | float | date) and not isinstance(value, bool) else value
 
 
 class Run(Section):
     """Where a run goes, and its seed."""
 
     # The name becomes a folder and may come from a command line, so it can hold no path.
-    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    name: Annotated[str, BeforeValidator(_as_text), StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
     dir: str
     seed: Annotated[int, Field(ge=0, lt=2**31)]
     submission: str | None

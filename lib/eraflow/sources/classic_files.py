@@ -131,9 +131,10 @@ def splits(folder: Folder, known: Catalogue) -> tuple[Split, ...]:
                 f"{other.path} has features of type {other.dtype}, {first.path} of {first.dtype}; take both from one "
                 "version of the data."
             )
-        if other.name != "live" and other.targets != first.targets:
-            apart = sorted(set(other.targets) ^ set(first.targets))[0]
-            raise InputError(f"{other.path} and {first.path} do not both have {apart!r}; take both from one version.")
+        if other.name != "live" and (apart := sorted(set(other.targets) ^ set(first.targets))):
+            raise InputError(
+                f"{other.path} and {first.path} do not both have {apart[0]!r}; take both from one version."
+            )
     return found
 
 

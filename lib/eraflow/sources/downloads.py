@@ -48,7 +48,7 @@ def numerai() -> Remote:
         from numerapi import NumerAPI
     except ImportError:
         raise InputError(
-            "classic.dataset: downloading needs numerapi; install eraflow[numerai], or leave classic.dataset out."
+            "classic.dataset: downloading needs numerapi; pip install -e '.[numerai]', or set classic.dataset=null."
         ) from None
     logging.getLogger("numerapi").setLevel(logging.CRITICAL)  # what fails is told below in a sentence
     api: Any = NumerAPI(show_progress_bars=False)  # type: ignore[no-untyped-call]
@@ -129,7 +129,7 @@ class _Download:
         headers = {"Accept-Encoding": "identity"}
         if there and self._tag(self._part):
             headers |= {"Range": f"bytes={there}-", "If-Range": self._tag(self._part)}
-        elif not there and self.path.exists() and self._tag(self.path):
+        elif not there and self._tag(self.path) and _is_readable(self.path):
             headers["If-None-Match"] = self._tag(self.path)
         with requests.get(self.remote.address(self.name), headers=headers, stream=True, timeout=TIMEOUT) as answer:
             if answer.status_code == 304:
@@ -152,20 +152,18 @@ class _Download:
                     got += len(piece)
                     if total:
                         self.progress.step(self.path.name, got * STEPS // total, STEPS)
+        got = self._part.stat().st_size  # another download into the same folder would show here
         if total is not None and got != total:
+            if got > total:
+                self._part.unlink()
             raise _BrokenError(f"it ended after {got} of {total} bytes")
         self._finish()
 
     def _finish(self) -> None:
         """Gives the part its name if it can be read."""
-        try:
-            if self.path.suffix == ".json":
-                json.loads(self._part.read_text(encoding="utf-8"))
-            else:
-                pq.read_metadata(self._part)
-        except (ValueError, pa.ArrowInvalid):
+        if not _is_readable(self._part, self.path.suffix):
             self._part.unlink()
-            raise _BrokenError("what came is not readable") from None
+            raise _BrokenError("what came is not readable")
         self._set_tag(self.path, self._tag(self._part))
         os.replace(self._part, self.path)
         self.progress.note(f"{self.path.name} downloaded, {self.path.stat().st_size:,} bytes")
@@ -180,6 +178,18 @@ class _Download:
 
     def _set_tag(self, path: Path, tag: str | None) -> None:
         path.with_name(f".{path.name}.etag").write_text(tag or "", encoding="utf-8")
+
+
+def _is_readable(path: Path, suffix: str | None = None) -> bool:
+    """Whether the file is JSON, or has a parquet footer; False where there is none."""
+    try:
+        if (suffix or path.suffix) == ".json":
+            json.loads(path.read_text(encoding="utf-8"))
+        else:
+            pq.read_metadata(path)
+    except (FileNotFoundError, ValueError, pa.ArrowInvalid):
+        return False
+    return True
 
 
 def _told(cause: Exception | None) -> str:
