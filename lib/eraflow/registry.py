@@ -21,11 +21,18 @@ from eraflow.models.sequence import FittedSequence, SequenceModel
 from eraflow.models.tokens import FittedTokens, TokensModel
 
 
-def build(settings: AnyModel, target: str, seed: int) -> Model:
-    """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on."""
+def build(settings: AnyModel, target: str, seed: int, work: Path | None = None) -> Model:
+    """A model of `settings`; it learns `target` unless they name others. Its fits have the seeds from `seed` on.
+
+    In a folder `work` networks keep how far they are, so that a fit that was cut short goes on there.
+    """
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
-    each = tuple(Member(_member(settings, own), name, own) for name in targets for own in seeds)
+    each = tuple(
+        Member(_member(settings, own, work / f"{name}-{own}" if work else None), name, own)
+        for name in targets
+        for own in seeds
+    )
     members = Members(each, _selecting(settings, seed))
     return ChosenFeatures(members, settings.features) if settings.features else members
 
@@ -54,8 +61,8 @@ def _selecting(settings: AnyModel, seed: int) -> Selecting | None:
     return Selecting(settings.selection, settings.named_features, seed)
 
 
-def _member(settings: AnyModel, seed: int) -> Model:
-    model = _kind(settings, seed)
+def _member(settings: AnyModel, seed: int, work: Path | None) -> Model:
+    model = _kind(settings, seed, work)
     if isinstance(settings, LevelsModel) and settings.network:
         return NetworkModel(model, FeatureNetwork(**settings.network.model_dump(), seed=seed))
     return model
@@ -77,7 +84,7 @@ def _network_loaded(settings: AnyModel, folder: Path, training: Training) -> Fit
     return _loaded(settings, folder, training)
 
 
-def _kind(settings: AnyModel, seed: int) -> Model:
+def _kind(settings: AnyModel, seed: int, work: Path | None) -> Model:
     match settings:
         case LightGbm():
             return LightGbmModel(settings, seed)
@@ -86,11 +93,11 @@ def _kind(settings: AnyModel, seed: int) -> Model:
         case Linear():
             return LinearModel(settings)
         case Sequences():
-            return SequenceModel(settings, seed)
+            return SequenceModel(settings, seed, work)
         case Tokens():
-            return TokensModel(settings, seed)
+            return TokensModel(settings, seed, work)
         case L2gmom():
-            return L2gmomModel(settings, seed)
+            return L2gmomModel(settings, seed, work)
 
 
 def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:

@@ -1,6 +1,8 @@
 """Sequence models on Spark: what earlier weeks say is learned and predicted; what cannot be is told."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +50,7 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"lstm needs torch; install it with pip install 'eraflow\[torch\]'"):
+    with pytest.raises(InputError, match=r"lstm needs torch; install it with pip install -e '\.\[torch\]'"):
         SequenceModel(config(), 3).fit(data, range(1, 61))
 
 
@@ -56,6 +58,33 @@ def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pyte
 def fitted(data: Training) -> FittedSequence:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
     return SequenceModel(config(), seed=3).fit(data, range(1, 50), watched=range(52, 61))
+
+
+def test_a_fit_that_was_cut_short_goes_on_after_its_last_whole_epoch(
+    fitted: FittedSequence, data: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eraflow.models import epochs
+
+    save, saved = epochs._save, list[int]()
+
+    def cut(state: dict[str, Any], place: Path) -> None:
+        save(state, place)
+        saved.append(state["epoch"])
+        if len(saved) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(epochs, "_save", cut)
+    model = SequenceModel(config(), seed=3, work=tmp_path / "fit")
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(data, range(1, 50), watched=range(52, 61))
+    found = model.fit(data, range(1, 50), watched=range(52, 61))
+
+    assert saved[:3] == [1, 2, 3]
+    assert saved == list(range(1, len(saved) + 1))
+    assert not (tmp_path / "fit").exists()
+    assert found.made == fitted.made
+    for name, value in fitted.state.items():
+        np.testing.assert_array_equal(found.state[name], value)
 
 
 def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: FittedSequence, data: Training) -> None:

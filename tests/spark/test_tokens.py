@@ -109,5 +109,5 @@ def test_rows_of_another_width_are_told(fitted: FittedTokens, data: Training) ->
 
 def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"tokens needs torch; install it with pip install 'eraflow\[torch\]'"):
+    with pytest.raises(InputError, match=r"tokens needs torch; install it with pip install -e '\.\[torch\]'"):
         TokensModel(config(), 3).fit(data, range(1, 33))

@@ -8,7 +8,6 @@ seconds a pass. What is known of its candidates lies in a temporary folder: 9 MB
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,15 @@ from eraflow.config.models import L2gmom, Model
 from eraflow.models import network_files
 from eraflow.models.base import Training
 from eraflow.models.panel import Panel, panel, read_shards
-from eraflow.models.sequence import PREDICTED, SHARDS, check_trainable, check_written, ticker, write_shards
+from eraflow.models.sequence import (
+    PREDICTED,
+    SHARDS,
+    check_trainable,
+    check_written,
+    ticker,
+    working_folder,
+    write_shards,
+)
 
 BLOCK = 26  # eras that one worker scores; it reads `length` more
 
@@ -36,6 +43,7 @@ class L2gmomModel:
 
     config: L2gmom
     seed: int
+    work: Path | None = None  # see `working_folder`
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedL2gmom:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
@@ -44,15 +52,15 @@ class L2gmomModel:
         tickers x eras x features, a byte each, is held on the driver, the candidates of all eras in a folder that goes.
         """
         check_trainable(self.config.kind, training, (eras, watched))
-        with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
-            first = eras[0] - self.config.length + 1
-            write_shards(training, [*eras, *watched], first, Path(folder))
-            check_written(self.config.kind, Path(folder))
+        with working_folder(self.work) as work:
+            rows, first = work / "rows", eras[0] - self.config.length + 1
+            write_shards(training, [*eras, *watched], first, rows)
+            check_written(self.config.kind, rows)
             span = range(first, max([*eras, *watched]) + 1)
             features = len(training.feature_names)
-            data = read_shards(Path(folder), range(SHARDS), span, features, training.missing)
+            data = read_shards(rows, range(SHARDS), span, features, training.missing)
             weights = tuple(training.weights(eras).values())
-            found = self._trained(data, eras, weights, watched, folder)
+            found = self._trained(data, eras, weights, watched, str(work))
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "degree", "layers", "shared", "graph"})
         return FittedL2gmom(training.table, training.feature_names, training.missing, made | shape, found["state"])

@@ -7,8 +7,10 @@ its own: without it a fit says what to install.
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -40,6 +42,7 @@ class SequenceModel:
 
     config: Sequences
     seed: int
+    work: Path | None = None  # see `working_folder`
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSequence:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
@@ -47,12 +50,12 @@ class SequenceModel:
         Without these all epochs are trained. InputError without torch, or where no row has a known target.
         """
         check_trainable(self.config.kind, training, (eras, watched))
-        with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
-            first = eras[0] - self.config.length + 1
-            write_shards(training, [*eras, *watched], first, Path(folder))
-            check_written(self.config.kind, Path(folder))
+        with working_folder(self.work) as work:
+            rows, first = work / "rows", eras[0] - self.config.length + 1
+            write_shards(training, [*eras, *watched], first, rows)
+            check_written(self.config.kind, rows)
             settings = settings_of(self.config, self.seed, training, eras, watched)
-            found = trained(settings | {"folder": folder, "first": first}, training)
+            found = trained(settings | {"folder": str(rows), "first": first}, training)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"length", "width", "layers"})
         return FittedSequence(training.table, training.feature_names, training.missing, made | shape, found["state"])
@@ -128,6 +131,21 @@ class FittedSequence:
         return cls(training.table, *network_files.load(folder, training))
 
 
+@contextmanager
+def working_folder(work: Path | None) -> Iterator[Path]:
+    """A folder for the rows and the checkpoint of one fit, gone once that ends.
+
+    Where `work` names it, it stays when the fit is cut short, and the same fit goes on after its last whole epoch.
+    """
+    if work is None:
+        with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
+            yield Path(folder)
+        return
+    work.mkdir(parents=True, exist_ok=True)
+    yield work.absolute()
+    shutil.rmtree(work)
+
+
 def settings_of(
     config: Sequences | Tokens, seed: int, training: Training, eras: Sequence[int], watched: Sequence[int]
 ) -> dict[str, Any]:
@@ -158,10 +176,15 @@ def trained(task: Mapping[str, Any], training: Training) -> dict[str, Any]:
     return cast(dict[str, Any], distributor.run(train_beside_others, Task(**task)))
 
 
+def required(kind: str) -> None:
+    """InputError, which says what to install, where torch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise InputError(f"model: {kind} needs torch; install it with pip install -e '.[torch]'.")
+
+
 def check_trainable(kind: str, training: Training, parts: Sequence[Sequence[int]]) -> None:
     """InputError without torch, or where a part of the eras has no row with a known target."""
-    if importlib.util.find_spec("torch") is None:
-        raise InputError(f"model: {kind} needs torch; install it with pip install 'eraflow[torch]'.")
+    required(kind)
     for eras in parts:
         if eras and training.labelled(eras).isEmpty():
             raise InputError(f"model: no row of eras {eras[0]} to {eras[-1]} has a known {training.target}; give more.")

@@ -53,7 +53,7 @@ class Task:
 
     @property
     def checkpoint(self) -> Path:
-        return Path(self.folder) / "checkpoint.pt"
+        return Path(f"{self.folder}.checkpoint")  # beside the rows, which are written anew when a fit goes on
 
 
 def train(task: Task) -> dict[str, Any]:

@@ -6,7 +6,6 @@ sequence models, minus the mean correlation of an era, and it is trained as they
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,15 @@ from eraflow.config.models import Tokens
 from eraflow.models import network_files
 from eraflow.models.base import Training
 from eraflow.models.era_rows import categories, matrix
-from eraflow.models.sequence import PREDICTED, SHARDS, check_trainable, check_written, settings_of, trained
+from eraflow.models.sequence import (
+    PREDICTED,
+    SHARDS,
+    check_trainable,
+    check_written,
+    settings_of,
+    trained,
+    working_folder,
+)
 
 
 @dataclass(frozen=True)
@@ -31,6 +38,7 @@ class TokensModel:
 
     config: Tokens
     seed: int
+    work: Path | None = None  # see `working_folder`
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedTokens:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
@@ -38,11 +46,12 @@ class TokensModel:
         Without these all epochs are trained. InputError without torch, or where no row has a known target.
         """
         check_trainable(self.config.kind, training, (eras, watched))
-        with tempfile.TemporaryDirectory(prefix="eraflow-") as folder:
-            _write_rows(training, [*eras, *watched], Path(folder))
-            check_written(self.config.kind, Path(folder))
+        with working_folder(self.work) as work:
+            rows = work / "rows"
+            _write_rows(training, [*eras, *watched], rows)
+            check_written(self.config.kind, rows)
             settings = settings_of(self.config, self.seed, training, eras, watched)
-            found = trained(settings | {"folder": folder, "first": eras[0], "length": 1}, training)
+            found = trained(settings | {"folder": str(rows), "first": eras[0], "length": 1}, training)
         made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
         shape = self.config.model_dump(include={"width", "layers"})
         return FittedTokens(training.feature_names, training.missing, made | shape, found["state"])

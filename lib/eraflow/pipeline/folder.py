@@ -71,6 +71,10 @@ class RunFolder:
         """Where a model's predictions of the live era stand, as it made them."""
         return self.model(model, "final") / "live.parquet"
 
+    def work(self, part: str) -> Path:
+        """Where the fit of a part keeps how far it is."""
+        return self._state / part
+
     def is_done(self, part: str) -> bool:
         return (self._state / f"{part}.json").exists()
 
