@@ -27,7 +27,7 @@ def required() -> Any:
         import optuna
     except ImportError:
         raise InputError(
-            "search.model is set but Optuna is not installed: pip install 'eraflow[search]', or set search.model=null."
+            "search.model is set but Optuna is not installed: pip install -e '.[search]', or set search.model=null."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -15,17 +16,21 @@ from numerai_tools.submissions import (
 from eraflow.errors import InputError
 
 
-def signals(live: pd.DataFrame) -> pd.DataFrame:
+def signals(live: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.DataFrame:
     """`ticker, signal` of one era's predictions (`id, prediction`): quantiles in (0, 1), sorted by ticker.
 
-    Raises InputError where Numerai would refuse the file: too few tickers, or one signal for all.
+    With `names`, Numerai's tickers by our own, `numerai_ticker, signal` of the tickers that have one. Raises InputError
+    where Numerai would refuse the file: too few tickers, or one signal for all.
     """
-    tickers = live["id"].str.rsplit("_", n=1).str[0]
-    frame = pd.DataFrame({"ticker": tickers, "signal": _quantiles(live["prediction"])})
-    frame = frame.sort_values("ticker", ignore_index=True)
+    tickers, column = live["id"].str.rsplit("_", n=1).str[0], "ticker"
+    if names is not None:
+        tickers, column = tickers.map(names), "numerai_ticker"
+    known = tickers.notna()
+    frame = pd.DataFrame({column: tickers[known], "signal": _quantiles(live.loc[known, "prediction"])})
+    frame = frame.sort_values(column, ignore_index=True)
     check_size(len(frame))
     try:
-        validate_submission_signals(frame[["ticker"]], frame.copy())
+        validate_submission_signals(frame[[column]], frame.copy())
     except AssertionError as error:
         raise InputError(f"the predictions of the newest era make no valid submission: {error}.") from None
     return frame

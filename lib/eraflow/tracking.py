@@ -37,7 +37,7 @@ def required() -> None:
     """InputError, which says what to install, where MLflow is missing. It is not imported: that takes seconds."""
     if find_spec("mlflow") is None:
         raise InputError(
-            "tracking.enabled is true but MLflow is not installed: pip install 'eraflow[tracking]', or set "
+            "tracking.enabled is true but MLflow is not installed: pip install -e '.[tracking]', or set "
             "tracking.enabled=false."
         )
 

@@ -232,13 +232,14 @@ class CombinatorialPurged:
         return list(combinations(range(self.blocks), self.test_blocks))
 
 
-def watched_block(eras: Sequence[EraSpan], count: int) -> tuple[list[int], list[int]]:
+def watched_block(eras: Sequence[EraSpan], count: int, purge: int | None = None) -> tuple[list[int], list[int]]:
     """The eras to learn from, and the last `count` of them, to be watched for when to stop: purged from each other.
 
+    A `purge` of so many eras is taken beside what the labels ask for.
     InputError where nothing is left to learn from.
     """
     past, run = eras[:-count], eras[-count:]
-    purged = _touched(past, run, None) if past else set[int]()
+    purged = _touched(past, run, None) | _touched(past, run, purge or 0) if past else set[int]()
     learned = [span.era for span in past if span.era not in purged]
     if not learned:
         raise InputError(

@@ -8,7 +8,7 @@ import pytest
 from numerai_tools import scoring as numerai
 from pyspark.sql import DataFrame, SparkSession
 
-from eraflow.ensembles.neutralisation import Features, mean_exposures, neutralise, riskiest
+from eraflow.ensembles.neutralisation import Features, neutralise
 from eraflow.errors import InputError
 
 NAMES = tuple(f"feature_{number}" for number in range(6))
@@ -81,19 +81,23 @@ def test_every_era_equals_numerai_tools(spark: SparkSession, proportion: float, 
     )
 
 
-def test_exposures_are_the_mean_size_of_the_correlation_in_an_era(spark: SparkSession) -> None:
+def test_the_riskiest_features_are_those_that_an_eras_predictions_correlate_with_most(spark: SparkSession) -> None:
     frame = predictions_frame()
-    found = mean_exposures(predictions(spark, frame), features(spark)).set_index(["model", "feature"])["exposure"]
+    found = neutralise(predictions(spark, frame), features(spark), riskiest=2).toPandas()
 
-    sizes = []
-    for (model, era, _), rows in frame.groupby(["model", "era", "fold"]):
-        correlations = filled(era).corrwith(rows.set_index("id")["prediction"]).fillna(0.0).abs()
-        sizes.append(correlations.rename_axis("feature").reset_index(name="exposure").assign(model=model))
-    expected = pd.concat(sizes).groupby(["model", "feature"])["exposure"].mean()
-    np.testing.assert_allclose(found.loc[expected.index], expected, atol=1e-12)
-
-    first = {model: names[0] for model, names in riskiest(predictions(spark, frame), features(spark), 2).items()}
-    assert first == {"a": "feature_1", "b": "feature_2"}
+    taken = set()
+    for (era, model, fold), rows in frame.groupby(["era", "model", "fold"]):
+        against = filled(era)
+        before = rows.set_index("id")[["prediction"]].loc[against.index]
+        varying = against.loc[:, against.nunique() > 1]
+        sizes = varying.corrwith(before["prediction"]).abs()
+        chosen = sizes.sort_values(ascending=False, kind="stable").index[:2]
+        taken.add((model, chosen[0]))
+        own = found[(found["era"] == era) & (found["model"] == model) & (found["fold"] == fold)]
+        own = own.set_index("id")["prediction"]
+        expected = numerai.neutralize(before, against[list(chosen)], 1.0)["prediction"]
+        np.testing.assert_allclose(own.loc[against.index], expected, rtol=0, atol=1e-12)
+    assert taken == {("a", "feature_1"), ("b", "feature_2")}
 
 
 def test_one_exchange_moves_the_wide_rows(spark: SparkSession) -> None:

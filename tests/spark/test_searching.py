@@ -61,7 +61,7 @@ def training(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> T
 def dataset(training: Training, references: References | None = None) -> Dataset:
     return Dataset(
         tables=(), training=training, manifest={}, spans=spans_from_numbers(range(1, ERAS + 1), 20), unlabelled=(),
-        overlap=5, live_era=ERAS + 1, era_dates={}, submission=submission.classic, check_live=lambda rows: None,
+        overlap=5, live_era=ERAS + 1, era_dates={}, submission=submission.classic, check_live=lambda live: None,
         references=references or References(), reference_files=(), asset=None, strategy=None, quality=pd.DataFrame,
         notes=(), facts={},
     )  # fmt: skip
@@ -142,13 +142,16 @@ def test_an_objective_may_weigh_scores_against_a_meta_model(training: Training, 
     ]
 
     assert both["value"].item() == pytest.approx(each[0]["value"].item() - 0.5 * each[1]["value"].item())
+    late = References((training.table.select("id", "era", "meta").where(f"era = {ERAS}"),), meta_model="meta")
     with pytest.raises(InputError, match=r"eras .* have no 'mmc'"):
-        found(training, tmp_path / "none", "search.trials=1", "search.objective={mmc: 1.0}")
+        found(training, tmp_path / "none", "search.trials=1", "search.objective={mmc: 1.0}", references=late)
 
 
 def test_what_cannot_be_searched_is_told(training: Training, tmp_path: Path) -> None:
     config = load([], [*SETTINGS, "search.objective={fnc: 1.0}"])
-    with pytest.raises(InputError, match=r"search\.objective: there is no metric 'fnc'"):
+    with pytest.raises(
+        InputError, match=r"search\.objective: 'fnc' is not scored here; choose from numerai_corr, spearman"
+    ):
         searching(training, tmp_path, config).metrics()
     with pytest.raises(InputError, match=r"search\.min_train_eras=12 do not fit into a training part of 15 eras"):
         searching(training, tmp_path, load([], list(SETTINGS))).folds(list(range(1, 16)))

@@ -1,7 +1,7 @@
 """Numerai Signals' files, invented in the shape of v2.1: what meets the prices, what does not, what is refused."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -214,3 +214,11 @@ def test_settings_that_cannot_be_are_refused(refused: Callable[..., str]) -> Non
     assert refused("features.set=trend", "signals.features=[drawdown_252]").startswith(
         "signals.features: 'drawdown_252' is a feature of the set trend too"
     )
+
+
+def test_a_submission_takes_numerais_names_of_the_newest_week(store: Store, tables: Tables) -> None:
+    assert tables.signals is not None
+    known = {ticker: f"{ticker} US" for ticker in [*TICKERS, "ONLY"] if ticker not in UNKNOWN}
+    newest = max(DAYS.date)
+    assert signals_files.live_names(store.read(tables.signals), newest) == (known, True)
+    assert signals_files.live_names(store.read(tables.signals), newest + timedelta(days=7)) == (known, False)

@@ -23,6 +23,7 @@ from eraflow.ensembles.weights import (
     non_negative,
     normal_scores,
     ridge,
+    usable,
     weights_by_era,
 )
 from eraflow.errors import InputError
@@ -201,6 +202,12 @@ def test_noise_that_equals_the_target_of_one_era_gains_no_weight_there(name: str
         )
     # Later it counts, as anything that was known then.
     assert (weights_of(planted, 24, FITTED[name]) != weights_of(THIRTY, 24, FITTED[name])).any()
+
+
+def test_a_purge_that_is_asked_for_holds_beside_the_labels() -> None:
+    spans = [EraSpan(era, era, era + 3) for era in range(1, 21)]
+    assert usable(spans[9], spans) == usable(spans[9], spans, purge=2) == list(range(1, 7))
+    assert usable(spans[9], spans, purge=6) == [1, 2, 3]
 
 
 def test_too_few_earlier_eras_give_equal_weights() -> None:

@@ -13,6 +13,7 @@ import pytest
 from eraflow.config import load
 from eraflow.config.search import Search
 from eraflow.errors import InputError
+from eraflow.reporting import best_trial, search_section
 from eraflow.search import Study, objective, trials
 
 START = {"learning_rate": 0.5, "max_depth": 7}
@@ -35,6 +36,20 @@ def worth(settings: Mapping[str, Any], fold: int) -> float:
 def searched(storage: Path, seed: int = 3, **own: object) -> pd.DataFrame:
     Study(config(**own), storage, "fold-1", seed).best(START, worth)
     return trials(storage)
+
+
+def test_a_part_whose_trials_were_all_refused_is_shown_as_such(tmp_path: Path) -> None:
+    def refused(settings: Mapping[str, Any], fold: int) -> float:
+        raise InputError("eras 1 to 9 have no 'mmc'")
+
+    with pytest.raises(InputError, match="none of 3 trials could be finished"):
+        Study(config(trials=3), tmp_path / "search.sqlite3", "fold-1", 3).best(START, refused)
+    found = trials(tmp_path / "search.sqlite3")
+
+    assert best_trial(found) is None
+    (table,) = search_section("lightgbm", found).tables
+    (row,) = table.groups[0].rows
+    assert [cell.text for cell in row] == ["fold-1", "3", "0", "3", "none", ""]
 
 
 @pytest.fixture(scope="module")

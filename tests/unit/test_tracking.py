@@ -47,7 +47,7 @@ def test_the_embedded_store_is_below_the_runs() -> None:
 def test_without_mlflow_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eraflow.tracking.find_spec", lambda name: None)
 
-    with pytest.raises(InputError, match=r"MLflow is not installed: pip install 'eraflow\[tracking\]', or set"):
+    with pytest.raises(InputError, match=r"MLflow is not installed: pip install -e '\.\[tracking\]', or set"):
         required()
 
 

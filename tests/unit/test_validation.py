@@ -17,6 +17,7 @@ from eraflow.validation import (
     hold_out,
     reach_in_eras,
     spans_from_numbers,
+    watched_block,
 )
 
 Splitter = WalkForward | BlockedKFold | CombinatorialPurged
@@ -233,6 +234,14 @@ def test_check_finds_the_fault_in_a_fold(fold: Fold, message: str) -> None:
 
     with pytest.raises(InputError, match=message):
         check([fold], spans)
+
+
+@pytest.mark.parametrize(("purge", "learned"), [(None, 14), (2, 14), (9, 10)])
+def test_watched_eras_are_purged_by_labels_and_by_what_is_asked_for(purge: int | None, learned: int) -> None:
+    spans = spans_from_numbers(range(1, 25), horizon_days=20, extra=0)
+    chosen, watched = watched_block(spans, 5, purge)
+    assert watched == [20, 21, 22, 23, 24]
+    assert chosen == list(range(1, learned + 1))
 
 
 def test_a_holdout_is_the_last_eras_and_trains_on_what_its_labels_do_not_meet() -> None:

@@ -19,11 +19,14 @@ class EnsembleSettings(Section):
     penalty: Annotated[float, Field(gt=0.0)]
     neutralise: Annotated[float, Field(ge=0.0, le=1.0)]
     neutral_to: tuple[str, ...]
+    riskiest: PositiveInt | None
 
     @model_validator(mode="after")
-    def _neutral_to_is_used(self) -> EnsembleSettings:
+    def _neutralisation_is_used(self) -> EnsembleSettings:
         if self.neutral_to and not self.neutralise:
             raise ValueError("neutral_to names features, but neutralise is 0")
+        if self.riskiest and not self.neutralise:
+            raise ValueError("riskiest is set, but neutralise is 0")
         return self
 
 

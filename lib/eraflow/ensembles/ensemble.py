@@ -18,21 +18,24 @@ from eraflow.validation import EraSpan
 class Ensemble:
     """`weigh` of `models` where at least `least` earlier eras are known, equal weights elsewhere.
 
-    Models of one kind that learned different targets are members like any others: a target ensemble. One member alone
-    is a model to be made neutral. `proportion` of what the features `chosen` (None: all) explain is taken off the
-    blend's normal scores, 0 for nothing.
+    `purge` eras before an era are not known to it, whatever their labels. Models of one kind that learned different
+    targets are members like any others: a target ensemble. One member alone is a model to be made neutral. `proportion`
+    of what the features `chosen` (None: all), or the `riskiest` of them, explain is taken off the blend's normal
+    scores, 0 for nothing.
     """
 
     name: str
     models: tuple[str, ...]
     weigh: Weighting
     least: int
+    purge: int = 0
     proportion: float = 0.0
     chosen: tuple[str, ...] | None = None
+    riskiest: int | None = None
 
     def weights(self, predictions: DataFrame, wanted: Sequence[EraSpan], spans: Sequence[EraSpan]) -> dict[int, Vector]:
         """Each wanted era's weights in the order of `models`, from out-of-fold predictions (`blending.moments`)."""
-        return weights_by_era(moments(predictions, self.models), wanted, spans, self.weigh, self.least)
+        return weights_by_era(moments(predictions, self.models), wanted, spans, self.weigh, self.least, self.purge)
 
     def predict(self, predictions: DataFrame, weights: Mapping[int, Vector], features: Features) -> DataFrame:
         """`id, era, fold, model, prediction, target` under the ensemble's name, of every era of `predictions`.
@@ -40,4 +43,6 @@ class Ensemble:
         `features` hold the rows of these eras.
         """
         mixed = blended(predictions, self.models, weights).withColumn("model", F.lit(self.name))
-        return neutralise(mixed, features, self.proportion, self.chosen) if self.proportion else mixed
+        if not self.proportion:
+            return mixed
+        return neutralise(mixed, features, self.proportion, self.chosen, self.riskiest)

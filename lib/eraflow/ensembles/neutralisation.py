@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
@@ -78,7 +77,11 @@ class Features:
 
 
 def neutralise(
-    predictions: DataFrame, features: Features, proportion: float = 1.0, chosen: Sequence[str] | None = None
+    predictions: DataFrame,
+    features: Features,
+    proportion: float = 1.0,
+    chosen: Sequence[str] | None = None,
+    riskiest: int | None = None,
 ) -> DataFrame:
     """`id, era, fold, model, prediction, target` with every era's predictions neutral to its features (`neutral_to`).
 
@@ -89,6 +92,8 @@ def neutralise(
         without predictions is moved for nothing.
     proportion : how much of what the features explain is taken off, 0 to 1.
     chosen : names of features; all where None.
+    riskiest : of these take, era by era and for each model by itself, only so many that its predictions correlate with
+        most; the earlier one of equals. No target has a say in it, so that it is known with the predictions.
     """
     if not 0.0 <= proportion <= 1.0:
         raise InputError(f"neutralisation: a proportion of {proportion} is not between 0 and 1.")
@@ -96,48 +101,17 @@ def neutralise(
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for era in _eras(batches, missing, width):
-            yield era.with_predictions(neutral_to(era.predictions, era.features(places), proportion))
+            yield era.with_predictions(_neutral(era, era.features(places), proportion, riskiest))
 
     return _together(predictions, features).mapInArrow(make, ", ".join(f"{k} {v}" for k, v in PREDICTIONS.items()))
 
 
-def mean_exposures(predictions: DataFrame, features: Features) -> pd.DataFrame:
-    """`model, feature, exposure`: the mean over eras (and folds) of the size of the correlation within the era.
-
-    Takes predictions as `neutralise` does.
-    """
-    places, missing, width = features.places(None), features.missing, len(features.names)
-
-    def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        counts, sums = dict[str, int](), dict[str, Vector]()
-        for era in _eras(batches, missing, width):
-            for (model, _), sizes in zip(
-                era.columns, np.abs(exposures(era.predictions, era.features(places))), strict=True
-            ):
-                counts[model] = counts.get(model, 0) + 1
-                sums[model] = sums.get(model, 0.0) + sizes
-        rows = [{"model": model, "eras": counts[model], "sums": sums[model]} for model in sorted(sums)]
-        yield pa.RecordBatch.from_pylist(
-            rows, pa.schema({"model": pa.string(), "eras": pa.int64(), "sums": pa.list_(pa.float64())})
-        )
-
-    # Partitions x models rows of as many numbers as there are features.
-    found = _together(predictions, features).mapInArrow(make, "model string, eras long, sums array<double>").toPandas()
-    parts = []
-    for model, rows in found.groupby("model", sort=True):
-        exposure = np.sum(np.stack(rows["sums"].tolist()), axis=0) / rows["eras"].sum()
-        parts.append(pd.DataFrame({"model": model, "feature": features.names, "exposure": exposure}))
-    return pd.concat(parts, ignore_index=True)
-
-
-def riskiest(predictions: DataFrame, features: Features, count: int) -> dict[str, tuple[str, ...]]:
-    """Model -> its `count` features of the largest mean exposure, largest first, the earlier one first on a tie.
-
-    The caller gives predictions of training eras only: what is chosen must not depend on the eras it is used in.
-    """
-    found = mean_exposures(predictions, features)
-    ordered = found.sort_values("exposure", ascending=False, kind="stable")
-    return {str(model): tuple(rows["feature"].head(count)) for model, rows in ordered.groupby("model")}
+def _neutral(era: _Era, features: Matrix, proportion: float, riskiest: int | None) -> Matrix:
+    if riskiest is None:
+        return neutral_to(era.predictions, features, proportion)
+    order = np.argsort(-np.abs(exposures(era.predictions, features)), axis=1, kind="stable")[:, :riskiest]
+    columns = [neutral_to(era.predictions[:, [at]], features[:, own], proportion) for at, own in enumerate(order)]
+    return np.hstack(columns)
 
 
 @dataclass(frozen=True)

@@ -156,9 +156,12 @@ def ridge(penalty: float = 0.1) -> Weighting:
     return weigh
 
 
-def usable(span: EraSpan, spans: Sequence[EraSpan]) -> list[int]:
-    """The eras whose labels had ended before the era's own began: all that was known on its date."""
-    return [other.era for other in spans if other.last < span.first]
+def usable(span: EraSpan, spans: Sequence[EraSpan], purge: int = 0) -> list[int]:
+    """The eras whose labels had ended before the era's own began: all that was known on its date.
+
+    Without the `purge` eras before it, if more are asked for than labels need.
+    """
+    return [other.era for other in spans if other.last < span.first and other.era < span.era - purge]
 
 
 def weights_by_era(
@@ -167,6 +170,7 @@ def weights_by_era(
     spans: Sequence[EraSpan],
     weigh: Weighting,
     least: int,
+    purge: int = 0,
 ) -> dict[int, Vector]:
     """For each wanted era the weights of the models, fitted on the moments of `usable` eras only.
 
@@ -179,7 +183,7 @@ def weights_by_era(
         raise InputError(f"era {strange[0]} has predictions, but the span of its label is not known.")
     fitted: dict[int, Vector] = {}
     for span in wanted:
-        past = moments.among(usable(span, spans))
+        past = moments.among(usable(span, spans, purge))
         fitted[span.era] = weigh(past) if len(past.eras) >= least else equal(moments)
     return fitted
 

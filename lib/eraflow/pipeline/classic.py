@@ -207,7 +207,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         live_era=live[0],
         era_dates={},
         submission=submission.classic,
-        check_live=submission.check_rows,
+        check_live=lambda live: submission.check_rows(live.count()),
         references=classic_references(config, store, folder, packed),
         reference_files=folder.identity(MODEL_FILES) if config.source == "classic" else (),
         asset=None,

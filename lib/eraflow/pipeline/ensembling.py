@@ -22,8 +22,8 @@ from eraflow.validation import EraSpan, Fold
 LIVE_FOLD = 0
 
 
-def build(name: str, settings: config_ensembles.Ensemble) -> Ensemble:
-    """The ensemble that a part of the configuration describes."""
+def build(name: str, settings: config_ensembles.Ensemble, purge: int | None) -> Ensemble:
+    """The ensemble that a part of the configuration describes; a `purge` of the folds holds for its weights too."""
     fitted: Mapping[str, Callable[[], weights.Weighting]] = {
         "equal": lambda: weights.equal,
         "inverse_variance": lambda: weights.inverse_variance,
@@ -35,7 +35,16 @@ def build(name: str, settings: config_ensembles.Ensemble) -> Ensemble:
     weigh = fitted[given]() if isinstance(given, str) else weights.fixed(given)
     # Weights that are given need no earlier eras.
     least = 0 if isinstance(given, dict) else settings.min_eras
-    return Ensemble(name, settings.models, weigh, least, settings.neutralise, settings.neutral_to or None)
+    return Ensemble(
+        name,
+        settings.models,
+        weigh,
+        least,
+        purge=purge or 0,
+        proportion=settings.neutralise,
+        chosen=settings.neutral_to or None,
+        riskiest=settings.riskiest,
+    )
 
 
 @dataclass(frozen=True)

@@ -277,8 +277,9 @@ def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame, took:
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),
         "search": {
-            str(part): {"trials": len(own), "settings": json.loads(best_trial(own)["settings"])}
+            str(part): {"trials": len(own), "settings": None if best is None else json.loads(best["settings"])}
             for part, own in trials.groupby("part")
+            for best in [best_trial(own)]
         },
         "unscored_eras": {model: list(eras) for model, eras in content.unscored.items()},
         "git_revision": git_revision(),

@@ -64,14 +64,14 @@ class Searching:
             ) from None
 
     def metrics(self) -> tuple[str, ...]:
-        """The metrics that the objective weighs. InputError where there is no such metric."""
-        found = {name: scoring.metric_of(name) for name in self.config.search.weights}
-        if unknown := [name for name, metric in found.items() if metric is None]:
+        """The metrics that the objective weighs. InputError where one of them is not scored with these data."""
+        there = scoring.available(self.data.references, self.data.asset)
+        if unknown := [name for name in self.config.search.weights if name not in there]:
             raise InputError(
-                f"search.objective: there is no metric {unknown[0]!r}; choose from {', '.join(scoring.METRICS)}, where "
-                "need be with the name of a benchmark or a feature set behind them."
+                f"search.objective: {unknown[0]!r} is not scored here; choose from {', '.join(there)}, or name more in "
+                "scoring.feature_sets."
             )
-        return tuple(dict.fromkeys(filter(None, found.values())))
+        return tuple(dict.fromkeys(filter(None, map(scoring.metric_of, self.config.search.weights))))
 
     def _worth(self, settings: AnyModel, fold: Fold) -> float:
         """The objective of a model of these settings on one inner fold."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
+from functools import partial
 
 import pandas as pd
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow import submission
@@ -23,6 +26,10 @@ from eraflow.tables import Store
 SYNTHETIC_NOTE = (
     "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
     "(network) daily deviations; real markets pay far less."
+)
+UNIVERSE_NOTE = (
+    "Numerai's files have no rows of the newest week: the submission holds all tickers that they have ever named, and "
+    "Numerai takes those of its live universe."
 )
 SURVIVORS_NOTE = (
     "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
@@ -44,6 +51,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
     data = replace(training(store, tables.training, target), reach=reach)
+    names, is_live = _names(store, tables, max(era_dates.values()))
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -56,15 +64,15 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         overlap=overlap,
         live_era=max(era_dates),
         era_dates=era_dates,
-        submission=submission.signals,
-        check_live=submission.check_size,
+        submission=partial(submission.signals, names=names),
+        check_live=lambda live: submission.check_size(_submitted(live, names).count()),
         references=signals_references(config, store, data, max(era_dates.values())),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
         asset=ASSET,
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         network=_network(store, tables),
-        notes=_notes(config),
+        notes=(*_notes(config), *([] if is_live else [UNIVERSE_NOTE])),
         facts={
             "source": str(tables.prices.manifest["source"]),
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
@@ -73,6 +81,18 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
             "labels overlap": f"{overlap} eras",
         },
     )
+
+
+def _names(store: Store, tables: Tables, newest: date) -> tuple[Mapping[str, str] | None, bool]:
+    """Numerai's tickers by ours where its files are there, and whether they are the newest week's universe."""
+    if tables.signals is None:
+        return None, True
+    return signals_files.live_names(store.read(tables.signals), newest)
+
+
+def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:
+    """Those of the live rows whose ticker has a name at Numerai."""
+    return live if names is None else live.where(F.expr(ASSET).isin(list(names)))
 
 
 def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:

@@ -16,9 +16,10 @@ from pyspark.sql import functions as F
 
 from eraflow import disk, registry, scoring, search, submission, tracking
 from eraflow.config import Config, fingerprint
-from eraflow.config.models import AnyModel, LevelsModel
+from eraflow.config.models import AnyModel, L2gmom, LevelsModel, Sequences, Tokens
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
+from eraflow.models import sequence
 from eraflow.models.base import Fitted
 from eraflow.pipeline import classic, outputs, signals
 from eraflow.pipeline.clock import FIT, LIVE, PREDICT, timed
@@ -32,6 +33,10 @@ from eraflow.session import local_path
 from eraflow.tables import Store, locked
 from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, watched_block
 
+# Code that decides what a run finds, so that one begun by other code is not gone on with.
+DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search",
+            "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
+
 
 def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
     """Runs, resumes, or finds finished the run that `config` describes; returns lines for the user."""
@@ -42,9 +47,22 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
             tracking.required()
         if config.search.model is not None:
             search.required()
+        _refuse_kinds(config)
         splitter(config)  # refuses settings that cannot be before anything is built
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).result()
+
+
+def _refuse_kinds(config: Config) -> None:
+    """Tells a model that this machine cannot learn, or these data, before anything is built."""
+    for name, model in config.models.items():
+        if isinstance(model, Sequences | Tokens | L2gmom):
+            sequence.required(model.kind)
+        if config.is_classic and isinstance(model, Sequences | L2gmom):
+            raise InputError(
+                f"models.{name}: {model.kind} follows tickers through time, which Classic's ids do not tell; take "
+                "tokens or another kind."
+            )
 
 
 def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged:
@@ -86,7 +104,7 @@ class _Run:
         seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
         folds = splitter(self.config).split(seen)
         self._refuse_settings(folds)
-        data.check_live(data.training.rows([data.live_era]).count())
+        data.check_live(data.training.rows([data.live_era]))
         identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
             self._track(identity)  # it may have been refused, or not been asked for
@@ -133,13 +151,14 @@ class _Run:
             if self.folder.is_done(f"{name}-holdout"):
                 continue
             self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
-            fitted = self._fit(self._searching.settings(name, "holdout", fold.train), fold.train)
+            searched = self._searching.settings(name, "holdout", fold.train)
+            fitted = self._fit(searched, fold.train, f"{name}-holdout")
             self._write_predictions(fitted, fold, self.folder.holdout(name))
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
         ensembling = Ensembling(self.store.spark, self.data, self.folder)
         for name, settings in self.config.ensembles.items():
             self.progress.stage(f"{name}: ensemble for the holdout")
-            ensembling.holdout(build(name, settings), fold)
+            ensembling.holdout(build(name, settings, rules.purge), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
         return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
@@ -152,9 +171,11 @@ class _Run:
             if unknown := [feature for feature in features if feature not in known]:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
         for name, model in self.config.models.items():
-            for eras in (*(fold.train for fold in folds), [span.era for span in self.data.spans]):
+            parts = [fold.train for fold in folds]
+            for eras in (*parts, [span.era for span in self.data.spans]):
                 self._parts(model, eras)
-                if name == self.config.search.model:
+            if name == self.config.search.model:
+                for eras in (*parts, self._seen):
                     self._refuse_search(model, eras)
             self._refuse_features(name, model)
 
@@ -173,6 +194,12 @@ class _Run:
         self._searching.metrics()
         for fold in self._searching.folds(eras):
             self._parts(model, fold.train)
+
+    @property
+    def _seen(self) -> list[int]:
+        """The eras that are not held out: a search of the final model's settings would look at the holdout, too."""
+        rules = self.config.validation
+        return [span.era for span in hold_out(self.data.spans, rules.holdout, rules.purge)[0]]
 
     @property
     def _searching(self) -> Searching:
@@ -198,11 +225,12 @@ class _Run:
         config["signals"].pop("path")
         config["prices"].pop("path")  # the tables' fingerprints know the files
         config["classic"].pop("path")
+        config["classic"].pop("dataset")
         return {
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code("models", "registry", "graphs", "ensembles", "validation", "scoring", "search"),
+            "code": code(*DECIDING),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }
@@ -230,15 +258,19 @@ class _Run:
                 if without := [model for model in settings.models if model in failed]:
                     raise InputError(f"its model {without[0]} failed.")
                 ensembling = Ensembling(self.store.spark, self.data, self.folder)
-                ensembling.run(build(name, settings), submit=name == self.config.submission)
+                ensembling.run(
+                    build(name, settings, self.config.validation.purge), submit=name == self.config.submission
+                )
             except Exception as error:
                 lost[name] = _told(error)
                 self.progress.note(f"{name} failed: {_reason(lost[name])}")
         return lost
 
-    def _fit(self, settings: AnyModel, eras: Sequence[int]) -> Fitted:
+    def _fit(self, settings: AnyModel, eras: Sequence[int], part: str | None = None) -> Fitted:
+        """A model of the eras that sampling and early stopping leave; one of a `part` of the run is gone on with."""
         chosen, watched = self._parts(settings, eras)
-        model = registry.build(settings, self.data.training.target, self.config.run.seed)
+        work = self.folder.work(part) if part else None
+        model = registry.build(settings, self.data.training.target, self.config.run.seed, work)
         sampling = self.config.sampling
         training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life)
         return model.fit(training, chosen, watched)
@@ -249,7 +281,7 @@ class _Run:
         if not settings.watched_eras:
             return chosen, []
         span_of = {span.era: span for span in self.data.spans}
-        return watched_block([span_of[era] for era in chosen], settings.watched_eras)
+        return watched_block([span_of[era] for era in chosen], settings.watched_eras, self.config.validation.purge)
 
     def _sampled(self, eras: Sequence[int]) -> list[int]:
         sampling = self.config.sampling
@@ -269,13 +301,13 @@ class _Run:
                 continue
             took: dict[str, float] = {}
             with timed(took, FIT):
-                fitted = self._fit(self._searching.settings(name, f"fold-{fold.number}", fold.train), fold.train)
+                settings = self._searching.settings(name, f"fold-{fold.number}", fold.train)
+                fitted = self._fit(settings, fold.train, part)
             fitted.save(self.folder.model(name, f"fold-{fold.number}"))
             with timed(took, PREDICT):
                 self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
-            self.folder.mark_done(
-                part, {"train_eras": len(fold.train), "validation_eras": len(fold.validation), **took}
-            )
+            learned, _ = self._parts(settings, fold.train)
+            self.folder.mark_done(part, {"train_eras": len(learned), "validation_eras": len(fold.validation), **took})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
     def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
@@ -283,14 +315,15 @@ class _Run:
         ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str) -> None:
-        """A model of every era with a known label, and its predictions for the live era."""
+        """A model of all eras with a known label but those that it watches, and its predictions for the live era."""
         part, took = f"{name}-{LIVE}", dict[str, float]()
         if self.folder.is_done(part):
             return
         eras, live_era = [span.era for span in self.data.spans], self.data.live_era
-        self.progress.stage(f"{name}: final model on {len(eras)} eras")
+        learned, _ = self._parts(self.config.models[name], eras)
+        self.progress.stage(f"{name}: final model on {len(learned)} eras")
         with timed(took, FIT):
-            fitted = self._fit(self._searching.settings(name, "final", eras), eras)
+            fitted = self._fit(self._searching.settings(name, "final", self._seen), eras, part)
         fitted.save(self.folder.model(name, "final"))
         with timed(took, PREDICT):
             live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era

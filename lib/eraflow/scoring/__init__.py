@@ -7,7 +7,7 @@ and is summarised in pandas (`summary`, `intervals`).
 from eraflow.scoring.era import EraRows, filled
 from eraflow.scoring.intervals import CONFIDENCE, MIN_EFFECTIVE_ERAS, mean_interval
 from eraflow.scoring.metrics import METRICS, Metric, metric_of, numerai_corr, pearson, score_era, spearman
-from eraflow.scoring.spark import FeatureSet, References, collected, score_eras, unscored_eras
+from eraflow.scoring.spark import FeatureSet, References, available, collected, score_eras, unscored_eras
 from eraflow.scoring.summary import Payout, largest_exposures, max_drawdown, per_era, summarise, with_payout
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Metric",
     "Payout",
     "References",
+    "available",
     "collected",
     "filled",
     "largest_exposures",

@@ -69,6 +69,17 @@ class References:
         )
 
 
+def available(references: References, asset: str | None) -> tuple[str, ...]:
+    """The names of what `score_eras` can say with these references; of a small era or an unknown part it says less."""
+    there = {"previous": asset is not None}
+    metrics = (one for one in METRICS.values() if all(there.get(x) or getattr(references, x, None) for x in one.needs))
+    return tuple(
+        metric.name.format(part)
+        for metric in metrics
+        for part in (getattr(references, metric.over) if metric.over else ("",))
+    )
+
+
 def score_eras(
     predictions: DataFrame,
     references: References | None = None,

@@ -74,6 +74,18 @@ def mapping(spark: SparkSession, path: str) -> pd.DataFrame:
     return found
 
 
+def live_names(signals: DataFrame, newest: date) -> tuple[dict[str, str], bool]:
+    """Numerai's tickers by those of the prices, and whether they are of the week of `newest`.
+
+    Where the files have no rows of that week they are of all weeks, so that nothing tells who is live.
+    """
+    known = signals.where(F.col("ticker").isNotNull())
+    live = known.where(F.col("week") == F.date_trunc("week", F.lit(newest)).cast("date"))
+    is_live = not live.isEmpty()
+    rows = (live if is_live else known).select("ticker", "numerai_ticker").distinct().collect()  # one a ticker
+    return {row["ticker"]: row["numerai_ticker"] for row in rows}, is_live
+
+
 def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequence[str]) -> DataFrame:
     name = shown(path)
     with opened(f"{name} cannot be read as a parquet file", "download it again"):
