@@ -56,7 +56,7 @@ run: setup ## train, score and report on an embedded synthetic universe; ARGS="-
 test: lint ## check style and types, run the tests (under 10 minutes)
 	@$(IN_VENV) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-test-full: setup ## run the long tests: kills, notebooks, cluster, real prices (ERAFLOW_REAL_DATA names their folder)
+test-full: setup ## run the long tests: kills, cluster, real prices (ERAFLOW_REAL_DATA names their folder)
 	@$(IN_VENV) pytest -m slow $(ARGS)
 
 lint: setup ## check style and types

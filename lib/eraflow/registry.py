@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from eraflow.config.models import AnyModel, L2gmom, LevelsModel, LightGbm, Linear, RandomForest, Sequences, Tokens
+from eraflow.config.models import (
+    AnyModel,
+    L2gmom,
+    LevelsModel,
+    LightGbm,
+    Linear,
+    RandomForest,
+    Sequences,
+    SparkForest,
+    Tokens,
+)
 from eraflow.graphs.expansion import FeatureNetwork
 from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
 from eraflow.models import selection
@@ -18,6 +28,7 @@ from eraflow.models.members import FittedMembers, Member, Members
 from eraflow.models.random_forest import RandomForestModel
 from eraflow.models.selection import FittedSelection, Selecting
 from eraflow.models.sequence import FittedSequence, SequenceModel
+from eraflow.models.spark_forest import FittedSparkForest, SparkForestModel
 from eraflow.models.tokens import FittedTokens, TokensModel
 
 
@@ -90,6 +101,8 @@ def _kind(settings: AnyModel, seed: int, work: Path | None) -> Model:
             return LightGbmModel(settings, seed)
         case RandomForest():
             return RandomForestModel(settings, seed)
+        case SparkForest():
+            return SparkForestModel(settings, seed)
         case Linear():
             return LinearModel(settings)
         case Sequences():
@@ -104,6 +117,8 @@ def _loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
     match settings:
         case LightGbm() | RandomForest():
             return FittedLightGbm.load(folder, training)
+        case SparkForest():
+            return FittedSparkForest.load(folder, training)
         case Linear():
             return FittedLinear.load(folder, training)
         case Sequences():

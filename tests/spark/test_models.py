@@ -34,6 +34,7 @@ KINDS = (
     kind("ranking", {"kind": "lightgbm", "objective": "lambdarank", "learning_rate": 0.2, **TREES}),
     kind("several", {"kind": "lightgbm", "seeds": 2, "learning_rate": 0.2, **TREES}),
     kind("random_forest", {"kind": "random_forest", **TREES}),
+    kind("spark_forest", {"kind": "spark_forest", **{key: TREES[key] for key in TREES if key != "num_leaves"}}),
     kind("linear", {"kind": "linear"}, seeded=False),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),

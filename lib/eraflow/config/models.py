@@ -104,6 +104,17 @@ class RandomForest(LevelsModel):
     min_data_in_leaf: PositiveInt
 
 
+class SparkForest(Model):
+    """Settings of a random forest, grown by Spark ML."""
+
+    kind: Literal["spark_forest"]
+    trees: PositiveInt
+    max_depth: Annotated[int, Field(ge=1, le=30)]
+    feature_fraction: Fraction
+    bagging_fraction: Fraction
+    min_data_in_leaf: PositiveInt
+
+
 class Linear(LevelsModel):
     """Settings of ridge regression."""
 
@@ -169,7 +180,9 @@ class L2gmom(Model):
         return self.early_stopping_eras
 
 
-AnyModel = Annotated[LightGbm | RandomForest | Linear | Sequences | Tokens | L2gmom, Field(discriminator="kind")]
+AnyModel = Annotated[
+    LightGbm | RandomForest | SparkForest | Linear | Sequences | Tokens | L2gmom, Field(discriminator="kind")
+]
 # Becomes a folder `model=NAME`, from which Spark would read a number or a date as one.
 ModelName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 
@@ -179,6 +192,7 @@ class Kinds(Section):
 
     lightgbm: LightGbm
     random_forest: RandomForest
+    spark_forest: SparkForest
     linear: Linear
     lstm: Sequences
     transformer: Sequences

@@ -84,9 +84,13 @@ def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
 def elements(array: Column, taken: Sequence[bool]) -> Column:
     """Some elements of an array, told by a flag for each; an array of another length is an error."""
     places = F.array(*(F.lit(place) for place, is_taken in enumerate(taken) if is_taken))
-    told = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {len(taken)}"))
-    some = F.transform(places, lambda place: F.get(array, place))
-    return F.when(F.size(array) == len(taken), some).otherwise(F.raise_error(told))
+    return of_width(array, len(taken), F.transform(places, lambda place: F.get(array, place)))
+
+
+def of_width(array: Column, width: int, made: Column) -> Column:
+    """What is `made` of an array of features; one of another length is an error."""
+    told = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {width}"))
+    return F.when(F.size(array) == width, made).otherwise(F.raise_error(told))
 
 
 def sampled(rows: DataFrame, share: float) -> DataFrame:

@@ -21,13 +21,14 @@ from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGB
 
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models.base import Training, check_features, sampled
+from eraflow.models.base import Training, check_features, of_width, sampled
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
 # Watched rows land on the driver at 8 bytes a value (#2294).
 DRIVER_VALUES = 25_000_000
+WHOLE_ERA = 10_000  # places of a ranking that early stopping looks at, as many as LightGBM has discounts for
 MAX_LABELS = 31  # levels of a target that LightGBM's ranking knows gains for
 LEVELS = 5
 MAX_BIN = 7  # more than five levels and missing; LightGBM holds 4 bits a value
@@ -47,7 +48,8 @@ class LightGbmModel:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
 
         The table's files decide in which order rows are read, and so what is bagged: the same version of a table gives
-        the same model to the byte. With `watched` eras and early stopping, the trees after the best one are not used.
+        the same model to the byte. With `watched` eras, once no tree was better for so many rounds, those after the
+        best one are not used; where that does not come all are, as SynapseML has it.
         """
         rows = training.labelled(eras)
         count = rows.count()
@@ -90,7 +92,12 @@ class LightGbmModel:
     def _estimator(self, training: Training, threads: int) -> Any:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
         config, width = self.config, len(training.feature_names)
-        ranking = {"groupCol": "era", "repartitionByGroupingColumn": False} if config.ranks else {}
+        ranking = {
+            "groupCol": "era",
+            "repartitionByGroupingColumn": False,
+            "evalAt": [WHOLE_ERA],  # a stop by the first of 1 to 5 places that is no better would be chance
+            "objectiveSeed": self.seed,
+        }
         weighing = {"weightCol": "weight"} if training.half_life else {}  # equal weights would cost time and memory
         return (LightGBMRanker if config.ranks else LightGBMRegressor)(
             objective=config.objective,
@@ -118,7 +125,7 @@ class LightGbmModel:
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
             verbosity=-1,
             **weighing,
-            **ranking,
+            **(ranking if config.ranks else {}),
             **self._constraints(training.feature_names),
         )
 
@@ -249,5 +256,4 @@ def _vector(width: int, missing: int) -> Column:
     unknown = F.transform(levels, lambda x: F.when(x == missing, F.lit(float("nan"))).otherwise(x.cast("double")))
     some = F.array_contains(levels, F.lit(missing).cast("tinyint"))
     values = F.when(some, unknown).otherwise(levels.cast("array<double>"))
-    told = F.concat(F.lit("feature arrays have "), F.size(levels), F.lit(f" values, not {width}"))
-    return array_to_vector(F.when(F.size(levels) == width, values).otherwise(F.raise_error(told)))
+    return array_to_vector(of_width(levels, width, values))

@@ -7,6 +7,7 @@ its own: without it a fit says what to install.
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -172,6 +173,7 @@ def trained(task: Mapping[str, Any], training: Training) -> dict[str, Any]:
     processes = max(1, min(slots(training.table.sparkSession), SHARDS, rows // ROWS_PER_PROCESS))
     if processes == 1:
         return train(Task(**task))
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # torchrun does the same, with five lines about it
     distributor = TorchDistributor(num_processes=processes, local_mode=True, use_gpu=False)
     return cast(dict[str, Any], distributor.run(train_beside_others, Task(**task)))
 
