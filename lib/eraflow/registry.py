@@ -60,7 +60,7 @@ def load(settings: AnyModel, folder: Path, training: Training) -> Fitted:
 
 
 def _all_loaded(settings: AnyModel, folder: Path, training: Training) -> Fitted:
-    members = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    members = sorted(path.parent.name for path in folder.glob("*/model.json"))
     if members:
         return FittedMembers({name: _member_loaded(settings, folder / name, training) for name in members})
     return _member_loaded(settings, folder, training)
