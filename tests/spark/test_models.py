@@ -34,13 +34,13 @@ KINDS = (
     kind("ranking", {"kind": "lightgbm", "objective": "lambdarank", "learning_rate": 0.2, **TREES}),
     kind("several", {"kind": "lightgbm", "seeds": 2, "learning_rate": 0.2, **TREES}),
     kind("random_forest", {"kind": "random_forest", **TREES}),
-    kind("spark_forest", {"kind": "spark_forest", **{key: TREES[key] for key in TREES if key != "num_leaves"}}),
     kind("linear", {"kind": "linear"}, seeded=False),
     kind("lstm", {"kind": "lstm", **NETWORK}),
     kind("transformer", {"kind": "transformer", **NETWORK}),
     kind("tokens", {"kind": "tokens", **{key: value for key, value in NETWORK.items() if key != "length"}}),
     kind("l2gmom", {"kind": "l2gmom", **GRAPH}),
 )
+FOREST = kind("spark_forest", {"kind": "spark_forest", **{key: TREES[key] for key in TREES if key != "num_leaves"}})
 CHOSEN = kind("chosen", {"kind": "linear", "selection": {"by": "exposure", "keep": 1}}, False, ("momentum",))
 LEARNED = kind("l2gmom_graph", {"kind": "l2gmom", **GRAPH, "graph": "learned", "layers": 5, "epochs": 3})
 
@@ -60,7 +60,7 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sampl
     return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
 
 
-@pytest.fixture(scope="module", params=(*KINDS, CHOSEN), ids=named)
+@pytest.fixture(scope="module", params=(*KINDS, CHOSEN, pytest.param(FOREST, marks=pytest.mark.slow)), ids=named)
 def fitted(request: pytest.FixtureRequest, data: Sample) -> tuple[Kind, Fitted]:
     return fit(request.param, data)
 
@@ -94,7 +94,7 @@ def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("own", [*KINDS, LEARNED], ids=named)
+@pytest.mark.parametrize("own", [*KINDS, FOREST, LEARNED], ids=named)
 @pytest.mark.parametrize("prices", ["demo", "real"])
 def test_every_kind_passes_on_prices(
     prices: str, own: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
