@@ -238,7 +238,7 @@ class Files:
         table = pa.concat_tables(self._waiting.pop(name))
         if name not in self._writers:
             part = self._folder / f"{name}.parquet.part"
-            self._writers[name] = pq.ParquetWriter(part, table.schema, compression="zstd")
+            self._writers[name] = pq.ParquetWriter(part, table.schema, compression="zstd", write_statistics=["era"])
         self._writers[name].write_table(table, row_group_size=table.num_rows)
 
 
