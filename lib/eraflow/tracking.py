@@ -12,10 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
+from eraflow.frames import read_frame
 
 FILES = (
     "report.html", "summary.json", "per_era.csv", "exposures.csv", "strategy.csv", "predictions.csv", "run.json",
@@ -125,7 +124,7 @@ def flat(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of what the run in `folder` has scored: a step is an era, 0 of the summary, or a trial."""
-    scores = pd.read_csv(folder / "per_era.csv").dropna(subset="value")
+    scores = read_frame(folder / "per_era.csv").dropna(subset="value")
     for model, era, metric, value in scores[["model", "era", "metric", "value"]].itertuples(index=False):
         yield f"{model}/{metric}", float(value), int(era)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -135,7 +134,7 @@ def metric_values(folder: Path) -> Iterator[tuple[str, float, int]]:
                 if found[figure] is not None:
                     yield f"{model}/{metric}/{figure}", float(found[figure]), 0
     if (folder / "search_trials.csv").exists():
-        trials = pd.read_csv(folder / "search_trials.csv")
+        trials = read_frame(folder / "search_trials.csv")
         yield "search/trials", float(len(trials)), 0
         for part, trial, value in trials.dropna(subset="value")[["part", "trial", "value"]].itertuples(index=False):
             yield f"search/{part}/objective", float(value), int(trial)

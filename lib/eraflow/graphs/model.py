@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from pyspark.sql import DataFrame
 
+from eraflow.frames import read_frame
 from eraflow.graphs.expansion import FeatureMomentum, FeatureNetwork, FittedNetwork
 from eraflow.graphs.feature_graph import split_pairs
 from eraflow.models.base import Model, Training, check_features
@@ -96,5 +96,5 @@ def load_network(folder: Path, training: Training) -> FittedNetwork:
         loadings=held["loadings"],
         momentum=momentum,
         bounds=held["bounds"],
-        edges=pd.read_csv(folder / EDGES),
+        edges=read_frame(folder / EDGES),
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from eraflow.errors import InputError
+from eraflow.frames import read_frame
 from eraflow.pipeline.folder import RunFolder
 
 
@@ -58,12 +59,12 @@ def trials(base: Path) -> int:
     finished = [file.parent for file in base.glob("*/run.json")]
     models = sum(len(json.loads((run / "summary.json").read_text(encoding="utf-8"))) for run in finished)
     tried = (run / "search_trials.csv" for run in finished)
-    return models + sum(len(pd.read_csv(file)) for file in tried if file.exists())
+    return models + sum(len(read_frame(file)) for file in tried if file.exists())
 
 
 def _named(run: str, file: Path, columns: list[str]) -> pd.DataFrame:
     """The frame in the file, empty where there is none."""
-    frame = pd.read_csv(file) if file.exists() else pd.DataFrame(columns=columns)
+    frame = read_frame(file) if file.exists() else pd.DataFrame(columns=columns)
     return frame.assign(model=f"{run}/" + frame["model"].astype(str))
 
 
@@ -71,5 +72,5 @@ def _dates(file: Path) -> dict[int, date]:
     """Of the eras of a run's page."""
     if not file.exists():
         return {}
-    known = pd.read_csv(file, usecols=["era", "date"]).dropna().drop_duplicates("era")
+    known = read_frame(file, ["era", "date"]).dropna().drop_duplicates("era")
     return dict(zip(known["era"].astype(int), pd.to_datetime(known["date"]).dt.date, strict=True))

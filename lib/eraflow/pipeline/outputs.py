@@ -15,6 +15,7 @@ from eraflow import scoring, search
 from eraflow.config import Config
 from eraflow.config.ensembles import Ensemble
 from eraflow.config.models import AnyModel, Model
+from eraflow.frames import read_frame
 from eraflow.graphs.described import drawn
 from eraflow.graphs.model import EDGES
 from eraflow.models.selection import SAVED
@@ -169,7 +170,7 @@ def _feature_graphs(folder: Path, content: Content) -> dict[str, pd.DataFrame]:
     graphs: dict[str, pd.DataFrame] = {}
     for name in (model for model in content.config.models if model not in content.failed):
         saved = sorted(RunFolder(folder).model(name, "final").rglob(EDGES))
-        graphs |= {name: pd.read_csv(saved[0])} if saved else {}
+        graphs |= {name: read_frame(saved[0])} if saved else {}
     return graphs
 
 
