@@ -1,6 +1,7 @@
 """Independent answers for the families beyond the main set: TA-Lib, and numpy over each window by itself.
 
-All take one ticker's bars (`open, high, low, close, raw_close, volume, market_return, sector_return`), as features do.
+All take one ticker's bars (`open, high, low, close, raw_close, volume, adjusted_volume, market_return,
+sector_return`), as features do.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ def errors(computed: pd.DataFrame, bars: pd.DataFrame) -> dict[str, float]:
     with np.errstate(all="ignore"):
         wanted = pd.DataFrame(oscillators(bars) | others(bars))
     scales = {name: np.full(len(bars), 100.0) for name in wanted if name.startswith(IN_PERCENT)}
-    scales |= {"atr_14": bars["close"].to_numpy(), "obv": np.full(len(bars), max(1.0, bars["volume"].max()))}
+    scales |= {"atr_14": bars["close"].to_numpy(), "obv": np.full(len(bars), max(1.0, bars["adjusted_volume"].max()))}
     return oracles.errors(computed, wanted, scales)
 
 
 def oscillators(bars: pd.DataFrame) -> dict[str, Array]:
-    high, low, close, volume = (bars[name].to_numpy(dtype=float) for name in ("high", "low", "close", "volume"))
+    names = ("high", "low", "close", "adjusted_volume")
+    high, low, close, volume = (bars[name].to_numpy(dtype=float) for name in names)
     mean = over(lambda window: window.mean(axis=1), close, 20)
     deviation = over(lambda window: window.std(axis=1), close, 20)
     deviation = np.where(deviation < 1e-9 * mean, 0.0, deviation)

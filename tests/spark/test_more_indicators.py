@@ -20,7 +20,7 @@ BOUND = 1e-9
 FEATURES = (*OSCILLATORS, *VOLATILITY, *LIQUIDITY, *TREND, *RESIDUAL)
 OUTPUTS = sets.columns(FEATURES)
 BARS = "ticker string, date date, bar int, open double, high double, low double, close double, raw_close double, \
-volume double, market_return double, sector_return double"
+volume double, adjusted_volume double, market_return double, sector_return double"
 COLUMNS = [part.split()[0] for part in BARS.split(", ")]
 
 
@@ -71,7 +71,11 @@ def nasty_bars() -> dict[str, pd.DataFrame]:
     found["is_the_market"]["market_return"] = more_oracles.change(found["is_the_market"]["close"].to_numpy())
     for bars in (1, 2, 14, 15, 21, 22, 27, 28, 43, 44, 252, 253):
         found[f"bars_{bars}"] = ticker(f"bars_{bars}", walk(bars, bars), bars)
-    return found
+    # In units of the total-return price, which with each dividend is a larger part of the traded one.
+    return {
+        name: frame.assign(adjusted_volume=frame["volume"] * np.linspace(1.5, 1.0, len(frame)))
+        for name, frame in found.items()
+    }
 
 
 def features(spark: SparkSession, bars: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -88,6 +92,7 @@ def computed(spark: SparkSession) -> dict[str, pd.DataFrame]:
     """The features of every nasty ticker, and of each as `*_scaled` after a split: prices times 4, volume over 4."""
     plain = pd.concat(nasty_bars().values())
     scaled = plain.assign(ticker=plain["ticker"] + "_scaled", volume=plain["volume"] / 4)
+    scaled["adjusted_volume"] /= 4.0
     scaled[["open", "high", "low", "close", "raw_close"]] *= 4.0
     return features(spark, pd.concat([plain, scaled], ignore_index=True))
 
@@ -104,7 +109,8 @@ def test_every_column_equals_its_oracle(name: str, computed: dict[str, pd.DataFr
 def test_flow_and_movement_equal_ta_lib_where_prices_are_not_scaled(
     name: str, computed: dict[str, pd.DataFrame]
 ) -> None:
-    high, low, close, volume = (nasty_bars()[name][column].to_numpy() for column in ("high", "low", "close", "volume"))
+    bars = nasty_bars()[name]
+    high, low, close, volume = (bars[column].to_numpy() for column in ("high", "low", "close", "adjusted_volume"))
     wanted = {
         "obv": talib.OBV(close, volume),
         "mfi_14": talib.MFI(high, low, close, volume, 14),

@@ -32,7 +32,8 @@ def operators(frame: DataFrame) -> Counter[str]:
 @pytest.fixture(scope="module")
 def bars(spark: SparkSession) -> DataFrame:
     prices = [
-        F.col("id").cast("double").alias(name) for name in ("open", "high", "low", "close", "raw_close", "volume")
+        F.col("id").cast("double").alias(name)
+        for name in ("open", "high", "low", "close", "raw_close", "volume", "adjusted_volume")
     ]
     return spark.range(100).select(
         F.col("id").cast("string").alias("ticker"),

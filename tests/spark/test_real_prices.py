@@ -79,6 +79,7 @@ def errors(rows: pd.DataFrame, computed: pd.DataFrame) -> dict[str, float]:
     found = pd.concat(parts, axis=1)
     others = {name: rows[name] for name in ("volume", "market_return", "sector_return")}
     bars = oracles.on_total_return(rows).assign(raw_close=rows["close"], **others)
+    bars["adjusted_volume"] = rows["volume"] * rows["close"] / bars["close"]
     market = pd.Series(rows["market_return"].to_numpy(), index=rows["date"])
     worst = oracles.ta_lib_errors(rows, found) | more_oracles.errors(found, bars)
     with np.errstate(all="ignore"):

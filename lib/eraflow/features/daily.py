@@ -82,7 +82,7 @@ def _packed(wide: DataFrame, features: Sequence[Feature]) -> DataFrame:
 
 
 def _bars(prices: DataFrame, universe: DataFrame, outputs: Mapping[str, Series]) -> DataFrame:
-    """The inputs of the series: prices scaled to the total-return index, raw close, volume, means over tickers."""
+    """The inputs of the series: prices and volume scaled to the total-return index and raw, means over tickers."""
     wanted = inputs_of(outputs.values())
     scale = F.col("total_return") / F.col("close")
     scaled = {name: F.col(name) * scale for name in ("open", "high", "low", "close")}
@@ -98,6 +98,7 @@ def _bars(prices: DataFrame, universe: DataFrame, outputs: Mapping[str, Series])
         *(column.alias(name) for name, column in scaled.items()),
         (F.col("close") * F.col("rate")).alias("raw_close"),
         "volume",
+        (F.col("volume") / scale).alias("adjusted_volume"),
         *others,
     )
 

@@ -19,6 +19,7 @@ class Amihud(Feature):
 
     bars: int = 21
     family: ClassVar[str] = "liquidity"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:
@@ -37,6 +38,7 @@ class DollarVolume(Feature):
 
     bars: int = 21
     family: ClassVar[str] = "liquidity"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:
@@ -53,6 +55,7 @@ class VolumeRatio(Feature):
     short: int = 5
     long: int = 63
     family: ClassVar[str] = "liquidity"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from eraflow.features.feature import CLOSE, HIGH, LOW, VOLUME, Feature, Output, over_price, unscaled
+from eraflow.features.feature import ADJUSTED_VOLUME, CLOSE, HIGH, LOW, Feature, Output, over_price, unscaled
 from eraflow.features.series import (
     BAR,
     Apply,
@@ -118,18 +118,22 @@ class Bollinger(Feature):
 
 @dataclass(frozen=True)
 class Obv(Feature):
-    """On-balance volume; ranked by its change over a month as a share of the month's volume."""
+    """On-balance volume, in units of the total-return price; ranked by its change over a month, over that volume."""
 
     bars: int = 21
     family: ClassVar[str] = "technical"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:
-        return f"On-balance volume; ranked by its change over {self.bars} bars, over their volume"
+        return (
+            "On-balance volume in units of the total-return price; "
+            f"ranked by its change over {self.bars} bars, over their volume"
+        )
 
     def outputs(self) -> dict[str, Output]:
-        balance = RunningSum(where(BAR < 1, VOLUME, VOLUME * moved(CLOSE, BEFORE)))
-        share = (balance - balance.lag(self.bars)) / (Rolling(VOLUME, self.bars, "mean") * float(self.bars))
+        balance = RunningSum(where(BAR < 1, ADJUSTED_VOLUME, ADJUSTED_VOLUME * moved(CLOSE, BEFORE)))
+        share = (balance - balance.lag(self.bars)) / (Rolling(ADJUSTED_VOLUME, self.bars, "mean") * float(self.bars))
         return {"obv": Output(balance, share)}
 
 
@@ -139,13 +143,14 @@ class Mfi(Feature):
 
     bars: int = 14
     family: ClassVar[str] = "technical"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:
         return f"Money flow index over {self.bars} bars, 0 to 100"
 
     def outputs(self) -> dict[str, Output]:
-        flow, direction = TYPICAL * VOLUME, moved(TYPICAL, TYPICAL.lag(1))
+        flow, direction = TYPICAL * ADJUSTED_VOLUME, moved(TYPICAL, TYPICAL.lag(1))
         rising = Rolling(flow * maximum(direction, 0.0), self.bars, "mean")
         both = Rolling(flow * absolute(direction), self.bars, "mean")
         # TA-Lib's own limit: a flow of less than 1 is none.

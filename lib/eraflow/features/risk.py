@@ -36,6 +36,7 @@ class Size(Feature):
 
     bars: int = 21
     family: ClassVar[str] = "exposures"
+    of_traded_money: ClassVar[bool] = True
 
     @property
     def meaning(self) -> str:

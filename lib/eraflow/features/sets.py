@@ -40,11 +40,25 @@ SETS: Mapping[str, tuple[Feature, ...]] = {
 EXPOSURES: tuple[Feature, ...] = (Beta(), Size(), Volatility(), Momentum())
 
 
-def feature_set(name: str) -> tuple[Feature, ...]:
-    """The features of a set. InputError names the sets there are."""
+def feature_set(name: str, traded_money: bool = True) -> tuple[Feature, ...]:
+    """The features of a set, without those of price times volume unless `traded_money`.
+
+    InputError names the sets there are, or says that nothing is left of the set.
+    """
     if name not in SETS:
         raise InputError(f"features.set: there is no feature set {name!r}; choose one of {', '.join(SETS)}.")
-    return SETS[name]
+    chosen = tuple(feature for feature in SETS[name] if traded_money or not feature.of_traded_money)
+    if not chosen:
+        raise InputError(
+            f"features.set: {name} holds features of price times volume only, which these prices are left out of; "
+            "choose another set, or say features.traded_money=always."
+        )
+    return chosen
+
+
+def of_traded_money(features: Sequence[Feature]) -> list[str]:
+    """The columns of those features that multiply price by volume."""
+    return list(columns([feature for feature in features if feature.of_traded_money]))
 
 
 def columns(features: Sequence[Feature]) -> dict[str, Output]:
