@@ -115,12 +115,11 @@ def test_text_is_no_number_and_no_date(refused: Callable[..., str], tmp_path: Pa
 
 def test_a_column_of_another_type_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     flags = saved(frame().assign(volume=True), tmp_path / "flags.parquet")
-    days = frame()["date"].str.replace("-", "").astype("int64")
-    whole = saved(frame().assign(date=days), tmp_path / "whole.parquet")
-    short = saved(frame().assign(date=days.astype("int32")), tmp_path / "short.parquet")
+    yes = saved(frame().assign(date=True), tmp_path / "yes.parquet")
+    serial = saved(frame().assign(date=43836), tmp_path / "serial.parquet")
     assert refused(flags) == "flags.parquet: column 'volume' is of type boolean, which is no number; write it as one."
-    assert refused(short) == "short.parquet: column 'date' is of type int, which is no date; write it as one."
-    assert "column 'date' holds '20200106', which is no date (YYYY-MM-DD), for T00, and 263 more rows" in refused(whole)
+    assert refused(yes) == "yes.parquet: column 'date' is of type boolean, which is no date; write it as one."
+    assert "column 'date' holds '43836', which is no date (YYYY-MM-DD), for T00, and 263 more rows" in refused(serial)
 
 
 def test_a_fault_is_told_by_the_files_own_column_name(refused: Callable[..., str], tmp_path: Path) -> None:

@@ -96,7 +96,16 @@ def test_every_overlay_of_the_project_is_valid() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "read"), [("null", None), ("/data/a b.csv", "/data/a b.csv"), ("a=b", "a=b"), ("[x", "[x"), ("", None)]
+    ("value", "read"),
+    [
+        ("null", None),
+        ("/data/a b.csv", "/data/a b.csv"),
+        ("a=b", "a=b"),
+        ("[x", "[x"),
+        ("", None),
+        ("/data/a: b #1.csv", "/data/a: b #1.csv"),
+        ("'null'", "null"),
+    ],
 )
 def test_a_setting_is_yaml_or_stands_as_it_is(value: str, read: str | None) -> None:
     assert load([], [f"prices.path={value}"]).prices.path == read
@@ -137,6 +146,18 @@ def test_a_half_life_is_told() -> None:
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
+        ("prices.format=yahoo", "prices.format: input should be 'auto', 'eraflow', 'yfinance'"),
+        (
+            "prices.ticker_from=.+_daily",
+            "prices.ticker_from: no part of the pattern is in parentheses; put the ticker's",
+        ),
+        (
+            "prices.ticker_from=(.+",
+            "prices.ticker_from: it is no regular expression (missing ), unterminated subpattern",
+        ),
+        ("prices.date_format=MM/DD/YYYY", "prices.date_format: it names no day; write it as Python's strptime does"),
+        ("prices.date_format=%H:%M", "prices.date_format: it names no day; write it as Python's strptime does"),
+        ("prices.timezone=EST5", "prices.timezone: there is no such time zone; name one as America/New_York"),
         ("sampling.half_life=0", "sampling.half_life: input should be greater than 0 (given: 0)"),
         ("validation.purges=2", "--set validation.purges=2: unknown config key validation.purges; did you mean valid"),
         ("model.trees=2", "--set model.trees=2: unknown config key model; did you mean models"),

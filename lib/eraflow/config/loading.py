@@ -68,6 +68,8 @@ def _setting(text: str) -> dict[str, Any]:
         layer: Any = yaml.safe_load(value)
     except yaml.YAMLError:
         layer = value  # a path or a name that YAML cannot read is meant as it stands
+    if isinstance(layer, str | dict) and not value.lstrip().startswith(("{", '"', "'")):
+        layer = value.strip()  # and so is one with a colon or a # in it
     for part in reversed(key.split(".")):
         layer = {part: layer}
     return dict(layer)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, field_validator, model_validator
 
 from eraflow.config.base import Fraction, PositiveInt, Section
 
@@ -42,22 +44,71 @@ class PriceColumns(Section):
     high: str
     low: str
     close: str
-    adjusted_close: str
+    adjusted_close: str | None
     volume: str
     sector: str | None
     country: str | None
     currency: str | None
+    dividend: str | None
+    split: str | None
+
+
+PriceFormat = Literal[
+    "auto", "eraflow", "yfinance", "alphavantage", "stooq", "eodhd", "polygon", "tiingo", "sharadar", "coinmarketcap",
+    "nasdaq", "investing", "nse",
+]  # fmt: skip
 
 
 class Prices(Section):
     """Daily prices from files."""
 
     path: str | None
+    format: PriceFormat
     columns: PriceColumns
+    ticker_from: str | None
+    date_format: str | None
+    timezone: str | None
+    numbers: Literal["plain", "english", "continental"] | None
+    adjusted: Literal["none", "splits", "all-with-close", "all"] | None
+    actions: str | None
     min_tickers: PositiveInt
     universe: str | None
     rates: str | None
     note: str | None
+
+    @field_validator("ticker_from")
+    @classmethod
+    def _has_a_group(cls, pattern: str | None) -> str | None:
+        try:
+            if pattern is not None and re.compile(pattern).groups < 1:
+                raise ValueError("no part of the pattern is in parentheses; put the ticker's in them, e.g. (.+)_daily")
+        except re.error as error:
+            raise ValueError(f"it is no regular expression ({error})") from None
+        return pattern
+
+    @field_validator("date_format")
+    @classmethod
+    def _says_a_day(cls, form: str | None) -> str | None:
+        if form is None:
+            return form
+        day = datetime(2021, 11, 23, 16, 5, 7)
+        try:
+            known = datetime.strptime(day.strftime(form), form).date() == day.date()
+        except ValueError:
+            known = False
+        if not known:
+            raise ValueError("it names no day; write it as Python's strptime does, e.g. %m/%d/%Y or %b %d, %Y")
+        return form
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_a_zone(cls, name: str | None) -> str | None:
+        try:
+            if name is not None:
+                ZoneInfo(name)
+        except (ValueError, OSError, KeyError):
+            raise ValueError("there is no such time zone; name one as America/New_York or Asia/Tokyo") from None
+        return name
 
 
 class Signals(Section):
@@ -129,6 +180,7 @@ class Features(Section):
     ranks: Annotated[tuple[Literal["universe", "sector", "country", "neutral"], ...], Field(min_length=1)]
     neutral_to: tuple[str, ...]
     interactions: tuple[tuple[str, str], ...]
+    traded_money: Literal["sound", "always", "never"]
 
     @model_validator(mode="after")
     def _named_once(self) -> Features:

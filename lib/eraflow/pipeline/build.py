@@ -13,6 +13,7 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features import sets
 from eraflow.features.daily import daily_features, later_features
+from eraflow.features.feature import Feature
 from eraflow.features.ranking import Ranking
 from eraflow.features.signals import SignalsFeature
 from eraflow.graphs.assets import NETWORK
@@ -22,6 +23,7 @@ from eraflow.pipeline.reading import calendars
 from eraflow.pipeline.training_table import TrainingTable, era_days
 from eraflow.progress import Progress
 from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
+from eraflow.sources.files import listed, reading
 from eraflow.tables import Part, Store, Version
 
 
@@ -88,7 +90,7 @@ class Builder:
 
         def make_later(there: Version) -> Made | Version:
             raw, stored = self._raw(), self.store.read(there)
-            with price_files.reading():
+            with reading():
                 update = updates.compare(raw, stored)
             first = update.first
             self.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
@@ -116,7 +118,7 @@ class Builder:
 
     def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
         """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
-        chosen = sets.feature_set(self.config.features.set)
+        chosen = self._chosen
         manifest = {"columns": sets.families([*chosen, *sets.EXPOSURES])}
 
         def make() -> Made:
@@ -207,12 +209,16 @@ class Builder:
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
     @property
+    def _chosen(self) -> tuple[Feature, ...]:
+        return sets.feature_set(self.config.features.set, self.config.features.traded_money != "never")
+
+    @property
     def _fresh(self) -> Freshness:
         return Freshness(self.store, self.progress)
 
     @property
     def _ranking(self) -> Ranking:
-        rules, named = self.config.features, sets.feature_set(self.config.features.set)
+        rules, named = self.config.features, self._chosen
         theirs = [SignalsFeature(name) for name in self.config.signals.features]
         if taken := sorted(set(self.config.signals.features) & set(sets.columns([*named, *sets.EXPOSURES]))):
             raise InputError(f"signals.features: {taken[0]!r} is a feature of the set {rules.set} too; leave it out.")
@@ -236,12 +242,11 @@ class Builder:
 
     @property
     def _networks(self) -> Networks:
-        chosen = sets.feature_set(self.config.features.set)
-        return Networks(self.store, self._fresh, self.config.network, chosen, self.config.tables.era_block)
+        return Networks(self.store, self._fresh, self.config.network, self._chosen, self.config.tables.era_block)
 
     def _raw(self) -> DataFrame:
         if self.config.source == "prices":
-            raw = price_files.read(self.spark, self.config.prices)
+            raw = price_files.read(self.spark, self.config.prices, self.progress.note)
         else:
             raw = synthetic.prices(self.spark, self.config.synthetic)
         return reference.enriched(raw, self.config.prices)
@@ -253,9 +258,10 @@ class Builder:
         """What the raw prices depend on: settings, and files by path, size and time or the generator's settings."""
         if self.config.source == "prices":
             found = price_files.files(self.spark, self.config.prices)
-            for path in filter(None, (self.config.prices.universe, self.config.prices.rates)):
-                found += price_files.listed(self.spark, path)
-            settings = self.config.prices.model_dump(exclude={"path", "universe", "rates", "note"})
+            chosen = self.config.prices
+            for path in filter(None, (chosen.universe, chosen.rates, chosen.actions)):
+                found += listed(self.spark, path)
+            settings = chosen.model_dump(exclude={"path", "universe", "rates", "actions", "note"})
             return settings, [(file.path, file.size, file.modified) for file in found]
         return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers], None
 

@@ -21,7 +21,7 @@ from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
 from eraflow.models import sequence
 from eraflow.models.base import Fitted
-from eraflow.pipeline import classic, outputs, signals
+from eraflow.pipeline import classic, outputs, signals, traded_money
 from eraflow.pipeline.clock import FIT, LIVE, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.ensembling import Ensembling, build
@@ -47,6 +47,7 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
             tracking.required()
         if config.search.model is not None:
             search.required()
+        config = traded_money.settled(spark, config, progress)
         _refuse_kinds(config)
         splitter(config)  # refuses settings that cannot be before anything is built
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
@@ -86,6 +87,7 @@ def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tup
     folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
     store = Store(spark, config.tables.root)
     with locked(folder.path, "run.dir"), store.lock():
+        config = traded_money.settled(spark, config, progress)
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).holdout()
 

@@ -10,7 +10,7 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features import sets
 from eraflow.features.export import dictionary, plain
-from eraflow.pipeline import classic
+from eraflow.pipeline import classic, traded_money
 from eraflow.pipeline.build import Builder
 from eraflow.progress import Progress
 from eraflow.tables import Store, Version, refuse_taken, write_plain
@@ -51,12 +51,13 @@ def build(
     if export:
         refuse_taken(spark, export)
     with store.lock():
+        config = traded_money.settled(spark, config, progress)
         builder = Builder(spark, config, store, progress)
         tables = builder.tables((first, last or date.max) if first else None)
         told = _told(*tables.all)
         if export:
             progress.stage(f"exporting to {export}")
-            chosen = sets.feature_set(config.features.set)
+            chosen = sets.feature_set(config.features.set, config.features.traded_money != "never")
             write_plain(plain(store.read(tables.features), chosen), dictionary(chosen), export)
             told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
     return told

@@ -21,7 +21,7 @@ from pyspark.sql import Column, DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.sources.price_files import reading
+from eraflow.sources.files import reading
 
 KEYS = ("id", "era", "data_type")
 KINDS = {"train": ("train",), "validation": ("validation", "test"), "live": ("live",)}  # data_type by file

@@ -7,7 +7,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from eraflow.errors import InputError
-from eraflow.sources.price_files import opened, reading
+from eraflow.sources.files import opened, reading
 
 KEY, ERA, VALUE = "id", "era", "prediction"
 MEND = "give a CSV or parquet file of id, prediction, and era if ids are of several"

@@ -1,22 +1,41 @@
-"""Daily price files, parquet or CSV, as one typed frame whose faults can still be named by file and column."""
+"""Daily price files of many kinds as one typed frame, whose faults can still be named by file and column.
+
+The driver reads the head of each file and finds out what kind it is; tasks read the rows through pyarrow, which takes
+more kinds of parquet and CSV than Spark's own readers do.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import unquote
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import BinaryIO
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
-from pyspark.sql import Column, DataFrame, SparkSession
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from eraflow.config import Prices
 from eraflow.errors import InputError
+from eraflow.session import slots
+from eraflow.sources import price_formats, price_tables
+from eraflow.sources.files import (
+    SourceFile,
+    is_local,
+    is_text,
+    listed,
+    opened,
+    opened_here,
+    opened_in_store,
+    shown,
+    unreadable,
+)
+from eraflow.sources.price_actions import with_total_return
+from eraflow.sources.price_formats import Reading, reading_of, ticker_of
+from eraflow.sources.price_tables import Columns, Layout, Part, layout_of, row_groups, with_keys
+from eraflow.sources.price_values import EMPTY, constant, days, fits, numbers, plain, words
 
 PRICES = ("open", "high", "low", "close", "adjusted_close")
 NUMBERS = (*PRICES, "volume")
@@ -25,28 +44,46 @@ SCHEMA: Mapping[str, str] = {
     "ticker": "string", "date": "date", **dict.fromkeys(NUMBERS, "double"), "sector": "string",
     "country": "string", "currency": "string", "file": "string", "unreadable": "struct<column:string,value:string>",
 }  # fmt: skip
-# The types of a file's columns, without their parameters, that are read as ours.
-_WHOLE = ("tinyint", "smallint", "int", "bigint")
-TAKEN: Mapping[str, tuple[str, ...]] = {
-    "double": ("string", *_WHOLE, "float", "double", "decimal"),
-    "date": ("string", "date", "timestamp", "timestamp_ntz", "bigint"),
-    "string": ("string", *_WHOLE),
-}
+_ACTIONS = ("dividend", "split")
+# What a task gives: beside these what a total return is built from, and of prices of which kind it has to be.
+_READ = {**SCHEMA, **dict.fromkeys(_ACTIONS, "double"), "builds": "string"}
 _KINDS: Mapping[str, str] = {"double": "number", "date": "date", "string": "name"}
-_CSV = (".csv", ".csv.gz")
-# A smaller number is no time in nanoseconds since 1970 that prices could have, but a date like 20200131.
-_LEAST_NANOSECONDS = 10**15
-# Where Spark puts a CSV line whose values are fewer or more than the header's names.
-_BROKEN = "_broken_line"
+_ARROW = {
+    "string": pa.string(), "date": pa.date32(), "double": pa.float64(),
+    SCHEMA["unreadable"]: pa.struct([("column", pa.string()), ("value", pa.string())]),
+}  # fmt: skip
+_ARROW_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in _READ.items()])
+_DEFAULTS = {"sector": "all", "country": "", "currency": ""}
+_SHOWN = 200  # characters of a line that is no row: one with a quote that is never closed goes on to the end
+_THREADS = 16  # that read heads of files side by side
+_LARGEST = (1 << 31) - 1  # bytes of a file that Spark hands over whole
+_PART = 1 << 26  # bytes that one task reads, if files and row groups allow
 
 
 @dataclass(frozen=True)
-class SourceFile:
-    """A file of raw data, and what tells that it has changed."""
+class Group:
+    """Files that are read alike."""
 
-    path: str
-    size: int
-    modified: int  # milliseconds
+    layout: Layout
+    reading: Reading
+    files: tuple[SourceFile, ...]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the files of `prices.path` are, by their heads."""
+
+    groups: tuple[Group, ...]
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """A sentence for each kind of export that was recognised."""
+        return price_formats.told([group.reading for group in self.groups], [len(group.files) for group in self.groups])
+
+    @property
+    def multiplies(self) -> bool:
+        """Whether close times volume is traded money, free of later splits and dividends."""
+        return all(group.reading.format.multiplies for group in self.groups)
 
 
 def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
@@ -57,145 +94,216 @@ def files(spark: SparkSession, config: Prices) -> list[SourceFile]:
         found = listed(spark, config.path)
     if not found:
         raise InputError(f"prices.path: there is no parquet or CSV file at {config.path}; check the path.")
-    kinds = {_is_csv(file.path) for file in found}
-    if len(kinds) > 1:
+    if len({is_text(file.path) for file in found}) > 1:
         raise InputError(f"prices.path: {config.path} holds parquet and CSV files; name one kind, e.g. by *.parquet.")
-    return sorted(found, key=lambda file: file.path)
-
-
-def listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
-    """The parquet and CSV files that a path, folder or glob names; none where there is nothing."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(pattern)
-    system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    found = []
-    for status in system.globStatus(path) or []:
-        if not status.isDirectory():
-            found.append(SourceFile(status.getPath().toString(), status.getLen(), status.getModificationTime()))
-            continue
-        listing = system.listFiles(status.getPath(), True)
-        while listing.hasNext():
-            entry = listing.next()
-            below = entry.getPath().toString().removeprefix(status.getPath().toString()).split("/")
-            hidden = any(part.startswith(("_", ".")) for part in below)  # unfinished writes, logs of a table format
-            if not hidden and below[-1].endswith((".parquet", *_CSV)):
-                found.append(SourceFile(entry.getPath().toString(), entry.getLen(), entry.getModificationTime()))
     return found
 
 
-def read(spark: SparkSession, config: Prices) -> DataFrame:
-    """The rows of all files with the columns of SCHEMA. Raises InputError for a file or a column that is missing.
+def surveyed(spark: SparkSession, config: Prices) -> Survey:
+    """What kind each file is. InputError for a file that cannot be read or lacks a column."""
 
-    Files may order their columns differently: each group with one layout is read by itself.
+    def layout(file: SourceFile) -> Layout:
+        with opened(f"{shown(file.path)} cannot be opened", "replace it or leave it out"), _opened(spark, file) as head:
+            return with_keys(layout_of(file.path, head), file.path)
+
+    found = files(spark, config)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        layouts = list(pool.map(layout, found))
+    groups: dict[Layout, list[SourceFile]] = {}
+    for file, its in zip(found, layouts, strict=True):
+        groups.setdefault(its, []).append(file)
+    return Survey(tuple(_group(its, alike, config) for its, alike in groups.items()))
+
+
+def _opened(spark: SparkSession, file: SourceFile) -> BinaryIO:
+    try:
+        return opened_here(file.path) if is_local(file.path) else opened_in_store(spark, file)
+    except OSError as error:
+        raise unreadable(file.path, str(error.strerror).lower()) from None
+
+
+def _group(layout: Layout, alike: Sequence[SourceFile], config: Prices) -> Group:
+    path = alike[0].path
+    reading = reading_of(layout.header, config, path)
+    for ours, theirs in reading.columns.items():
+        kind = layout.type_of(theirs)
+        if not fits(kind, _READ[ours]):
+            raise InputError(
+                f"{shown(path)}: column {theirs!r} is of type {'boolean' if pa.types.is_boolean(kind) else kind}, "
+                f"which is no {_KINDS[_READ[ours]]}; write it as one."
+            )
+    for file in alike:
+        pattern = reading.format.ticker_from
+        if "ticker" not in reading.columns and pattern and not ticker_of(file.path, pattern):
+            raise InputError(
+                f"{shown(file.path)} has no column of tickers, and its name does not fit prices.ticker_from "
+                f"({pattern}); give a pattern whose first group is the ticker, or map a column with "
+                "--set prices.columns.ticker=NAME."
+            )
+    return Group(layout, reading, tuple(alike))
+
+
+def read(spark: SparkSession, config: Prices, tell: Callable[[str], None] = lambda _: None) -> DataFrame:
+    """The rows of all files with the columns of SCHEMA, read when they are needed.
+
+    InputError for a file or a column that is missing. `tell` gets a sentence for each kind of export recognised.
     """
-    layouts: dict[tuple[tuple[str, str], ...], list[str]] = {}
-    for file in files(spark, config):
-        layouts.setdefault(_layout(spark, file.path), []).append(file.path)
-    frames = [_typed(_frame(spark, layout, paths), dict(layout), paths[0], config) for layout, paths in layouts.items()]
-    joined = frames[0]
-    for frame in frames[1:]:
-        joined = joined.unionByName(frame)
-    return joined
-
-
-def _is_csv(path: str) -> bool:
-    return path.endswith(_CSV)
-
-
-def _layout(spark: SparkSession, path: str) -> tuple[tuple[str, str], ...]:
-    """The file's own columns and types, in its order; CSV columns are all text."""
-    kind = "CSV" if _is_csv(path) else "parquet"
-    with opened(f"{shown(path)} cannot be read as a {kind} file", "replace it or leave it out"):
-        frame = spark.read.csv(path, header=True) if _is_csv(path) else spark.read.parquet(path)
-    if not frame.columns:
-        raise InputError(f"{shown(path)} is empty; replace it or leave it out.")
-    return tuple((field.name, field.dataType.simpleString()) for field in frame.schema)
-
-
-def _frame(spark: SparkSession, layout: tuple[tuple[str, str], ...], paths: list[str]) -> DataFrame:
-    if not _is_csv(paths[0]):
-        return spark.read.parquet(*paths)
-    schema = T.StructType([T.StructField(name, T.StringType()) for name, _ in layout])
-    schema = schema.add(_BROKEN, T.StringType())
-    return spark.read.csv(
-        paths, schema=schema, header=True, enforceSchema=False, mode="PERMISSIVE", columnNameOfCorruptRecord=_BROKEN
-    )
-
-
-def _typed(frame: DataFrame, types: Mapping[str, str], path: str, config: Prices) -> DataFrame:
-    names = config.columns.model_dump()
-    for ours, theirs in names.items():
-        if theirs is not None and theirs not in types:
-            raise InputError(
-                f"{shown(path)} has no column {theirs!r} (prices.columns.{ours}), only {', '.join(types)}; "
-                f"map it with --set prices.columns.{ours}=NAME."
-            )
-        if theirs is not None and types[theirs].partition("(")[0] not in TAKEN[SCHEMA[ours]]:
-            raise InputError(
-                f"{shown(path)}: column {theirs!r} is of type {types[theirs]}, which is no {_KINDS[SCHEMA[ours]]}; "
-                "write it as one."
-            )
-    source = {ours: F.col(f"`{theirs}`") for ours, theirs in names.items() if theirs is not None}
-    typed = {ours: as_type(column, types[names[ours]], SCHEMA[ours]) for ours, column in source.items()}
-    typed = {"sector": F.lit("all"), "country": F.lit(""), "currency": F.lit("")} | typed
-    broken = F.col(_BROKEN) if _BROKEN in frame.columns else F.lit(None).cast("string")
-    unreadable = F.coalesce(
-        F.when(broken.isNotNull(), F.struct(F.lit("line").alias("column"), broken.alias("value"))),
-        *(
-            F.when(column.isNotNull() & (F.trim(column.cast("string")) != "") & typed[ours].isNull(),
-                   F.struct(F.lit(ours).alias("column"), column.cast("string").alias("value")))
-            for ours, column in source.items()
-        ),
-    )  # fmt: skip
-    typed |= {"file": F.col("_metadata.file_path"), "unreadable": unreadable}
+    survey = surveyed(spark, config)
+    for sentence in survey.told:
+        tell(sentence)
+    local = is_local(survey.groups[0].files[0].path)
+    frame = _read_here(spark, survey) if local else _read_in_store(spark, survey)
+    if any(group.reading.builds_total_return for group in survey.groups):
+        frame = with_total_return(frame, spark, config.actions)
+    named = survey.groups[0].reading.columns
     # The file's own names go with the columns, for messages.
-    return frame.select(
-        *(typed[name].cast(kind).alias(name, metadata={"named": names.get(name)}) for name, kind in SCHEMA.items())
-    )
+    return frame.select(*(F.col(name).alias(name, metadata={"named": named.get(name)}) for name in SCHEMA))
 
 
-def as_type(column: Column, given: str, wanted: str) -> Column:
-    """The column as a type of ours, null where its value is none; `given` is one of TAKEN[wanted]."""
-    if wanted == "date" and given == "bigint":
-        # pandas' datetime64[ns], which the session reads as whole nanoseconds since 1970
-        days = F.timestamp_seconds(F.floor(column / 1_000_000_000)).cast("date")
-        return F.when(F.abs(column) >= _LEAST_NANOSECONDS, days)
-    return (F.trim(column) if given == "string" else column).cast(wanted)
+def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
+    """Each task opens the files of its share itself, a few row groups of a parquet file at a time."""
+    total = sum(file.size for group in survey.groups for file in group.files)
+    share = min(_PART, total // slots(spark) + 1)
+    parts = [
+        (part, replace(group, files=()))
+        for group in survey.groups
+        for file in group.files
+        for part in parts_of(file, share)
+    ]
+    tasks = min(len(parts), max(slots(spark), total // _PART))
+    shares = [parts[n::tasks] for n in range(tasks)]
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for task in batch.column(0).to_pylist():
+                for part, group in shares[task]:
+                    try:
+                        with opened_here(part.path) as file:
+                            yield from typed_rows(part, file, group)
+                    except FileNotFoundError:
+                        raise InputError(
+                            f"{shown(part.path)} cannot be opened by a task: it was removed, or is on the driver's "
+                            "machine alone; put it where all machines see it."
+                        ) from None
+
+    return spark.range(0, tasks, 1, tasks).mapInArrow(work, _spark_schema())
 
 
-def shown(path: str) -> str:
-    """A path as the user wrote it: no scheme for local files, none of the escapes in which Spark tells a row's file."""
-    return unquote(re.sub("^file:/+", "/", path))
+def parts_of(file: SourceFile, share: int) -> Iterator[Part]:
+    """Pieces of a file that tasks can read apart: of parquet row groups, of about `share` bytes of the file."""
+    if is_text(file.path) or file.size <= share:
+        yield Part(file.path)
+        return
+    with opened_here(file.path) as opened_file:
+        sizes = row_groups(opened_file)
+    first, held = 0, 0.0
+    for group, size in enumerate(sizes):
+        held += size * file.size / max(1, sum(sizes))
+        if held >= share or group == len(sizes) - 1:
+            yield Part(file.path, first, group + 1)
+            first, held = group + 1, 0.0
 
 
-@contextmanager
-def reading() -> Iterator[None]:
-    """Turns the failure of a Spark job on a damaged file into an InputError that names the file."""
-    try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        found = re.search(r"Encountered error while reading file (.+?)\. Details", str(error))
-        if found is None:
-            raise
+def _read_in_store(spark: SparkSession, survey: Survey) -> DataFrame:
+    """Spark fetches each file whole, with the rights that it has, and hands it to a task."""
+    groups = {file.path: replace(group, files=()) for group in survey.groups for file in group.files}
+    for file in (file for group in survey.groups for file in group.files if file.size > _LARGEST):
         raise InputError(
-            f"{shown(found[1])} cannot be read to its end: it is damaged, or was changed meanwhile; "
-            "replace it or leave it out."
-        ) from None
+            f"{file.path} is larger than the 2 GiB that a file of this store may have; write it as several files, or "
+            "mount the store and name the mounted path."
+        )
+    content = spark.read.format("binaryFile").option("__globPaths__", "false").load(list(groups))
+
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
+                yield from typed_rows(Part(path), io.BytesIO(content.as_buffer()), groups[path])
+
+    return content.select("path", "content").mapInArrow(work, _spark_schema())
 
 
-@contextmanager
-def opened(what: str, mend: str) -> Iterator[None]:
-    """Turns the failure to open a path into an InputError: what, why, and how to mend it."""
+def _spark_schema() -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in _READ.items())
+
+
+def typed_rows(part: Part, file: BinaryIO, group: Group) -> Iterator[pa.RecordBatch]:
+    """The rows of a file of the group, some ten thousand at once, with the columns that tasks give."""
+    reading = group.reading
+    for columns, broken in price_tables.rows(
+        part, file, group.layout, reading.columns.values(), reading.format.short_rows
+    ):
+        length = len(next(iter(columns.values())))
+        if length:
+            yield _typed(columns, length, part.path, reading)
+        if broken:
+            yield _broken(broken, part.path)
+
+
+def _typed(columns: Columns, length: int, path: str, reading: Reading) -> pa.RecordBatch:
+    """Rows with the columns of _READ; of a row's values that cannot be read the first stands in `unreadable`."""
+    found: Columns = {}
+    faults: list[tuple[str, pa.Array, pa.Array]] = []
+    kind = reading.format
+    for ours, theirs in reading.columns.items():
+        given = plain(columns[theirs])
+        if _READ[ours] == "date":
+            found[ours] = days(given, reading.date_formats, kind.timezone)
+        elif _READ[ours] == "double":
+            found[ours] = numbers(given, kind.numbers)
+        else:
+            found[ours] = words(given)
+        faults.append((ours, given, found[ours]))
+    if "ticker" not in found and kind.ticker_from:
+        found["ticker"] = constant(ticker_of(path, kind.ticker_from), length)
+    if kind.short_rows:
+        found["volume"] = pc.fill_null(found["volume"], 0.0)
+    _adjust(found, reading)
+    for name, value in _DEFAULTS.items():
+        found.setdefault(name, constant(value, length))
+    found["file"] = constant(path, length)
+    found["unreadable"] = _unreadable(faults, length)
+    found["builds"] = constant(kind.adjusted if reading.builds_total_return else None, length)
+    return _batch(found, length)
+
+
+def _adjust(found: Columns, reading: Reading) -> None:
+    """Makes open, high, low and close of one kind, beside an adjusted close."""
+    kind = reading.format.adjusted
+    if kind == "all" and "adjusted_close" not in found:
+        found["adjusted_close"] = found["close"]
+    if kind == "all-with-close":
+        scale = pc.divide(found["close"], found["adjusted_close"])
+        for name in ("open", "high", "low"):
+            found[name] = pc.multiply(found[name], scale)
+
+
+def _unreadable(faults: Sequence[tuple[str, pa.Array, pa.Array]], length: int) -> pa.Array:
+    column, value = pa.nulls(length, pa.string()), pa.nulls(length, pa.string())
+    for ours, given, typed in faults:
+        lost = pc.and_(given.is_valid(), typed.is_null())
+        if not pc.any(lost).as_py():
+            continue
+        text = _text(given)
+        is_empty = pc.is_in(pc.utf8_lower(text), pa.array(EMPTY if _READ[ours] == "double" else ("", "nan")))
+        wrong = pc.and_(pc.and_(lost, pc.invert(is_empty)), column.is_null())
+        column = pc.if_else(wrong, pa.scalar(ours), column)
+        value = pc.if_else(wrong, text, value)
+    return pa.StructArray.from_arrays([column, value], ["column", "value"], mask=column.is_null())
+
+
+def _text(column: pa.Array) -> pa.Array:
     try:
-        yield
-    except (PySparkException, Py4JJavaError) as error:
-        raise InputError(f"{what} ({_cause(error)}); {mend}.") from None
+        return column.cast(pa.string())
+    except pa.ArrowInvalid:  # a time beyond what a calendar can say
+        return column.view(pa.int64()).cast(pa.string())
 
 
-def _cause(error: PySparkException | Py4JJavaError) -> str:
-    """The first sentence of the innermost reason, which says what a person can use."""
-    java: Any = getattr(error, "java_exception", None) or getattr(error, "_origin", None)
-    while java is not None and java.getCause() is not None:
-        java = java.getCause()
-    text = str(error) if java is None else java.getMessage() or java.toString()
-    return re.sub(r"file:/\S+", "the file", re.split(r"\.\s|\n", text.strip())[0][:200].rstrip("."))
+def _broken(lines: Sequence[str], path: str) -> pa.RecordBatch:
+    """Lines that are no rows, to be named."""
+    faults = pa.array([{"column": "line", "value": line[:_SHOWN]} for line in lines], _ARROW[SCHEMA["unreadable"]])
+    return _batch({"file": constant(path, len(lines)), "unreadable": faults}, len(lines))
+
+
+def _batch(found: Columns, length: int) -> pa.RecordBatch:
+    columns = [found[name] if name in found else pa.nulls(length, _ARROW[kind]) for name, kind in _READ.items()]
+    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)

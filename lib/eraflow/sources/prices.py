@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 from eraflow.errors import InputError
 from eraflow.sources import quality
 from eraflow.sources.calendar import Calendar, Calendars
-from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
+from eraflow.sources.files import reading, shown
+from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA
 
 
 def check(raw: DataFrame, where: str, min_tickers: int, before: Calendars | None = None) -> Calendars:

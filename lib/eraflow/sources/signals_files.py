@@ -12,7 +12,8 @@ from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
-from eraflow.sources.price_files import TAKEN, SourceFile, as_type, listed, opened, shown
+from eraflow.sources.columns import DATE_TYPES, as_date
+from eraflow.sources.files import SourceFile, listed, opened, shown
 from eraflow.sources.reference import small_table
 
 PARTS = ("train", "validation", "live")
@@ -101,9 +102,9 @@ def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequ
                 f"{name}: column {column!r} is of type {kinds[column].simpleString()}, no number; take another."
             )
     of_date = kinds["date"].simpleString()
-    if of_date not in TAKEN["date"]:
+    if of_date not in DATE_TYPES:
         raise InputError(f"{name}: column 'date' is of type {of_date}, which is no date; download it again.")
-    missing, day = F.lit(None).cast("double"), as_type(F.col("date"), of_date, "date")
+    missing, day = F.lit(None).cast("double"), as_date(F.col("date"), of_date)
     return frame.select(
         F.trim(F.col("numerai_ticker").cast("string")).alias("numerai_ticker"),
         day.alias("date"),

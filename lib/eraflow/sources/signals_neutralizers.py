@@ -11,7 +11,8 @@ from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
-from eraflow.sources.price_files import TAKEN, SourceFile, as_type, listed, opened, shown
+from eraflow.sources.columns import DATE_TYPES, as_date
+from eraflow.sources.files import SourceFile, listed, opened, shown
 from eraflow.sources.signals_files import mapping, meets
 
 PARTS = ("train", "validation")
@@ -98,8 +99,8 @@ def _part(spark: SparkSession, file: SourceFile, needed: Sequence[str], value: C
         if column not in frame.columns:
             raise InputError(f"{name} has no column {column!r}; download it again.")
     kind = frame.schema["date"].dataType.simpleString()
-    if kind not in TAKEN["date"]:
+    if kind not in DATE_TYPES:
         raise InputError(f"{name}: column 'date' is of type {kind}, which is no date; download it again.")
-    day = as_type(F.col("date"), kind, "date")
+    day = as_date(F.col("date"), kind)
     ticker = F.trim(F.col("numerai_ticker").cast("string")).alias("numerai_ticker")
     return frame.select(ticker, day.alias("their_date"), F.date_trunc("week", day).cast("date").alias("week"), value)
