@@ -186,6 +186,7 @@ def test_a_damaged_file_is_refused(refused: Callable[..., str], tmp_path: Path) 
     assert refused(header) == "header.csv holds no rows; name files with prices in them."
 
 
+@pytest.mark.slow
 def test_spark_submit_ends_with_2_and_without_a_trace(tmp_path: Path) -> None:
     path = saved(with_cell("close", -1.0), tmp_path / "prices.csv")
     settings = [f"prices.path={path}", f"tables.root={tmp_path}/tables", f"run.dir={tmp_path}/runs"]
@@ -212,7 +213,8 @@ def test_spark_submit_ends_with_2_and_without_a_trace(tmp_path: Path) -> None:
     assert nothing_in(tmp_path / "runs/signals")
 
 
-SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synthetic.tickers_per_sector=11")
+SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synthetic.tickers_per_sector=11",
+         "features.set=momentum")  # fmt: skip
 
 
 @pytest.mark.parametrize(
