@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 
-import pandas as pd
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.sources import quality
-from eraflow.sources.calendar import Calendar, Calendars
+from eraflow.sources import quality, sessions
+from eraflow.sources.calendar import Calendars
 from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 
 
@@ -26,47 +24,7 @@ def check(raw: DataFrame, where: str, min_tickers: int, before: Calendars | None
     with reading():
         _refuse_faulty_rows(raw, where)
         _refuse_duplicates(raw, where)
-        # One row a country and trading day: some thousand for each country.
-        counts = raw.groupBy("country", "date").count().collect()
-    if not counts and not before:
-        raise InputError(f"{where} holds no rows; name files with prices in them.")
-    tickers: dict[str, dict[datetime.date, int]] = {}
-    for row in counts:
-        tickers.setdefault(row["country"], {})[row["date"]] = row["count"]
-    calendars = Calendars.of(tickers, before)
-    for country, days in tickers.items():
-        _refuse_thin_eras(calendars.by_country[country], days, f"{where}: {country}" if country else where)
-    _refuse_few_tickers(calendars, tickers, where, min_tickers)
-    return calendars
-
-
-def _refuse_thin_eras(calendar: Calendar, tickers: Mapping[datetime.date, int], where: str) -> None:
-    """Far fewer than on the week's other days: a stray row, or a date that lacks most of its prices."""
-    most: dict[int, int] = {}  # by Monday, the tickers of the week's fullest day
-    for day, count in tickers.items():
-        monday = day.toordinal() - day.weekday()
-        most[monday] = max(count, most.get(monday, 0))
-    for era, day in calendar.eras.items():
-        fullest = most.get(day.toordinal() - day.weekday(), 0)
-        if day in tickers and tickers[day] < fullest // 2:
-            raise InputError(
-                f"{where}: on {day} (era {era}) only {tickers[day]} tickers have a price, fewer than half of that "
-                f"week's {fullest}; add the missing prices, or cut that date away."
-            )
-
-
-def _refuse_few_tickers(
-    calendars: Calendars, tickers: Mapping[str, Mapping[datetime.date, int]], where: str, least: int
-) -> None:
-    found: dict[int, int] = {}
-    for era, country, day in calendars.era_days:
-        found[era] = found.get(era, 0) + tickers.get(country, {}).get(day, 0)
-    for era, day in calendars.eras.items():
-        if 0 < found[era] < least:
-            raise InputError(
-                f"{where}: on {day} (era {era}) only {found[era]} tickers have a price, fewer than {least} "
-                "(prices.min_tickers); add the missing prices, cut that date away, or lower the minimum."
-            )
+        return sessions.trading_days(raw, where, min_tickers, before)
 
 
 def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
@@ -155,7 +113,7 @@ def bars(
         is_new = F.col("anchor_date").isNull() | (F.col("date") > F.col("anchor_date"))
     lags = {"close_before": "close", "adjusted_before": "adjusted_close", "session_before": "session"}
     flagged = (
-        raw.join(F.broadcast(_sessions(raw.sparkSession, calendars)), on=["country", "date"], how="inner")
+        raw.join(F.broadcast(sessions.numbered(raw.sparkSession, calendars)), on=["country", "date"], how="inner")
         .withColumns({name: F.lag(column).over(history) for name, column in lags.items()})
         .withColumn("flags", quality.flags())
         .withColumns({
@@ -184,12 +142,6 @@ def bars(
         is_new.alias("is_new"),
     )
     return numbered.where("is_new").drop("is_new")
-
-
-def _sessions(spark: SparkSession, calendars: Calendars) -> DataFrame:
-    """One row a country and trading day: some thousand for each country."""
-    rows = [(country, day, n) for country, days in calendars.by_country.items() for n, day in enumerate(days.dates)]
-    return spark.createDataFrame(pd.DataFrame(rows), "country string, date date, session int")
 
 
 def kept(prices: DataFrame) -> DataFrame:
