@@ -44,6 +44,14 @@ class Part:
     condition: str
 
 
+def from_day(first: date, last: date | None = None) -> Part:
+    """The rows of a table by `year` and `date` from one day on, or to another one."""
+    condition = f"year >= {first.year} AND date >= '{first}'"
+    if last is not None:
+        condition += f" AND year <= {last.year} AND date <= '{last}'"
+    return Part(first, condition)
+
+
 @dataclass(frozen=True)
 class Store:
     """The tables under `root`: a folder, an object-store path, or `catalog.schema`."""

@@ -18,11 +18,12 @@ from eraflow.features.signals import SignalsFeature
 from eraflow.graphs.assets import NETWORK
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.network import Networks
+from eraflow.pipeline.price_table import SEEN, PriceTable
 from eraflow.pipeline.reading import calendars
 from eraflow.pipeline.training_table import TrainingTable, era_days
 from eraflow.progress import Progress
-from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic, updates
-from eraflow.tables import Part, Store, Version
+from eraflow.sources import price_files, prices, quality, reference, signals_files, synthetic
+from eraflow.tables import Store, Version, from_day
 
 
 @dataclass(frozen=True)
@@ -80,39 +81,20 @@ class Builder:
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
-        where, minimum, policies = self._source_name(), self.config.prices.min_tickers, self._policies
-
-        def make() -> Made:
-            raw = self._raw()
-            return Made(prices.bars(raw, prices.check(raw, where, minimum), policies), {"source": where})
-
-        def make_later(there: Version) -> Made | Version:
-            raw, stored = self._raw(), self.store.read(there)
-            with price_files.reading():
-                update = updates.compare(raw, stored)
-            first = update.first
-            self.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
-            if first is None:
-                return there
-            later = F.col("date") >= F.lit(first)
-            to_check = raw if update.repeated else raw.where(F.col("date").isNull() | later)
-            known = None if update.repeated else calendars(stored).until(first)
-            days = prices.check(to_check, where, minimum, known)
-            anchors = updates.anchors(stored, first)
-            touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
-            touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
-            return Made(prices.bars(touched, days, policies, anchors), {"source": where}, _from_day(first))
-
-        settings, state = self._source_identity()
-        return self._fresh.version("prices", [settings, policies], state, (), make, make_later, ("year",))
+        settings, files = self._source_identity()
+        return self._price_table.version(settings, files)
 
     def quality(self, raw: Version) -> Version:
-        """What the prices hold that is suspicious, row by row."""
+        """What the prices hold that is suspicious, row by row, and what of the raw prices is left out."""
+        seen = self._price_table.seen(raw)
+        if seen is None:
+            raise RuntimeError(f"table {SEEN} lacks the version that the prices name")
 
         def make() -> Made:
-            return Made(quality.findings(self.store.read(raw)).coalesce(1), {"policies": self._policies})
+            found = quality.findings(self.store.read(raw), self.store.read(seen))
+            return Made(found.coalesce(1), {"policies": self._policies})
 
-        return self._fresh.version("quality", None, None, (raw,), make)
+        return self._fresh.version("quality", None, seen.manifest["faults"], (raw,), make)
 
     def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
         """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
@@ -129,7 +111,7 @@ class Builder:
             if rebuild:
                 first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
             later = later_features(self._kept(raw), chosen, self.store.read(there), first, last)
-            return Made(later, manifest, _from_day(first, last))
+            return Made(later, manifest, from_day(first, last))
 
         recipe = [sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES)]
         return self._fresh.version(
@@ -207,6 +189,11 @@ class Builder:
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
     @property
+    def _price_table(self) -> PriceTable:
+        minimum, chosen = self.config.prices.min_tickers, self.config.quality
+        return PriceTable(self.store, self._fresh, self._raw, self._source_name(), minimum, chosen)
+
+    @property
     def _fresh(self) -> Freshness:
         return Freshness(self.store, self.progress)
 
@@ -221,7 +208,7 @@ class Builder:
 
     @property
     def _policies(self) -> dict[str, str]:
-        return self.config.quality.model_dump()
+        return self.config.quality.policies
 
     def _kept(self, raw: Version) -> DataFrame:
         return prices.kept(self.store.read(raw))
@@ -258,10 +245,3 @@ class Builder:
             settings = self.config.prices.model_dump(exclude={"path", "universe", "rates", "note"})
             return settings, [(file.path, file.size, file.modified) for file in found]
         return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers], None
-
-
-def _from_day(first: date, last: date | None = None) -> Part:
-    condition = f"year >= {first.year} AND date >= '{first}'"
-    if last is not None:
-        condition += f" AND year <= {last.year} AND date <= '{last}'"
-    return Part(first, condition)

@@ -51,7 +51,8 @@ class TrainingTable:
         config, targets = self.config, self.config.targets
         rules, theirs = config.features.model_dump(mode="json"), [config.signals.features, targets.signals]
         recipe: list[object] = [targets.exposures, targets.horizons, targets.lag, config.tables.era_block, rules]
-        return [*recipe, theirs, config.quality.model_dump(), *([self.networks.recipe] if self.edges else [])]
+        masking = [check for check, policy in config.quality.policies.items() if policy == "mask"]
+        return [*recipe, theirs, masking, *([self.networks.recipe] if self.edges else [])]
 
     @property
     def _manifest(self) -> dict[str, object]:

@@ -1,0 +1,213 @@
+"""Price files that are brought up to date week by week: the table is the one that they would make at once.
+
+Every ticker has a kind of feed: each week its vendor restates, drops, repeats or mends rows in its own way.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from pyspark.sql import SparkSession
+from tests.spark import price_oracle
+from tests.spark.test_incremental import Notes
+
+from eraflow.config import load
+from eraflow.pipeline.build import Builder
+from eraflow.tables import Store, Version
+
+DAYS = list(pd.bdate_range("2019-11-04", periods=75).date)  # two years, so that only a part of a history is compared
+WEEKS = (60, 65, 70, 75)  # days that the files hold when they are read
+PRICES = ["open", "high", "low", "close"]
+POLICIES = ("zero_volume=drop", "jump=drop", "contradiction=drop", "stale=mask")
+SETTINGS = (*(f"quality.{policy}" for policy in POLICIES), "quality.refuse_share=0.5", "prices.min_tickers=3")
+
+
+# What only another unit or rounding is: the table keeps what it has.
+RESTATED = ("dividend2", "dividend4", "split")
+
+
+def rounded(frame: pd.DataFrame, decimals: int) -> pd.DataFrame:
+    return frame.assign(**{name: frame[name].round(decimals) for name in [*PRICES, "adjusted_close"]})
+
+
+def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
+    """What the file of one ticker holds in a week."""
+    wrong = 0.0 if kind in RESTATED else 0.03
+    whole = price_oracle.history(f"{kind}{seed}", DAYS, 1000 * len(kind) + seed, wrong)
+    whole = whole.drop(columns=["country", "member", "rate"])
+    days = DAYS[: WEEKS[week]]
+    frame = whole[whole["date"] <= days[-1]].reset_index(drop=True)
+    match kind:
+        case "plain":
+            return frame
+        case "dividend2" | "dividend4":  # all earlier adjusted closes are less each week, and rounded
+            for paid in range(1, week + 1):
+                frame.loc[frame["date"] < DAYS[WEEKS[paid] - 3], "adjusted_close"] *= 0.987
+            return rounded(frame, int(kind[-1]))
+        case "split":  # three for one in week 2: closes of all days are less, volumes more
+            if week >= 2:
+                frame[[*PRICES, "adjusted_close"]] /= 3.0
+                frame["volume"] *= 3.0
+            return rounded(frame, 4)
+        case "sector":
+            return frame.assign(sector="other" if week == 3 else "one")
+        case "return":  # one earlier return is another one
+            frame.loc[frame["date"] >= DAYS[30 + seed], "adjusted_close"] *= 1.03 if week >= 2 else 1.0
+            return frame
+        case "close":
+            frame.loc[frame["date"] == DAYS[20 + seed], "close"] += 0.01 if week >= 1 else 0.0
+            return frame
+        case "gone":
+            return frame[(frame["date"] != DAYS[40]) | (week < 1)]
+        case "late":  # the newest days come a week later
+            return frame[frame["date"] <= DAYS[WEEKS[max(week - 1, 0)] - 2]]
+        case "empty":
+            frame.loc[frame.index % 7 == week, [*PRICES, "adjusted_close", "volume"]] = np.nan
+            return frame
+        case "twice":
+            return pd.concat([frame, frame.iloc[week::9]])
+        case "contradicting":  # from week 1 on, and mended in week 3
+            other = frame[frame["date"] == frame["date"][40]].assign(close=1.0)
+            return pd.concat([frame, other]) if week in (1, 2) else frame
+        case "faulty":  # an early day is 0 until week 2
+            frame.loc[frame.index == 3, "close"] = 0.0 if week < 2 else frame["close"][3]
+            return frame
+        case "ended":  # by rows of zeros, as some vendors go on after a delisting
+            frame.loc[frame["date"] >= DAYS[62], [*PRICES, "adjusted_close", "volume"]] = 0.0
+            return frame
+        case "listed":
+            return frame[frame["date"] >= DAYS[63]]
+    raise ValueError(f"{kind} is no feed")
+
+
+FEEDS = (
+    "plain", "dividend2", "dividend4", "split", "sector", "return", "close", "gone", "late", "empty", "twice",
+    "contradicting", "faulty", "ended", "listed",
+)  # fmt: skip
+
+
+def files(week: int, feeds: tuple[str, ...] = FEEDS) -> pd.DataFrame:
+    return pd.concat([feed(kind, seed, week) for kind in feeds for seed in range(3)], ignore_index=True)
+
+
+@dataclass
+class Job:
+    """The table `prices` of a folder with one file."""
+
+    spark: SparkSession
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.notes = Notes()
+        self.store = Store(self.spark, f"{self.folder}/tables")
+
+    def run(self, frame: pd.DataFrame | None) -> Version:
+        """Brings the table up to date with other files, or with those that are there."""
+        if frame is not None:
+            frame.sample(frac=1.0, random_state=len(frame)).to_parquet(self.folder / "prices.parquet", index=False)
+        where = [f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables"]
+        self.notes.told.clear()
+        return Builder(self.spark, load(["signals.yml"], [*where, *SETTINGS]), self.store, self.notes).prices()
+
+    def table(self, version: Version) -> pd.DataFrame:
+        rows = self.store.read(version).toPandas().sort_values(["ticker", "date"], ignore_index=True)
+        return rows.assign(flags=rows["flags"].map(list))
+
+    def told(self, text: str) -> bool:
+        return any(text in told for told in self.notes.told)
+
+
+@pytest.fixture(scope="module")
+def weekly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[pd.DataFrame, list[str]]]:
+    """The table after each week, and what was told."""
+    job = Job(spark, tmp_path_factory.mktemp("weekly"))
+    return [(job.table(job.run(files(week))), list(job.notes.told)) for week in range(len(WEEKS))]
+
+
+@pytest.fixture(scope="module")
+def at_once(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[pd.DataFrame]:
+    """The table that the files of a week make at once: of weeks 2 and 3."""
+    out = []
+    for week in (2, 3):
+        job = Job(spark, tmp_path_factory.mktemp("at_once"))
+        out.append(job.table(job.run(files(week))))
+    return out
+
+
+def of(kind: str, table: pd.DataFrame) -> pd.DataFrame:
+    return table[table["ticker"].str.match(f"{kind}[0-9]$")].reset_index(drop=True)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FEEDS if kind not in RESTATED])
+@pytest.mark.parametrize("week", [2, 3])
+def test_week_by_week_is_the_table_made_at_once(
+    kind: str, week: int, weekly: list[tuple[pd.DataFrame, list[str]]], at_once: list[pd.DataFrame]
+) -> None:
+    found, wanted = of(kind, weekly[week][0]), of(kind, at_once[week - 2])
+
+    assert len(wanted) > 10
+    pd.testing.assert_frame_equal(found, wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", RESTATED)
+@pytest.mark.parametrize("week", [2, 3])
+def test_what_is_restated_without_a_change_is_the_same_but_for_its_unit_and_rounding(
+    kind: str, week: int, weekly: list[tuple[pd.DataFrame, list[str]]], at_once: list[pd.DataFrame]
+) -> None:
+    found, wanted = of(kind, weekly[week][0]), of(kind, at_once[week - 2])
+    same = ["ticker", "date", "session", "bar", "flags", "sector"]
+
+    pd.testing.assert_frame_equal(found[same], wanted[same])
+    rounding = 1.5e-3 if kind == "dividend2" else 2e-4
+    np.testing.assert_allclose(found["daily_return"], wanted["daily_return"], atol=2 * rounding)
+    np.testing.assert_allclose(found["close"] * found["volume"], wanted["close"] * wanted["volume"], rtol=rounding)
+    unit = (found["close"] / wanted["close"]).groupby(found["ticker"])
+    assert (unit.max() / unit.min()).max() < 1.0 + rounding
+
+
+def test_a_restatement_alone_rebuilds_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    job = Job(spark, tmp_path)
+    feeds = ("plain", "dividend2", "dividend4", "split")
+    first = job.run(files(1, feeds))
+    days = files(1, feeds)[["ticker", "date"]]
+
+    second = job.run(files(3, feeds).merge(days, on=["ticker", "date"]))
+
+    assert job.told("table prices: 0 new rows")
+    assert second == first
+    assert job.run(None) == first
+    assert job.told("version 0 is fresh")
+
+
+def test_files_downloaded_again_are_seen_once(spark: SparkSession, tmp_path: Path) -> None:
+    job = Job(spark, tmp_path)
+    first = job.run(files(0, ("plain", "empty", "twice")))
+    os.utime(tmp_path / "prices.parquet", (1, 1))
+
+    assert job.run(None) == first
+    assert job.told("table prices: 0 new rows")
+    assert job.run(None) == first
+    assert job.told("table prices: version 0 is fresh")
+
+
+@pytest.mark.parametrize(
+    ("decimals", "moved", "noticed"), [(4, 0.001, True), (4, 0.0001, False), (2, 0.06, True), (2, 0.005, False)]
+)
+def test_a_changed_return_is_told_from_rounding(
+    spark: SparkSession, tmp_path: Path, decimals: int, moved: float, noticed: bool
+) -> None:
+    """Of a stock at about one dollar, all of whose adjusted closes are restated for a dividend as well."""
+    frame = files(0, ("split",))
+    adjusted = frame["adjusted_close"] / 10.0
+    factor = 0.99 * np.where(frame["date"] >= DAYS[30], 1.0 + moved, 1.0)
+    job = Job(spark, tmp_path)
+    job.run(frame.assign(adjusted_close=adjusted.round(decimals)))
+
+    job.run(frame.assign(adjusted_close=(adjusted * factor).round(decimals)))
+
+    assert job.told("restated history") == noticed, job.notes.told
