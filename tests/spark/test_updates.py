@@ -1,6 +1,7 @@
 """Price files that are brought up to date week by week: the table is the one that they would make at once.
 
-Every ticker has a kind of feed: each week its vendor restates, drops, repeats or mends rows in its own way.
+Every ticker has a kind of feed: its vendor restates, drops, repeats or mends rows in its own way. What changes early
+days comes in the second week, so that the weeks after it go on from the middle of every history.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark import price_oracle
+from tests.spark import oracles, price_oracle
 from tests.spark.test_incremental import Notes
 
 from eraflow.config import load
 from eraflow.pipeline.build import Builder
+from eraflow.sources import updates
 from eraflow.tables import Store, Version
 
 DAYS = list(pd.bdate_range("2019-11-04", periods=75).date)  # two years, so that only a part of a history is compared
@@ -55,9 +57,9 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
                 frame["volume"] *= 3.0
             return rounded(frame, 4)
         case "sector":
-            return frame.assign(sector="other" if week == 3 else "one")
+            return frame.assign(sector="other" if week >= 1 else "one")
         case "return":  # one earlier return is another one
-            frame.loc[frame["date"] >= DAYS[30 + seed], "adjusted_close"] *= 1.03 if week >= 2 else 1.0
+            frame.loc[frame["date"] >= DAYS[30 + seed], "adjusted_close"] *= 1.03 if week >= 1 else 1.0
             return frame
         case "close":
             frame.loc[frame["date"] == DAYS[20 + seed], "close"] += 0.01 if week >= 1 else 0.0
@@ -67,15 +69,15 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
         case "late":  # the newest days come a week later
             return frame[frame["date"] <= DAYS[WEEKS[max(week - 1, 0)] - 2]]
         case "empty":
-            frame.loc[frame.index % 7 == week, [*PRICES, "adjusted_close", "volume"]] = np.nan
+            frame.loc[frame.index % 7 == 0, [*PRICES, "adjusted_close", "volume"]] = np.nan
             return frame
         case "twice":
-            return pd.concat([frame, frame.iloc[week::9]])
-        case "contradicting":  # from week 1 on, and mended in week 3
-            other = frame[frame["date"] == frame["date"][40]].assign(close=1.0)
+            return pd.concat([frame, frame.iloc[::9]])
+        case "contradicting":  # a day of the second week, mended in week 3
+            other = frame[frame["date"] >= DAYS[62]].iloc[:1].assign(close=1.0)
             return pd.concat([frame, other]) if week in (1, 2) else frame
-        case "faulty":  # an early day is 0 until week 2
-            frame.loc[frame.index == 3, "close"] = 0.0 if week < 2 else frame["close"][3]
+        case "faulty":  # an early day is 0 until it is mended
+            frame.loc[frame.index == 3, "close"] = 0.0 if week < 1 else frame["close"][3]
             return frame
         case "ended":  # by rows of zeros, as some vendors go on after a delisting
             frame.loc[frame["date"] >= DAYS[62], [*PRICES, "adjusted_close", "volume"]] = 0.0
@@ -123,20 +125,17 @@ class Job:
 
 
 @pytest.fixture(scope="module")
-def weekly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[pd.DataFrame, list[str]]]:
-    """The table after each week, and what was told."""
+def weekly(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table that is brought up to date each week, after the last one."""
     job = Job(spark, tmp_path_factory.mktemp("weekly"))
-    return [(job.table(job.run(files(week))), list(job.notes.told)) for week in range(len(WEEKS))]
+    return job.table([job.run(files(week)) for week in range(len(WEEKS))][-1])
 
 
 @pytest.fixture(scope="module")
-def at_once(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> list[pd.DataFrame]:
-    """The table that the files of a week make at once: of weeks 2 and 3."""
-    out = []
-    for week in (2, 3):
-        job = Job(spark, tmp_path_factory.mktemp("at_once"))
-        out.append(job.table(job.run(files(week))))
-    return out
+def at_once(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """The table that the last week's files make at once."""
+    job = Job(spark, tmp_path_factory.mktemp("at_once"))
+    return job.table(job.run(files(len(WEEKS) - 1)))
 
 
 def of(kind: str, table: pd.DataFrame) -> pd.DataFrame:
@@ -144,22 +143,18 @@ def of(kind: str, table: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in FEEDS if kind not in RESTATED])
-@pytest.mark.parametrize("week", [2, 3])
-def test_week_by_week_is_the_table_made_at_once(
-    kind: str, week: int, weekly: list[tuple[pd.DataFrame, list[str]]], at_once: list[pd.DataFrame]
-) -> None:
-    found, wanted = of(kind, weekly[week][0]), of(kind, at_once[week - 2])
+def test_week_by_week_is_the_table_made_at_once(kind: str, weekly: pd.DataFrame, at_once: pd.DataFrame) -> None:
+    found, wanted = of(kind, weekly), of(kind, at_once)
 
     assert len(wanted) > 10
     pd.testing.assert_frame_equal(found, wanted, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", RESTATED)
-@pytest.mark.parametrize("week", [2, 3])
 def test_what_is_restated_without_a_change_is_the_same_but_for_its_unit_and_rounding(
-    kind: str, week: int, weekly: list[tuple[pd.DataFrame, list[str]]], at_once: list[pd.DataFrame]
+    kind: str, weekly: pd.DataFrame, at_once: pd.DataFrame
 ) -> None:
-    found, wanted = of(kind, weekly[week][0]), of(kind, at_once[week - 2])
+    found, wanted = of(kind, weekly), of(kind, at_once)
     same = ["ticker", "date", "session", "bar", "flags", "sector"]
 
     pd.testing.assert_frame_equal(found[same], wanted[same])
@@ -170,44 +165,37 @@ def test_what_is_restated_without_a_change_is_the_same_but_for_its_unit_and_roun
     assert (unit.max() / unit.min()).max() < 1.0 + rounding
 
 
-def test_a_restatement_alone_rebuilds_nothing(spark: SparkSession, tmp_path: Path) -> None:
-    job = Job(spark, tmp_path)
-    feeds = ("plain", "dividend2", "dividend4", "split")
-    first = job.run(files(1, feeds))
-    days = files(1, feeds)[["ticker", "date"]]
+def test_what_is_restated_or_downloaded_again_is_seen_once(spark: SparkSession, tmp_path: Path) -> None:
+    job, feeds = Job(spark, tmp_path), ("plain", *RESTATED)
+    before, after = files(1, feeds), files(3, feeds)
+    first = job.run(before)
 
-    second = job.run(files(3, feeds).merge(days, on=["ticker", "date"]))
-
+    assert job.run(after.merge(before[["ticker", "date"]], on=["ticker", "date"])) == first
     assert job.told("table prices: 0 new rows")
-    assert second == first
     assert job.run(None) == first
-    assert job.told("version 0 is fresh")
-
-
-def test_files_downloaded_again_are_seen_once(spark: SparkSession, tmp_path: Path) -> None:
-    job = Job(spark, tmp_path)
-    first = job.run(files(0, ("plain", "empty", "twice")))
+    assert job.told("table prices: version 0 is fresh")
     os.utime(tmp_path / "prices.parquet", (1, 1))
-
     assert job.run(None) == first
     assert job.told("table prices: 0 new rows")
     assert job.run(None) == first
     assert job.told("table prices: version 0 is fresh")
 
 
-@pytest.mark.parametrize(
-    ("decimals", "moved", "noticed"), [(4, 0.001, True), (4, 0.0001, False), (2, 0.06, True), (2, 0.005, False)]
-)
-def test_a_changed_return_is_told_from_rounding(
-    spark: SparkSession, tmp_path: Path, decimals: int, moved: float, noticed: bool
-) -> None:
-    """Of a stock at about one dollar, all of whose adjusted closes are restated for a dividend as well."""
-    frame = files(0, ("split",))
-    adjusted = frame["adjusted_close"] / 10.0
-    factor = 0.99 * np.where(frame["date"] >= DAYS[30], 1.0 + moved, 1.0)
-    job = Job(spark, tmp_path)
-    job.run(frame.assign(adjusted_close=adjusted.round(decimals)))
+def test_a_return_is_another_one_where_rounding_does_not_explain_it(spark: SparkSession) -> None:
+    """Stocks at about one dollar, all of whose adjusted closes are restated for a dividend as well."""
+    cases = {"A": (4, 0.001), "B": (4, 0.0001), "C": (2, 0.06), "D": (2, 0.005)}  # decimals, and how far one day moved
+    walk = price_oracle.history("", DAYS, 1, 0.0)
+    before, after = [], []
+    for ticker, (decimals, moved) in cases.items():
+        adjusted = walk["adjusted_close"] / 10.0
+        factor = 0.99 * np.where(walk["date"] >= DAYS[30], 1.0 + moved, 1.0)
+        before.append(walk.assign(ticker=ticker, adjusted_close=adjusted.round(decimals)))
+        after.append(walk.assign(ticker=ticker, adjusted_close=(adjusted * factor).round(decimals)))
+    names = [part.split()[0] for part in oracles.RAW.split(", ")]
+    raw = spark.createDataFrame(pd.concat(after)[names], oracles.RAW)
 
-    job.run(frame.assign(adjusted_close=(adjusted * factor).round(decimals)))
+    found = updates.compare(raw, oracles.bars_of(spark, pd.concat(before)))
 
-    assert job.told("restated history") == noticed, job.notes.told
+    moved_on = min(walk.loc[walk["date"] >= DAYS[30], "date"])
+    assert (found.first, found.new_rows, found.restated) == (moved_on, 0, 2)
+    assert found.examples == (f"A from {moved_on}", f"C from {moved_on}")

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features import sets
-from eraflow.features.daily import daily_features, later_features
+from eraflow.features.daily import daily_features, later_features, reads_sectors
 from eraflow.features.ranking import Ranking
 from eraflow.features.signals import SignalsFeature
 from eraflow.graphs.assets import NETWORK
@@ -105,7 +105,8 @@ class Builder:
             return Made(daily_features(self._kept(raw), chosen), manifest)
 
         def make_later(there: Version) -> Made | None:
-            first, last = self.store.changed_since("prices", there.inputs["prices"]), None
+            first = self.store.changed_since("prices", there.inputs["prices"], labels=reads_sectors(chosen))
+            last = None
             if first == date.min:
                 return None
             if rebuild:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -85,7 +86,7 @@ class PriceTable:
                 sound = faults.sound(raw, found, policies)
                 old = updates.within(stored, changes, F.col("year"))
                 update = updates.compare(faults.sound(some, found, policies), old)
-                first = update.first
+                first = update.since
                 self.fresh.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
                 if first is None:
                     self._write(seen, found, read, before.manifest["state"], same_as=there)
@@ -96,7 +97,8 @@ class PriceTable:
                 )
                 written = self._write(seen, found, read, read)
             bars = prices.bars(sound, days, policies, updates.anchors(stored, first), first)
-            return self._made(bars, written, from_day(first))
+            part = Part(update.first or date.max, from_day(first).condition, update.first_sector or date.max)
+            return self._made(bars, written, part)
 
     def _judged(self, seen: DataFrame, raw: DataFrame) -> Faults:
         found = faults.judged(seen, raw, self.quality.policies, self.quality.refuse_share, self.source)

@@ -82,9 +82,9 @@ class TrainingTable:
         return Made(self._frame(days, era), self._manifest, Part(days.eras[era], condition))
 
     def _changed(self, there: Version) -> date:
-        """The first day on which features or networks may differ from those that `there` was made from."""
-        inputs = ("features", *(["graph_edges"] if self.edges else []))
-        return min(self.store.changed_since(name, there.inputs[name]) for name in inputs)
+        """The first day on which sectors, features or networks may differ from those that `there` was made from."""
+        inputs = ("prices", "features", *(["graph_edges"] if self.edges else []))
+        return min(self.store.changed_since(name, there.inputs[name], labels=True) for name in inputs)
 
     def _frame(self, days: Calendars, first: int) -> DataFrame:
         """The rows of the eras from `first` on."""

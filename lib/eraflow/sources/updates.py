@@ -8,6 +8,7 @@ changing what it says:
   from one day to the next: it is another one where it moved further than the rounding of its two prices explains.
 - closes, by one factor at a split, and volumes by the inverse. Dollar volumes and returns stay, and the table keeps the
   unit in which it has the ticker (`prices.bars`).
+- sectors. They are written, and only what reads sectors is made again (`tables.Part`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 _PRICES = ("open", "high", "low", "close")
-_LABELS = ("sector", "country", "member", "rate")
+_LABELS = ("country", "member", "rate")
 _SIDES = ("now", "then")
 DECIMALS = 8  # the most that a vendor rounds to: prices with more count as not rounded
 EXACT = 1e-6  # the relative rounding of prices in single precision
@@ -32,14 +33,21 @@ EXAMPLES = 3
 class Update:
     """What differs between the raw prices and the table."""
 
-    first: date | None  # the first day on which anything differs; None if nothing does
+    first: date | None  # the first day on which anything but a sector differs; None if nothing does
+    first_sector: date | None  # the first day of an earlier row that is of another sector
     new_rows: int
     restated: int  # tickers with another history than they had
     examples: tuple[str, ...]  # some of them, each with its first changed day
 
+    @property
+    def since(self) -> date | None:
+        """The first day on which anything differs."""
+        return min(filter(None, (self.first, self.first_sector)), default=None)
+
     def __str__(self) -> str:
         restated = f", {self.restated} tickers with a restated history ({', '.join(self.examples)})"
-        return f"{self.new_rows} new rows" + (restated if self.restated else "")
+        sectors = f", other sectors from {self.first_sector} on" if self.first_sector else ""
+        return f"{self.new_rows} new rows" + (restated if self.restated else "") + sectors
 
 
 def changed(seen: DataFrame, before: DataFrame) -> DataFrame:
@@ -81,7 +89,7 @@ def compare(raw: DataFrame, stored: DataFrame) -> Update:
 
 def _joined(raw: DataFrame, stored: DataFrame) -> DataFrame:
     """`ticker, date, now, then`: a row of the files and of the table, either null where there is none."""
-    columns = (*_PRICES, "volume", *_LABELS)
+    columns = (*_PRICES, "volume", "sector", *_LABELS)
     now = raw.select("ticker", "date", F.struct(*columns, "adjusted_close").alias("now"))
     level = (F.col("total_return") / F.col("correction")).alias("level")
     then = stored.select("ticker", "date", F.struct(*columns, level).alias("then"))
@@ -89,7 +97,7 @@ def _joined(raw: DataFrame, stored: DataFrame) -> DataFrame:
 
 
 def _by_ticker(rows: DataFrame) -> DataFrame:
-    """`ticker, first_new, new_rows, restated`: the first days on which it is new, and is not what it was."""
+    """`ticker, first_new, new_rows, restated, first_sector`: the first days on which it is new, or not what it was."""
     closes = [F.when(F.col("now").isNotNull() & F.col("then").isNotNull(), F.col(f"{side}.close")) for side in _SIDES]
     most = F.percentile_approx(closes[0] / closes[1], 0.5)  # a ratio that is there: 1 unless most closes are others
     prices = F.array(*(F.col(f"now.{name}") for name in _PRICES))
@@ -110,10 +118,11 @@ def _by_ticker(rows: DataFrame) -> DataFrame:
         F.max(F.when(~F.col("new"), F.col("date"))).alias("last_old"),
         F.min(F.when(F.col("restated"), F.col("date"))).alias("first_other"),
         F.count(F.when(F.col("new"), 1)).alias("new_rows"),
+        F.min(F.when(F.col("now.sector") != F.col("then.sector"), F.col("date"))).alias("first_sector"),
     )
     inserted = F.when(F.col("first_new") <= F.col("last_old"), F.col("first_new"))
     restated = F.least("first_other", inserted).alias("restated")
-    return by_ticker.select("ticker", "first_new", "new_rows", restated)
+    return by_ticker.select("ticker", "first_new", "new_rows", restated, "first_sector")
 
 
 def _summed(by_ticker: DataFrame) -> Update:
@@ -121,6 +130,7 @@ def _summed(by_ticker: DataFrame) -> Update:
     try:
         found = by_ticker.agg(
             F.min(F.least("first_new", "restated")).alias("first"),
+            F.min("first_sector").alias("first_sector"),
             F.sum("new_rows").alias("new_rows"),
             F.count("restated").alias("restated"),
         ).head()
@@ -131,9 +141,9 @@ def _summed(by_ticker: DataFrame) -> Update:
     finally:
         by_ticker.unpersist()
     if found is None:
-        return Update(None, 0, 0, ())
+        return Update(None, None, 0, 0, ())
     told = tuple(f"{row['ticker']} from {row['restated']}" for row in examples)
-    return Update(found["first"], int(found["new_rows"] or 0), int(found["restated"]), told)
+    return Update(found["first"], found["first_sector"], int(found["new_rows"] or 0), int(found["restated"]), told)
 
 
 def _same() -> Column:
