@@ -13,18 +13,15 @@ from eraflow.sources.calendar import Calendars
 from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA, reading, shown
 
 
-def check(raw: DataFrame, where: str, min_tickers: int, before: Calendars | None = None) -> Calendars:
-    """Reads the prices for faults; raises InputError for the first, else says which days there are.
-
-    `before` are earlier days, whose rows are in the table and not in `raw`.
+def check(raw: DataFrame, where: str) -> None:
+    """Reads the prices for faults; raises InputError for the first.
 
     Refused: what is no number or date, a missing, infinite, zero or negative price, a missing or negative volume, a
-    ticker twice on a date, an era with too few tickers. The rest is for `quality`.
+    ticker twice on a date. Days are judged by `sessions`, the rest is for `quality`.
     """
     with reading():
         _refuse_faulty_rows(raw, where)
         _refuse_duplicates(raw, where)
-        return sessions.trading_days(raw, where, min_tickers, before)
 
 
 def _refuse_faulty_rows(raw: DataFrame, where: str) -> None:
@@ -93,11 +90,11 @@ def bars(
 ) -> DataFrame:
     """The `prices` table: raw prices, and of each ticker its bars, sessions and total returns.
 
-    `bar` counts 0, 1, ... by date and is null for a row that `policies` (conf: quality) drop, `session` numbers the
-    country's trading days, `total_return` an index that starts at the first raw close, `daily_return` its change
-    (null at bar 0), `correction` the product of the moves that were left out of it, `flags` the quality checks that
-    the row fails, `year` the date's. `member` says whether the ticker belongs to the universe that day, `rate` what a
-    unit of its currency is worth.
+    `bar` counts 0, 1, ... by date and is null for a row that is dropped: by `policies` (conf: quality), or as a stray
+    one, which has no `session` (the number of the country's trading day). `total_return` is an index that starts at the
+    first raw close, `daily_return` its change (null at bar 0), `correction` the product of the moves that were left out
+    of it, `flags` the quality checks that the row fails, `year` the date's. `member` says whether the ticker belongs to
+    the universe that day, `rate` what a unit of its currency is worth.
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
     changes no earlier level: a vendor's adjusted level tells the future. With `anchors` (`updates.anchors`) a ticker
@@ -111,20 +108,23 @@ def bars(
         level, bar = F.coalesce("anchor_level", "close"), F.coalesce("anchor_bar", F.lit(0))
         correction = F.coalesce("anchor_correction", F.lit(1.0))
         is_new = F.col("anchor_date").isNull() | (F.col("date") > F.col("anchor_date"))
-    lags = {"close_before": "close", "adjusted_before": "adjusted_close", "session_before": "session"}
+    lags = {"close_before": "close", "adjusted_before": "adjusted_close"}
+    earlier = history.rowsBetween(Window.unboundedPreceding, -1)
     flagged = (
-        raw.join(F.broadcast(sessions.numbered(raw.sparkSession, calendars)), on=["country", "date"], how="inner")
+        sessions.placed(raw, calendars)
         .withColumns({name: F.lag(column).over(history) for name, column in lags.items()})
+        .withColumn("session_before", F.last("session", ignorenulls=True).over(earlier))
         .withColumn("flags", quality.flags())
         .withColumns({
-            "kept": ~quality.fails(policies, "drop", tuple(set(quality.MEANINGS) - set(quality.MOVES))),
+            "kept": F.col("session").isNotNull()
+            & ~quality.fails(policies, "drop", tuple(set(quality.MEANINGS) - set(quality.MOVES))),
             "left_out": quality.fails(policies, "drop", quality.MOVES),
             "level": level,
         })
     )  # fmt: skip
     to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     adjusted = F.when(F.col("kept"), F.col("adjusted_close"))
-    before = F.last(adjusted, ignorenulls=True).over(history.rowsBetween(Window.unboundedPreceding, -1))
+    before = F.last(adjusted, ignorenulls=True).over(earlier)
     moves = F.when(F.col("kept") & F.col("left_out"), F.log(F.col("adjusted_close") / F.col("adjusted_before")))
     start = F.first(F.when(F.col("kept"), F.col("level") / F.col("adjusted_close")), ignorenulls=True).over(to_now)
     own = F.exp(-F.coalesce(F.sum(moves).over(to_now), F.lit(0.0)))

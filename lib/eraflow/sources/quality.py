@@ -1,6 +1,7 @@
 """Data quality: what daily prices hold that is accepted but suspicious, and what a policy does about it.
 
-Each check names rows; conf's `quality` section says for each check what becomes of them:
+Each check names rows; conf's `quality` section says for each check but `stray`, whose rows count for nothing, what
+becomes of them:
 
 - `keep`: the row counts like any other; the report counts it.
 - `mask`: the ticker has no features on that day, and a label that reaches over it is unknown.
@@ -20,6 +21,7 @@ JUMP = 0.5  # a one-day move beyond this, up or down
 ADJUSTED = 0.1  # a change of the adjustment factor beyond this
 MOVES = ("jump", "adjustment")
 MEANINGS: Mapping[str, str] = {
+    "stray": "a day on which too few others of its country have a price to count; left out",
     "gap": "days before it on which others of its country traded; indicators go on over them",
     "zero_volume": "a day without volume; the price stands",
     "stale": "no volume and the close of the day before",
@@ -39,6 +41,7 @@ def flags() -> Column:
     # An adjustment takes a move of the traded price away. One that makes a move, and no small one, is wrong.
     made = F.abs(F.log(moved)) > F.abs(F.log(traded)) + ADJUSTED
     failed: Mapping[str, Column] = {
+        "stray": F.col("session").isNull(),
         "gap": gap,
         "zero_volume": F.col("volume") == 0,
         "stale": stale,
@@ -75,5 +78,5 @@ def counted(found: DataFrame, policies: Mapping[str, str]) -> pd.DataFrame:
     for name, meaning in MEANINGS.items():
         row = rows.get(name)
         seen = f"{row['tickers']} tickers, first {row['first']['ticker']} on {row['first']['date']}" if row else "none"
-        table.append((f"{name} ({policies[name]})", int(row["count"]) if row else 0, f"{meaning}; {seen}"))
+        table.append((f"{name} ({policies.get(name, 'drop')})", int(row["count"]) if row else 0, f"{meaning}; {seen}"))
     return pd.DataFrame(table, columns=["check", "count", "detail"])
