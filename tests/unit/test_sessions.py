@@ -201,9 +201,9 @@ def test_an_era_with_too_few_tickers_is_refused() -> None:
     counts = {"us": feed("2026-09-04", 5), "jp": feed("2026-09-03", 15)}
     found = read(counts, FRIDAY, late_countries=("jp",))
 
-    refuse_few_tickers(found, counts, "prices", 5)
+    refuse_few_tickers(found, "prices", 5)
     with pytest.raises(InputError, match=r"on 2026-09-04 \(era 192\) only 5 tickers have a price, fewer than 6"):
-        refuse_few_tickers(found, counts, "prices", 6)
+        refuse_few_tickers(found, "prices", 6)
 
 
 days = st.dictionaries(st.integers(0, 120), st.integers(1, 40), min_size=1, max_size=60)

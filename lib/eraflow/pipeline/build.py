@@ -91,12 +91,12 @@ class Builder:
         where, policies = self._source_name(), self._policies
 
         def make() -> Made:
-            raw, days = self._read()
-            prices.check(raw, where)
-            return Made(prices.bars(raw, days, policies), {"source": where})
+            raw, read = self._read()
+            self._check(raw, read)
+            return Made(prices.bars(raw, read.calendars, policies), {"source": where})
 
         def make_later(there: Version) -> Made | Version:
-            raw, days = self._read()
+            raw, read = self._read()
             stored = self.store.read(there)
             with price_files.reading():
                 update = updates.compare(raw, stored)
@@ -105,11 +105,11 @@ class Builder:
             if first is None:
                 return there
             later = F.col("date") >= F.lit(first)
-            prices.check(raw if update.repeated else raw.where(F.col("date").isNull() | later), where)
+            self._check(raw if update.repeated else raw.where(F.col("date").isNull() | later), read)
             anchors = updates.anchors(stored, first)
             touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
             touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
-            return Made(prices.bars(touched, days, policies, anchors), {"source": where}, _from_day(first))
+            return Made(prices.bars(touched, read.calendars, policies, anchors), {"source": where}, _from_day(first))
 
         settings, state = self._source_identity()
         return self._fresh.version("prices", [settings, policies], state, (), make, make_later, ("year",))
@@ -249,8 +249,8 @@ class Builder:
         chosen = sets.feature_set(self.config.features.set)
         return Networks(self.store, self._fresh, self.config.network, chosen, self.config.tables.era_block)
 
-    def _read(self) -> tuple[DataFrame, Calendars]:
-        """The raw prices up to the data date, and their sessions."""
+    def _read(self) -> tuple[DataFrame, sessions.Read]:
+        """The raw prices up to the data date, and what is read of them."""
         if self.config.source == "prices":
             raw = price_files.read(self.spark, self.config.prices)
         else:
@@ -263,11 +263,16 @@ class Builder:
             if not counts:  # no row has a date and a price
                 prices.check(reference.enriched(raw, self.config.prices), where)
             read = sessions.decided(counts, rules, where, self._live, self._holidays)
-            sessions.refuse_few_tickers(read, counts, where, self.config.prices.min_tickers)
             for note in read.notes:
                 self.progress.note(note)
-            enriched = reference.enriched(sessions.cut(raw, read, counts), self.config.prices)
-            return lives.renamed(enriched, rules.reused_after), read.calendars
+            enriched = reference.enriched(sessions.cut(raw, read), self.config.prices)
+            return lives.renamed(enriched, rules.reused_after), read
+
+    def _check(self, raw: DataFrame, read: sessions.Read) -> None:
+        """Raises InputError for faulty rows, and for eras with too few tickers."""
+        where = self._source_name()
+        prices.check(raw, where)
+        sessions.refuse_few_tickers(read, where, self.config.prices.min_tickers)
 
     def _calendars(self, raw: Version, signals: Version | None) -> Calendars:
         """The days of the tables that are there, and those that Numerai names."""
@@ -298,14 +303,17 @@ class Builder:
 
     def _source_identity(self) -> tuple[object, object]:
         """What the raw prices depend on: settings, and files by path, size and time or the generator's settings."""
-        rules = [self.config.dates.model_dump(exclude={"holidays"})]
+        # Other rules move where the prices are cut, and change nothing before.
+        lasting = {"session_share", "reused_after"}
+        rules = self.config.dates.model_dump(include=lasting)
+        cut = [self.config.dates.model_dump(exclude={*lasting, "holidays"}), self._named]
         if self.config.source == "prices":
             found = price_files.files(self.spark, self.config.prices)
             for path in filter(None, (self.config.prices.universe, self.config.prices.rates)):
                 found += price_files.listed(self.spark, path)
             settings = self.config.prices.model_dump(exclude={"path", "universe", "rates", "note"})
-            return [settings, *rules], [[(file.path, file.size, file.modified) for file in found], self._named]
-        return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers, *rules], None
+            return [settings, rules], [[(file.path, file.size, file.modified) for file in found], cut]
+        return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers, rules], cut
 
 
 def _from_day(first: date, last: date | None = None) -> Part:

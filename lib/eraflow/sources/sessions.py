@@ -32,10 +32,11 @@ Counts = Mapping[str, Mapping[datetime.date, int]]
 
 @dataclass(frozen=True)
 class Read:
-    """The sessions that are read, by country the last day that is, and what a user is told of it."""
+    """The sessions that are read, by country the last day that is, what it rests on, and what a user is told of it."""
 
     calendars: Calendars
     until: Mapping[str, datetime.date]
+    counts: Counts
     notes: tuple[str, ...]
 
 
@@ -62,27 +63,28 @@ def decided(
 
     InputError: a country that `dates.late_countries` does not name has not reached it, or only a part of its tickers.
     """
-    found = {name: _sessions(days, rules, live) for name, days in counts.items()}
-    if not any(found.values()):
-        raise InputError(f"{where} has no prices on or before {live}, which is Numerai's live date; add them.")
-    partly = {name: _incomplete(days, rules) for name, days in found.items()}
-    whole = {name: [day.date for day in days[: len(days) - len(partly[name])]] for name, days in found.items()}
-    calendars = Calendars.of(whole, live=live, holidays=holidays)
-    prompt = [name for name in calendars.by_country if name not in rules.late_countries] or [*calendars.by_country]
-    data_date = live or _common(calendars, prompt)
-    for name in prompt:
-        missing = calendars.missing(name, data_date)
-        if missing or (live is None and len(partly[name]) > LATE):
-            raise InputError(f"{where}: {_late(name, missing, partly[name], data_date, live)}")
-    kept = {name: [day for day in days if day <= data_date] for name, days in whole.items()}
+    limit, partial = live, dict[tuple[str, datetime.date], _Session]()
+    while True:
+        found = {name: _sessions(days, rules, limit) for name, days in counts.items()}
+        if not any(found.values()):
+            raise InputError(f"{where} has no prices on or before {live}, which is Numerai's live date; add them.")
+        partly = {name: _incomplete(days, rules) for name, days in found.items()}
+        partial |= {(name, day.date): day for name, days in partly.items() for day in days}
+        whole = {name: [day.date for day in days[: len(days) - len(partly[name])]] for name, days in found.items()}
+        calendars = Calendars.of(whole, live=live, holidays=holidays)
+        data_date = _data_date(calendars, partly, rules, where)
+        kept = {name: [day for day in days if day <= data_date] for name, days in whole.items()}
+        if kept == whole and not any(day.date > data_date for days in partly.values() for day in days):
+            break
+        limit = data_date  # a session that another one followed may be the newest now, and incomplete
     until = {name: kept[name][-1] if partly[name] and kept[name] else data_date for name in counts}
-    cut = Calendars.of(kept, live=live, holidays=holidays)
-    notes = [f"the newest era is of {data_date}; nothing later is read"] if live or _later(counts, data_date) else []
+    later = any(day > data_date for days in counts.values() for day in days)
+    notes = [f"the newest era is of {data_date}; nothing later is read"] if live or later else []
     notes += [f"{_named(name)} is left out of the newest era: it has no prices of {days[-1]}"
-              for name, days in cut.late.items()]  # fmt: skip
-    notes += [f"{_named(name)}: {day} is not read, only {day.tickers} of {day.usual:.0f} tickers have a price"
-              for name, days in partly.items() for day in days]  # fmt: skip
-    return Read(cut, until, tuple(notes))
+              for name, days in calendars.late.items()]  # fmt: skip
+    notes += [f"{_named(name)}: {day.date} is not read, only {day.tickers} of {day.usual:.0f} tickers have a price"
+              for (name, _), day in sorted(partial.items())]  # fmt: skip
+    return Read(calendars, until, counts, tuple(notes))
 
 
 @dataclass(frozen=True)
@@ -90,9 +92,6 @@ class _Session:
     date: datetime.date
     tickers: int
     usual: float  # how many usually trade
-
-    def __str__(self) -> str:
-        return str(self.date)
 
 
 def _sessions(days: Mapping[datetime.date, int], rules: Dates, live: datetime.date | None) -> list[_Session]:
@@ -118,19 +117,22 @@ def _lacking(session: _Session) -> float:
     return lacking if (lacking := session.usual - session.tickers) > ALLOWED else 0.0
 
 
-def _common(calendars: Calendars, prompt: Sequence[str]) -> datetime.date:
-    """The newest day of trading that all of these countries have reached, if none is behind by more than LATE."""
-    days = sorted({day for name in prompt for day in calendars.by_country[name].dates})
-    newest = days[-1]
-    behind = {name: calendars.missing(name, newest) for name in prompt}
-    if max(map(len, behind.values())) > LATE:
-        return newest
-    first = min((missing[0] for missing in behind.values() if missing), default=None)
-    return next(day for day in reversed(days) if first is None or day < first)
+def _data_date(
+    calendars: Calendars, partly: Mapping[str, Sequence[_Session]], rules: Dates, where: str
+) -> datetime.date:
+    """Numerai's date, else the newest day of trading that no country lacks, if none is behind by more than LATE.
 
-
-def _later(counts: Counts, data_date: datetime.date) -> bool:
-    return any(day > data_date for days in counts.values() for day in days)
+    InputError: a country that may not be late is.
+    """
+    prompt = [name for name in calendars.by_country if name not in rules.late_countries] or [*calendars.by_country]
+    live, days = calendars.live, sorted({day for name in prompt for day in calendars.by_country[name].dates})
+    lacking = {name: calendars.missing(name, live or days[-1]) for name in prompt}
+    for name, missing in lacking.items():
+        allowed = 0 if live else LATE
+        if len(missing) > allowed or len(partly[name]) > allowed:
+            raise InputError(f"{where}: {_late(name, missing, partly[name], live or days[-1], live)}")
+    first = min((missing[0] for missing in lacking.values() if missing), default=None)
+    return live or next(day for day in reversed(days) if first is None or day < first)
 
 
 def _late(
@@ -142,7 +144,7 @@ def _late(
 ) -> str:
     if partly:
         day, others = partly[0], _others(partly)
-        what = f"only {day.tickers} of {day.usual:.0f} tickers of {_named(name)} have a price on {day}{others}"
+        what = f"only {day.tickers} of {day.usual:.0f} tickers of {_named(name)} have a price on {day.date}{others}"
         share = ", lower dates.complete_share"
     else:
         what = f"{_named(name)} has no prices of {missing[0]}{_others(missing)}"
@@ -161,11 +163,11 @@ def _named(name: str) -> str:
     return f"country {name}" if name else "the universe"
 
 
-def refuse_few_tickers(read: Read, counts: Counts, where: str, least: int) -> None:
+def refuse_few_tickers(read: Read, where: str, least: int) -> None:
     """InputError where an era has fewer tickers than `least` (conf: prices.min_tickers)."""
     calendars, found = read.calendars, dict[int, int]()
     for era, country, day in calendars.era_days:
-        found[era] = found.get(era, 0) + counts[country][day]
+        found[era] = found.get(era, 0) + read.counts[country][day]
     for era, tickers in found.items():
         if tickers < least:
             raise InputError(
@@ -174,9 +176,9 @@ def refuse_few_tickers(read: Read, counts: Counts, where: str, least: int) -> No
             )
 
 
-def cut(raw: DataFrame, read: Read, counts: Counts) -> DataFrame:
+def cut(raw: DataFrame, read: Read) -> DataFrame:
     """The rows that are read: of each country up to its last day. Rows without a date stay, for the check of rows."""
-    later = {name: day for name, day in read.until.items() if max(counts[name]) > day}
+    later = {name: day for name, day in read.until.items() if max(read.counts[name]) > day}
     if not later:
         return raw
     beyond = [(F.col("country") == name) & (F.col("date") > F.lit(day)) for name, day in sorted(later.items())]
