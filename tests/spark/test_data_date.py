@@ -195,22 +195,27 @@ def test_a_week_later_all_is_as_if_it_had_been_made_at_once(
     assert not (found["date"] == MONDAY).any()
 
 
-def test_a_late_country_stops_the_run_or_is_left_out(
-    monday: tuple[Job, Tables], spark: SparkSession, tmp_path: Path
+def test_a_late_country_stops_the_run_or_is_left_out_and_one_that_is_added_is_as_if_it_had_been_there(
+    spark: SparkSession, tmp_path: Path
 ) -> None:
+    friday, live = date(2026, 3, 6), date(2026, 3, 9)
     whole = prices("2026-03-09")
-    late = whole[(whole["country"] == "jp") | (whole["date"] < date(2026, 3, 6))]
-    job = Job(spark, tmp_path)
+    us_late = whole[(whole["country"] == "jp") | (whole["date"] < friday)]
+    (tmp_path / "fresh").mkdir()
+    added, fresh = Job(spark, tmp_path), Job(spark, tmp_path / "fresh")
+    added.run(us_late[us_late["country"] == "us"], date(2026, 3, 5))
 
     with pytest.raises(InputError, match="country us has no prices of 2026-03-06 and 1 later day, and Numerai's live"):
-        job.run(late, date(2026, 3, 9))
-    assert not list((tmp_path / "tables").glob("*/_delta_log"))
+        fresh.run(us_late, live)
+    assert not list((tmp_path / "fresh/tables").glob("*/_delta_log"))
 
-    rows = job.training(job.run(late, date(2026, 3, 9), "dates.late_countries=[us]"))
-    live = rows[rows["date"] == date(2026, 3, 9)]
-    assert sorted(live["ticker"]) == sorted(JP)
-    assert any("country us is left out of the newest era" in text for text in job.notes.told)
+    tables, wanted = (job.run(us_late, live, "dates.late_countries=[us]") for job in (added, fresh))
+    rows = fresh.training(wanted)
+    assert sorted(rows.loc[rows["date"] == live, "ticker"]) == sorted(JP)
     assert rows.loc[rows["date"] == date(2026, 2, 27), "ticker"].str.startswith("U").any()
+    assert any("country us is left out of the newest era" in text for text in fresh.notes.told)
+    assert wanted.eras.manifest["late"] == {"us": "2026-03-05"}
+    assert_same_training(added.training(tables), rows)
 
 
 def test_more_missing_values_than_models_learn_from_are_refused(monday: tuple[Job, Tables]) -> None:

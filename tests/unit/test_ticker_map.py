@@ -119,6 +119,8 @@ def test_a_composite_figi_is_carried_by_numerais_name() -> None:
 
     lines, faults = resolved(["META", "OLD", "NEW"], known, mapped)
 
+    prices_by_figi, _ = resolved(["BBG000000001", "FB"], known, None)
+    assert prices_by_figi == [Line("BBG000000001", "ABC US", OPEN[0], date(2024, 1, 4)), Line("FB", "FB US")]
     assert faults == []
     assert lines == [
         Line("META", "META US", *OPEN, 0),

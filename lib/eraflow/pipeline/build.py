@@ -153,7 +153,8 @@ class Builder:
             frame = pd.DataFrame([(x.era, x.date, x.horizon, x.start, x.end) for x in labels])
             schema = "era int, date date, horizon int, label_start date, label_end date"
             rows = [tuple(row) for row in frame.astype(object).where(frame.notna(), None).to_numpy()]
-            manifest = {"first_week": days().first_week.isoformat()}
+            newest = {name: days().by_country[name].dates[-1].isoformat() for name in days().late}
+            manifest = {"first_week": days().first_week.isoformat(), "late": newest}
             return Made(self.spark.createDataFrame(rows, schema).coalesce(1), manifest)
 
         recipe, inputs = [targets.horizons, targets.lag], (raw, *([signals] if signals else []))

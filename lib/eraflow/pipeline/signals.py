@@ -29,8 +29,8 @@ SYNTHETIC_NOTE = (
     "(network) daily deviations; real markets pay far less."
 )
 UNIVERSE_NOTE = (
-    "Numerai's files have no rows of the newest week: the submission holds all tickers that they have ever named, and "
-    "Numerai takes those of its live universe."
+    "Numerai's files have no rows of the newest era's date: the submission holds all tickers that they have ever named, "
+    "and Numerai takes those of its live universe."
 )
 SURVIVORS_NOTE = (
     "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
@@ -76,10 +76,11 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         network=_network(store, tables),
-        notes=(*_notes(config), *([] if is_live else [UNIVERSE_NOTE])),
+        notes=(*_notes(config), *_late(tables, live_date), *([] if is_live else [UNIVERSE_NOTE])),
         facts={
             "source": str(tables.prices.manifest["source"]),
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
+            "data date": str(live_date),
             "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
             "target": f"{target}, {config.targets.lag} days after the era's date",
             "labels overlap": f"{overlap} eras",
@@ -95,6 +96,12 @@ def _check_live(
     *past, newest = sorted(era_dates)
     shares = missing_shares(data.rows([*past[-COMPARED:], newest]), data.feature_names, data.missing)
     refuse_missing(shares, newest, era_dates[newest])
+
+
+def _late(tables: Tables, live_date: date) -> list[str]:
+    """A sentence for each country that is left out of the newest era."""
+    late = tables.eras.manifest["late"].items()
+    return [f"{name} is left out of the era of {live_date}: its prices end on {newest}." for name, newest in late]
 
 
 def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:

@@ -38,7 +38,8 @@ def renamed(raw: DataFrame, reused_after: int) -> DataFrame:
     name = F.concat(raw["ticker"], F.lit(LIFE), frame["life"].cast("string"))
     others = [raw[column] for column in raw.columns if column != "ticker"]
     joined = raw.join(F.broadcast(frame), on=its, how="left")
-    return joined.select(F.coalesce(name, raw["ticker"]).alias("ticker"), *others)
+    renamed = F.coalesce(name, raw["ticker"]).alias("ticker", metadata=raw.schema["ticker"].metadata)
+    return joined.select(renamed, *others)
 
 
 def name_of(ticker: Column) -> Column:

@@ -67,7 +67,8 @@ def decided(
     while True:
         found = {name: _sessions(days, rules, limit) for name, days in counts.items()}
         if not any(found.values()):
-            raise InputError(f"{where} has no prices on or before {live}, which is Numerai's live date; add them.")
+            then = f" on or before {live}, which is Numerai's live date" if live else ""
+            raise InputError(f"{where} has no prices{then}; add them.")
         partly = {name: _incomplete(days, rules) for name, days in found.items()}
         partial |= {(name, day.date): day for name, days in partly.items() for day in days}
         whole = {name: [day.date for day in days[: len(days) - len(partly[name])]] for name, days in found.items()}

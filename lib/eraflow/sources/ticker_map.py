@@ -92,19 +92,21 @@ def resolved(
 ) -> tuple[list[Line], list[Fault]]:
     """The lines by which the tickers of the prices are met, and what of the map is left out.
 
-    Names are met as they stand, else by their notation where that is one ticker's only.
+    Names are met as they stand, else by their notation where that is one ticker's only. Without a map prices may be
+    named by composite FIGI.
     """
-    theirs = sorted({name.numerai_ticker for name in names})
+    theirs, own = sorted({name.numerai_ticker for name in names}), frozenset(tickers)
     if table is None:
-        met = _met(theirs, sorted(set(tickers)))
-        return [Line(met[name], name) for name in theirs if name in met], []
+        met, figis = _met(theirs, sorted(own)), _figis(names)
+        by_figi = [Line(figi, *span) for figi, spans in figis.items() if figi in own for span in spans]
+        return by_figi + [Line(met[name], name) for name in theirs if name in met], []
     spans: Mapping[str, Sequence[tuple[str, date, date]]]
     if not table.empty and table["kind"].iloc[0] == FIGI:
         spans = _figis(names)
     else:
         met = _met(table["theirs"].tolist(), theirs)
         spans = {name: [(met.get(name, name), *OPEN)] for name in table["theirs"]}
-    priced = _met(table["ticker"].tolist(), sorted(set(tickers)))
+    priced = _met(table["ticker"].tolist(), sorted(own))
     lines: dict[str, list[Line]] = {}
     faults: list[Fault] = []
     columns = (table[column].tolist() for column in ("ticker", "theirs", "first", "last"))
