@@ -29,8 +29,8 @@ SYNTHETIC_NOTE = (
     "(network) daily deviations; real markets pay far less."
 )
 UNIVERSE_NOTE = (
-    "Numerai's files have no rows of the newest era's date: the submission holds all tickers that they have ever named, "
-    "and Numerai takes those of its live universe."
+    "Numerai's files have no rows of the newest era's date: the submission holds all tickers that they have ever "
+    "named, and Numerai takes those of its live universe."
 )
 SURVIVORS_NOTE = (
     "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
