@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
+from tests.spark import oracles
 
 from eraflow.cli import job
 from eraflow.config import load
 from eraflow.pipeline.train import train
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import faults, price_files, prices, quality, reference, sessions
+from eraflow.sources import faults, price_files, prices, quality, reference
 
 ROOT = Path(__file__).parents[2]
 TICKERS, DAYS = 22, 12
@@ -144,10 +145,25 @@ def test_a_ticker_twice_on_a_date_is_refused(refused: Callable[..., str], tmp_pa
 
 
 def test_an_era_without_enough_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
-    path = saved(frame().query("date != '2020-01-10' or ticker < 'T06'"), tmp_path / "prices.csv")
-    assert refused(path) == (
-        "prices.csv: on 2020-01-10 (era 1) only 6 tickers have a price, fewer than half of that week's 22; add the "
-        "missing prices, or cut that date away."
+    path = saved(frame().query("date > '2020-01-08' or ticker < 'T06'"), tmp_path / "prices.csv")
+    assert refused(path, "prices.min_tickers=23") == (
+        "prices.csv: on 2020-01-10 (era 1) only 22 tickers have a price, fewer than 23 (prices.min_tickers); add the "
+        "missing prices, cut that date away, or lower the minimum."
+    )
+
+
+def test_a_feed_that_lacks_days_or_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    lacking = saved(frame().query("date < '2020-01-20' or ticker < 'T16'"), tmp_path / "lacking.csv")
+    assert refused(lacking) == (
+        "lacking.csv: only 16 of 22 tickers of the universe have a price on 2020-01-20 and 1 later day, and the newest "
+        "day is 2020-01-17; bring them up to date, or lower dates.complete_share."
+    )
+    late = frame().assign(country=np.tile(["us", "jp"], TICKERS * DAYS // 2))
+    late = late.query("date < '2020-01-17' or country == 'jp'")
+    assert refused(saved(late, tmp_path / "late.csv"), "prices.columns.country=country") == (
+        "late.csv: country us has no prices of 2020-01-17 and 2 later days, and the newest day is 2020-01-21; bring "
+        "them up to date, name holidays in dates.holidays, or leave it out of the newest era by "
+        "dates.late_countries=[us]."
     )
 
 
@@ -254,8 +270,7 @@ def bars_of(spark: SparkSession, path: object, *settings: str) -> pd.DataFrame:
     """The `prices` table that the files at a path would become."""
     config = load(["signals.yml"], [f"prices.path={path}", *settings])
     raw = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    calendars = sessions.trading_days(raw, str(path), config.prices.min_tickers)
-    bars = prices.bars(raw, calendars, config.quality.policies).toPandas()
+    bars = prices.bars(raw, oracles.calendars_in(raw), config.quality.policies).toPandas()
     return bars.sort_values(["ticker", "date"], ignore_index=True)
 
 

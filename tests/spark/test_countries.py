@@ -89,7 +89,7 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     write(folder)
     config = configured(folder)
     read = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    days = sessions.trading_days(read, "prices", config.prices.min_tickers)
+    days = sessions.decided(sessions.counted(read)[0], config.dates, "prices").calendars
     bars = prices.bars(read, days, config.quality.policies).cache()
     daily = daily_features(bars, [MarketReturn()]).cache()
     training = training_table(

@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 from tests.spark import oracles
 
 from eraflow.features.training import forward_returns
-from eraflow.pipeline.reading import calendars
 from eraflow.sources import faults, prices, quality
 
 DAYS = oracles.dates("2020-01-06", 30)
@@ -103,7 +102,7 @@ def test_no_label_reaches_over_a_masked_day(spark: SparkSession) -> None:
 def test_the_known_wrong_adjustments_of_the_real_file_are_found(spark: SparkSession, real_prices: Path) -> None:
     some = oracles.read_file(spark, real_prices).where(F.col("ticker").isin("TRMB", "ANTM", "AAPL", "KSU"))
     nothing = spark.createDataFrame([], faults.SEEN)
-    found = quality.findings(prices.bars(some, calendars(some), oracles.POLICIES), nothing)
+    found = quality.findings(prices.bars(some, oracles.calendars_in(some), oracles.POLICIES), nothing)
     named = {
         (row["ticker"], row["date"], row["check"]) for row in found.where("check in ('jump', 'adjustment')").collect()
     }

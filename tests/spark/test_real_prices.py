@@ -48,7 +48,7 @@ class Real:
 def real(spark: SparkSession, real_prices: Path) -> Real:
     raw = oracles.read_file(spark, real_prices)
     folder = Path(oracles.folder_for_now())
-    prices.bars(raw, calendars(raw), oracles.POLICIES).write.parquet(f"{folder}/bars")
+    prices.bars(raw, oracles.calendars_in(raw), oracles.POLICIES).write.parquet(f"{folder}/bars")
     bars = spark.read.parquet(f"{folder}/bars")
     daily_features(bars.repartition(32, "ticker"), ALL).write.parquet(f"{folder}/daily")
     return Real(bars, spark.read.parquet(f"{folder}/daily"), sorted(folder.glob("daily/*.parquet")))
@@ -113,7 +113,7 @@ def differing(left: DataFrame, right: DataFrame, keys: list[str], columns: list[
 
 def test_the_past_does_not_know_the_future(spark: SparkSession, real: Real, real_prices: Path) -> None:
     raw = oracles.read_file(spark, real_prices).where(F.col("date") <= F.lit(CUT))
-    cut_bars = prices.bars(raw, calendars(raw), oracles.POLICIES)
+    cut_bars = prices.bars(raw, oracles.calendars_in(raw), oracles.POLICIES)
     whole = Variant(real.bars, calendars(real.bars), real.daily, ALL)
     past = Variant(cut_bars, calendars(cut_bars), oracles.stored_daily(cut_bars, ALL), ALL)
 

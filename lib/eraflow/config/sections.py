@@ -60,11 +60,19 @@ class Prices(Section):
     note: str | None
 
 
+class MappingColumns(Section):
+    """The names that the map of tickers uses."""
+
+    ticker: str | None
+    numerai: str | None
+
+
 class Signals(Section):
     """Numerai Signals' own files."""
 
     path: str | None
     mapping: str | None
+    mapping_columns: MappingColumns
     features: tuple[str, ...]
 
     @model_validator(mode="after")

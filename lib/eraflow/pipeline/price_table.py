@@ -12,7 +12,6 @@ from pyspark.sql import functions as F
 
 from eraflow.config import Quality, fingerprint
 from eraflow.pipeline.fresh import Freshness, Made
-from eraflow.pipeline.reading import calendars
 from eraflow.sources import faults, price_files, prices, sessions, updates
 from eraflow.sources.faults import Faults
 from eraflow.tables import Part, Store, Version, from_day
@@ -22,7 +21,7 @@ SEEN = "prices_seen"
 
 @dataclass(frozen=True)
 class PriceTable:
-    """What the table is made from: the raw prices that `read` gives, by name `source`, and what faulty rows do.
+    """What the table is made from: what `read` gives, the raw prices and their days, and what faulty rows do.
 
     Beside it stands the table `prices_seen` (`faults.SEEN`): what the files held when they were last read. It is
     written before the prices that come of it, whose manifest names its version; where files have changed and no price
@@ -31,7 +30,7 @@ class PriceTable:
 
     store: Store
     fresh: Freshness
-    read: Callable[[], DataFrame]
+    read: Callable[[], tuple[DataFrame, sessions.Read]]
     source: str
     min_tickers: int
     quality: Quality
@@ -49,13 +48,13 @@ class PriceTable:
             state = last.manifest["state"]  # of the files that the table was made from: these held the same
 
         def make() -> Made:
-            raw = self.read()
+            raw, days = self.read()
             with price_files.reading(), _cached(faults.seen(raw).unionByName(faults.repeats(raw))) as seen:
                 found = self._judged(seen, raw)
                 sound = faults.sound(raw, found, self.quality.policies)
-                days = sessions.trading_days(sound, self.source, self.min_tickers)
+                sessions.refuse_few_tickers(days, self.source, self.min_tickers)
                 written = self._write(seen, found, read, state)
-            return self._made(prices.bars(sound, days, self.quality.policies), written)
+            return self._made(prices.bars(sound, days.calendars, self.quality.policies), written)
 
         def make_later(there: Version) -> Made | Version | None:
             before = self.seen(there)
@@ -72,7 +71,8 @@ class PriceTable:
         return None if number is None else self.store.version(SEEN, number)
 
     def _later(self, there: Version, before: Version, read: str) -> Made | Version:
-        raw, stored, earlier = self.read(), self.store.read(there), self.store.read(before)
+        raw, days = self.read()
+        stored, earlier = self.store.read(there), self.store.read(before)
         with (
             price_files.reading(),
             _cached(faults.seen(raw)) as rows,
@@ -91,12 +91,9 @@ class PriceTable:
                 if first is None:
                     self._write(seen, found, read, before.manifest["state"], same_as=there)
                     return there
-                later = F.col("date") >= F.lit(first)
-                days = sessions.trading_days(
-                    sound.where(later), self.source, self.min_tickers, calendars(stored).until(first)
-                )
+                sessions.refuse_few_tickers(days, self.source, self.min_tickers)
                 written = self._write(seen, found, read, read)
-            bars = prices.bars(sound, days, policies, updates.anchors(stored, first), first)
+            bars = prices.bars(sound, days.calendars, policies, updates.anchors(stored, first), first)
             part = Part(update.first or date.max, from_day(first).condition, update.first_sector or date.max)
             return self._made(bars, written, part)
 

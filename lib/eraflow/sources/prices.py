@@ -23,11 +23,11 @@ def bars(
 ) -> DataFrame:
     """The `prices` table: sound raw prices (`faults.sound`), and of each ticker its bars, sessions and total returns.
 
-    `bar` counts 0, 1, ... by date and is null for a row that `policies` (conf: quality) drop, `session` numbers the
-    country's trading days, `total_return` an index that starts at the first raw close, `daily_return` its change since
-    the last row that is kept (null at bar 0), `correction` the product of the moves that were left out of it, `flags`
-    the quality checks that the row fails, `year` the date's. `member` says whether the ticker belongs to the universe
-    that day, `rate` what a unit of its currency is worth.
+    `bar` counts 0, 1, ... by date and is null for a row that is dropped: by `policies` (conf: quality), or as a stray
+    one, which has no `session` (the number of the country's trading day). `total_return` is an index that starts at the
+    first raw close, `daily_return` its change since the last row that is kept (null at bar 0), `correction` the product
+    of the moves that were left out of it, `flags` the quality checks that the row fails, `year` the date's. `member`
+    says whether the ticker belongs to the universe that day, `rate` what a unit of its currency is worth.
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
     changes no earlier level: a vendor's adjusted level tells the future. With `anchors` (`updates.anchors`) only rows
@@ -43,8 +43,7 @@ def bars(
         correction = F.coalesce("anchor_correction", F.lit(1.0))
         is_new = F.col("date") >= F.lit(first)
     raw = raw.withColumn("level", level)
-    days = F.broadcast(sessions.numbered(raw.sparkSession, calendars))
-    flagged = quality.judged(raw.join(days, on=["country", "date"], how="inner"), policies)
+    flagged = quality.judged(sessions.placed(raw, calendars), policies)
     adjusted, before = F.col("adjusted_close"), F.col("adjusted_before")
     moves = F.when(F.col("kept") & F.col("left_out"), F.log(adjusted / before))
     start = F.first(F.when(F.col("kept"), F.col("level") / adjusted), ignorenulls=True).over(to_now)

@@ -1,7 +1,7 @@
 """Data quality: what daily prices hold that is sound in form but suspicious, and what a policy does about it.
 
 Faulty rows are gone before (`eraflow.sources.faults`). Each check names rows; conf's `quality` section says for each
-check what becomes of them:
+check but `stray`, whose rows count for nothing, what becomes of them:
 
 - `keep`: the row counts like any other; the report counts it.
 - `mask`: the ticker has no features on that day, and a label that reaches over it is unknown.
@@ -25,6 +25,7 @@ JUMP = 0.5  # a one-day move beyond this, up or down
 ADJUSTED = 0.1  # a change of the adjustment factor beyond this
 MOVES = ("jump", "adjustment")
 MEANINGS: Mapping[str, str] = {
+    "stray": "a day on which too few others of its country have a price to count; left out",
     "gap": "days before it on which others of its country traded; indicators go on over them",
     "zero_volume": "a day without volume; the price stands",
     "stale": "no volume and the close of the day before",
@@ -42,9 +43,9 @@ def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
     kept, null at the first. Reads `session` beside the columns of the raw prices.
 
     A row is held against the last row before it that is kept, so that a dropped row is as if the file lacked it. Which
-    rows are kept is known in two steps. `zero_volume` and `contradiction` are seen in the row alone. A row is stale if
-    it repeats the close of the last row that these two keep: that close is the close of the last row that is kept in
-    the end, since a stale row that is dropped has the same. `gap`, `jump` and `adjustment` drop no rows, and are
+    rows are kept is known in two steps. `stray`, `zero_volume` and `contradiction` are seen in the row alone. A row is
+    stale if it repeats the close of the last row that these keep: that close is the close of the last row that is kept
+    in the end, since a stale row that is dropped has the same. `gap`, `jump` and `adjustment` drop no rows, and are
     measured when it is known which are kept.
     """
     before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
@@ -53,11 +54,13 @@ def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
         return F.last(F.when(where, value), ignorenulls=True).over(before)
 
     failed = {
+        "stray": F.col("session").isNull(),
         "zero_volume": F.col("volume") == 0,
         "contradiction": (F.col("high") < F.greatest("low", "open", "close"))
         | (F.col("low") > F.least("high", "open", "close")),
     }
-    passed = ~_any(failed[name] for name in _ROW_CHECKS if policies[name] == "drop")
+    dropped = ["stray", *(name for name in _ROW_CHECKS if policies[name] == "drop")]
+    passed = ~_any(failed[name] for name in dropped)
     rows = rows.withColumn("close_before", last(F.col("close"), passed))
     failed["stale"] = (F.col("close") == F.col("close_before")) & failed["zero_volume"]
     failed["stale"] = F.coalesce(failed["stale"], F.lit(False))
