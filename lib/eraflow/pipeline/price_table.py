@@ -64,11 +64,11 @@ class PriceTable:
 
     def seen(self, made: Version) -> Version | None:
         """What the files held when they were last found to be what this version of the prices holds."""
-        latest = self.store.latest(SEEN)
-        if latest and latest.manifest["same_as"] == made.number:
-            return latest
-        number = made.manifest.get("seen")
-        return None if number is None else self.store.version(SEEN, number)
+        latest, number = self.store.latest(SEEN), made.manifest.get("seen")
+        if latest is None or number is None:
+            return None
+        is_newest = latest.number == number or latest.manifest["same_as"] == made.number
+        return latest if is_newest else self.store.version(SEEN, number)
 
     def _later(self, there: Version, before: Version, read: str) -> Made | Version:
         raw, days = self.read()

@@ -36,6 +36,7 @@ DROPPED: Mapping[str, str] = {
 _REFUSED = ("unreadable", "missing", "without a rate")
 _NAMES = ("sector", "country", "currency")
 EXAMPLES = 3  # set-aside tickers that a refusal names
+NAMED = 20  # that a user is told of while the table is made
 # What the rows of a ticker and year are, by the check that they fail (null = sound): how many, an order-free hash of
 # them, and the first. Of `repeat` and `repeated`, whose rows are sound by themselves, there is no hash.
 SEEN = (
@@ -66,7 +67,9 @@ class Faults:
 
     def __str__(self) -> str:
         rows = [f"{count} rows ({check})" for check, count in self.dropped.items()]
-        tickers = [f"tickers set aside: {', '.join(map(str, self.aside))}"] if self.aside else []
+        named = [*map(str, self.aside[:NAMED])]
+        more = [f"and {len(self.aside) - NAMED} more, which the table quality names"] if self.aside[NAMED:] else []
+        tickers = [f"tickers set aside: {', '.join([*named, *more])}"] if named else []
         return "; ".join([*([f"left out: {', '.join(rows)}"] if rows else []), *tickers])
 
 
@@ -156,7 +159,10 @@ def _row_fault() -> Column:
         no_price = no_price & lacks[name]
     infinite = {name: F.abs(F.col(name)) == float("inf") for name in NUMBERS}
     checks = [("unreadable", "", F.col("unreadable").isNotNull()), ("empty", "", no_price)]
-    checks += [("missing", name, F.col(name).isNull()) for name in ("ticker", "date")]
+    checks += [
+        ("missing", "ticker", F.coalesce("ticker", F.lit("")) == ""),
+        ("missing", "date", F.col("date").isNull()),
+    ]
     checks += [("incomplete", name, lacks[name]) for name in NUMBERS]
     checks += [("incomplete", name, F.col(name).isNull()) for name in _NAMES]
     checks += [("impossible", name, infinite[name] | (F.col(name) < 0)) for name in NUMBERS]
@@ -216,9 +222,11 @@ def _described(first: Row, raw: DataFrame) -> str:
     check, column, value = first["check"], first["column"], first["value"]
     if check == "repeated":
         return f"{value} rows with different values"
-    named = f"column {(raw.schema[column].metadata.get('named') or column)!r}"
+    names = {field.name: field.metadata.get("named") for field in raw.schema}
+    named = f"column {(names.get(column) or column)!r}"
     if check == "unreadable":
-        return f"{named} holds {value!r}, which is no {'date (YYYY-MM-DD)' if SCHEMA[column] == 'date' else 'number'},"
+        kind = "date (YYYY-MM-DD)" if SCHEMA.get(column) == "date" else "number"
+        return f"{named} holds {value!r}, which is no {kind},"
     if check == "without a rate":
         return f"{named} holds {value!r}, for which prices.rates has no rate,"
     return f"{named} is empty" if check in ("missing", "incomplete") else f"{named} is {value}"
