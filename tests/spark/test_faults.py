@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
 from tests.spark.test_incremental import Notes
@@ -93,7 +95,9 @@ class Made:
 
 
 def made(spark: SparkSession, folder: Path, frame: pd.DataFrame, *settings: str) -> Made:
-    frame.to_parquet(folder / "prices.parquet", index=False)
+    # As others than pandas write it: NaN stays NaN, and is not null.
+    arrays = {name: pa.array(column.to_numpy(), from_pandas=column.dtype == object) for name, column in frame.items()}
+    pq.write_table(pa.table(arrays), folder / "prices.parquet")
     where = [f"prices.path={folder}/prices.parquet", f"tables.root={folder}/tables"]
     config = load(["signals.yml"], [*where, *settings])
     store, notes = Store(spark, f"{folder}/tables"), Notes()

@@ -26,7 +26,7 @@ def policies(dropped: tuple[str, ...]) -> dict[str, str]:
 
 
 def tenfold() -> pd.DataFrame:
-    """Tickers whose prices do not move but for one ten-fold day, each in another manner."""
+    """Tickers whose prices do not move but for one or two ten-fold days, in all manners, or another unit for good."""
     close = np.full(len(DAYS), 20.0)
     flat = pd.DataFrame({"date": DAYS, "close": close, "adjusted_close": close / 2, "volume": 100.0})
     flat = flat.assign(open=close, high=close, low=close, sector="one", country="", member=True, rate=1.0)
@@ -40,7 +40,9 @@ def tenfold() -> pd.DataFrame:
                 ticker.loc[TENFOLD:last, columns] *= 10.0
                 ticker.loc[TENFOLD:last, "volume"] = volume
                 out.append(ticker)
-    return pd.concat(out)
+    pounds = flat.assign(ticker="pence, then pounds")
+    pounds.loc[TENFOLD:, every] /= 100.0
+    return pd.concat([*out, pounds])
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +90,12 @@ def test_a_tenfold_day_leaves_the_index_right(
     np.testing.assert_allclose(later["total_return"], 20.0, rtol=1e-12)
     rest = later[later["date"] > DAYS[AFTER + 1]]
     assert (rest["daily_return"].dropna() == 0.0).all()
+
+
+def test_prices_in_another_unit_are_a_jump_that_can_be_left_out(found: dict[tuple[str, ...], pd.DataFrame]) -> None:
+    for dropped, table in found.items():
+        its = table[table["ticker"] == "pence, then pounds"].set_index("date")
+
+        assert its["flags"].map(len).sum() == 1
+        assert list(its.loc[DAYS[TENFOLD], "flags"]) == ["jump"]
+        np.testing.assert_allclose(its["total_return"].iloc[-1], 20.0 if "jump" in dropped else 0.2)
