@@ -58,6 +58,8 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
             return rounded(frame, 4)
         case "sector":
             return frame.assign(sector="other" if week >= 1 else "one")
+        case "label":
+            return frame.assign(sector="other" if week >= 3 else "one")
         case "return":  # one earlier return is another one
             frame.loc[frame["date"] >= DAYS[30 + seed], "adjusted_close"] *= 1.03 if week >= 1 else 1.0
             return frame
@@ -88,7 +90,7 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
 
 
 FEEDS = (
-    "plain", "dividend2", "dividend4", "split", "sector", "return", "close", "gone", "late", "empty", "twice",
+    "plain", "dividend2", "dividend4", "split", "sector", "label", "return", "close", "gone", "late", "empty", "twice",
     "contradicting", "faulty", "ended", "listed",
 )  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
+from functools import reduce
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -85,17 +86,22 @@ class PriceTable:
                 policies = self.quality.policies
                 sound = faults.sound(raw, found, policies)
                 old = updates.within(stored, changes, F.col("year"))
-                update = updates.compare(faults.sound(some, found, policies), old)
-                first = update.since
-                self.fresh.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
-                if first is None:
+                recent = faults.sound(some, found, policies)
+                update = updates.compare(recent, old)
+                self.fresh.progress.note(f"table prices: {update}")
+                if update.since is None:
                     self._write(seen, found, read, before.manifest["state"], same_as=there)
                     return there
                 sessions.refuse_few_tickers(days, self.source, self.min_tickers)
                 written = self._write(seen, found, read, read)
-            bars = prices.bars(sound, days.calendars, policies, updates.anchors(stored, first), first)
-            part = Part(update.first or date.max, from_day(first).condition, update.first_sector or date.max)
-            return self._made(bars, written, part)
+            frames = []
+            if update.first:
+                anchors = updates.anchors(stored, update.first)
+                frames = [prices.bars(sound, days.calendars, policies, anchors, update.first)]
+            if update.first_sector:
+                frames += [updates.relabelled(stored, recent, update.first_sector, update.first)]
+            part = Part(update.first or date.max, from_day(update.since).condition, update.first_sector or date.max)
+            return self._made(reduce(DataFrame.unionByName, frames), written, part)
 
     def _judged(self, seen: DataFrame, raw: DataFrame) -> Faults:
         found = faults.judged(seen, raw, self.quality.policies, self.quality.refuse_share, self.source)

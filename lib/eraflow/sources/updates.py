@@ -47,7 +47,8 @@ class Update:
     def __str__(self) -> str:
         restated = f", {self.restated} tickers with a restated history ({', '.join(self.examples)})"
         sectors = f", other sectors from {self.first_sector} on" if self.first_sector else ""
-        return f"{self.new_rows} new rows" + (restated if self.restated else "") + sectors
+        changed = f"; changed from {self.since}" if self.since else ""
+        return f"{self.new_rows} new rows" + (restated if self.restated else "") + sectors + changed
 
 
 def changed(seen: DataFrame, before: DataFrame) -> DataFrame:
@@ -123,6 +124,15 @@ def _by_ticker(rows: DataFrame) -> DataFrame:
     inserted = F.when(F.col("first_new") <= F.col("last_old"), F.col("first_new"))
     restated = F.least("first_other", inserted).alias("restated")
     return by_ticker.select("ticker", "first_new", "new_rows", restated, "first_sector")
+
+
+def relabelled(stored: DataFrame, raw: DataFrame, first: date, until: date | None) -> DataFrame:
+    """The rows of the table from `first` to the day before `until`, with the sectors that the raw prices have now."""
+    days = (F.col("date") >= F.lit(first)) & (F.col("date") < F.lit(until or date.max))
+    now = raw.select("ticker", "date", F.col("sector").alias("now"))
+    rows = stored.where(days).join(now, on=["ticker", "date"], how="left")
+    columns = [F.coalesce("now", "sector").alias("sector") if name == "sector" else name for name in stored.columns]
+    return rows.select(*columns)
 
 
 def _summed(by_ticker: DataFrame) -> Update:
