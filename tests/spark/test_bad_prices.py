@@ -312,6 +312,7 @@ def test_halts_and_gaps_are_accepted_and_counted(spark: SparkSession, tmp_path: 
     assert bars.query("ticker == 'T03'")["bar"].tolist() == [*range(DAYS - 2)]
     assert bars.query("ticker == 'T03'")["session"].tolist() == [0, 1, *range(4, DAYS)]
     assert found["count"].to_dict() == {
+        "stray (drop)": 0,
         "gap (keep)": 1,
         "zero_volume (keep)": 1,
         "stale (keep)": 0,
