@@ -156,7 +156,8 @@ def test_a_feed_that_lacks_days_or_tickers_is_refused(refused: Callable[..., str
     lacking = saved(frame().query("date < '2020-01-20' or ticker < 'T16'"), tmp_path / "lacking.csv")
     assert refused(lacking) == (
         "lacking.csv: only 16 of 22 tickers of the universe have a price on 2020-01-20 and 1 later day, and the newest "
-        "day is 2020-01-17; bring them up to date, or lower dates.complete_share."
+        "day is 2020-01-17; bring them up to date, name their countries by prices.columns.country, or "
+        "lower dates.complete_share."
     )
     late = frame().assign(country=np.tile(["us", "jp"], TICKERS * DAYS // 2))
     late = late.query("date < '2020-01-17' or country == 'jp'")

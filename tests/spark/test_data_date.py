@@ -1,6 +1,6 @@
 """Two countries, Numerai's files and one data date: what the live era holds, and what a week later has become of it."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +97,9 @@ class Job:
 
 @pytest.fixture(scope="module")
 def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Tables]:
-    job = Job(spark, tmp_path_factory.mktemp("monday"))
+    """One country has been there before; then the other is added."""
+    job, before = Job(spark, tmp_path_factory.mktemp("monday")), prices("2026-09-03")
+    job.run(before[before["country"] == "us"], date(2026, 9, 3))
     return job, job.run(unfinished(prices("2026-09-07"), date(2026, 9, 8)), MONDAY)
 
 
@@ -137,8 +139,8 @@ def test_numerais_row_of_the_same_date_stands_beside_our_features(rows: pd.DataF
         found = rows[rows["ticker"] == ticker].set_index("date")["raw"].map(lambda values: values[-1])
         for day in ("2026-04-03", "2026-06-19", "2026-07-03", "2026-08-28", "2026-09-07"):
             numerais = pd.Timestamp(day).date()
-            own = pd.Timestamp(day) - pd.Timedelta(days=day in US_CLOSED and not ticker.endswith(".T"))
-            traded = numerais if numerais == MONDAY else own.date()
+            is_closed = day in US_CLOSED and not ticker.endswith(".T")
+            traded = numerais - timedelta(days=1) if is_closed and numerais != MONDAY else numerais
             assert found[traded] == hash_of(name, numerais), (ticker, day)
 
 
@@ -161,9 +163,10 @@ def test_a_name_that_is_used_again_is_another_ticker(monday: tuple[Job, Tables])
     assert by_ticker["date"].min().to_dict() == {
         REUSED: date(2024, 8, 1), f"{REUSED}@{AGAIN}": pd.Timestamp(AGAIN).date(),
     }  # fmt: skip
-    assert by_ticker["bar"].first().tolist() == [0, 0]
-    assert (by_ticker["total_return"].first() == by_ticker["close"].first()).all()
-    assert by_ticker["daily_return"].first().isna().all()
+    first = by_ticker.head(1)
+    assert first["bar"].tolist() == [0, 0]
+    assert (first["total_return"] == first["close"]).all()
+    assert first["daily_return"].isna().all()
 
 
 def test_what_met_is_told(monday: tuple[Job, Tables], rows: pd.DataFrame) -> None:
@@ -176,46 +179,28 @@ def test_what_met_is_told(monday: tuple[Job, Tables], rows: pd.DataFrame) -> Non
     assert found["not mapped"] == len(numerai(MONDAY)["date"].unique())  # GONE US
 
 
-def test_a_week_later_all_is_as_if_it_had_been_made_at_once(
+def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at_once(
     monday: tuple[Job, Tables], rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     job, _ = monday
-    later = prices("2026-09-11")
+    whole = prices("2026-09-11")
+    late = whole[(whole["country"] == "jp") | (whole["date"] <= date(2026, 9, 9))]
+    fresh, allowed = Job(job.spark, tmp_path), "dates.late_countries=[us]"
 
-    tables = job.run(later, NEXT_FRIDAY)
+    with pytest.raises(InputError, match="country us has no prices of 2026-09-10 and 1 later day, and Numerai's live"):
+        fresh.run(late, NEXT_FRIDAY)
+    assert not list((tmp_path / "tables").glob("*/_delta_log"))
+
+    tables = job.run(late, NEXT_FRIDAY, allowed)
     told = list(job.notes.told)
-    fresh = Job(job.spark, tmp_path)
-    wanted, found = fresh.training(fresh.run(later, NEXT_FRIDAY)), job.training(tables)
+    wanted, found = fresh.training(fresh.run(late, NEXT_FRIDAY, allowed)), job.training(tables)
 
-    assert any("changed from 2026-09-08" in text for text in told), told
-    assert any("table features: version 1 written from 2026-09-08 on" in text for text in told), told
     assert_same_training(found, wanted)
-    past = rows[rows["date"] <= FRIDAY]
-    assert found.loc[found["date"] <= FRIDAY, "id"].tolist() == past["id"].tolist()
-    assert not (found["date"] == MONDAY).any()
-
-
-def test_a_late_country_stops_the_run_or_is_left_out_and_one_that_is_added_is_as_if_it_had_been_there(
-    spark: SparkSession, tmp_path: Path
-) -> None:
-    friday, live = date(2026, 3, 6), date(2026, 3, 9)
-    whole = prices("2026-03-09")
-    us_late = whole[(whole["country"] == "jp") | (whole["date"] < friday)]
-    (tmp_path / "fresh").mkdir()
-    added, fresh = Job(spark, tmp_path), Job(spark, tmp_path / "fresh")
-    added.run(us_late[us_late["country"] == "us"], date(2026, 3, 5))
-
-    with pytest.raises(InputError, match="country us has no prices of 2026-03-06 and 1 later day, and Numerai's live"):
-        fresh.run(us_late, live)
-    assert not list((tmp_path / "fresh/tables").glob("*/_delta_log"))
-
-    tables, wanted = (job.run(us_late, live, "dates.late_countries=[us]") for job in (added, fresh))
-    rows = fresh.training(wanted)
-    assert sorted(rows.loc[rows["date"] == live, "ticker"]) == sorted(JP)
-    assert rows.loc[rows["date"] == date(2026, 2, 27), "ticker"].str.startswith("U").any()
-    assert any("country us is left out of the newest era" in text for text in fresh.notes.told)
-    assert wanted.eras.manifest["late"] == {"us": "2026-03-05"}
-    assert_same_training(added.training(tables), rows)
+    assert any("table prices: " in text and "changed from 2026-09-08" in text for text in told), told
+    assert any("country us is left out of the newest era" in text for text in told)
+    assert tables.eras.manifest["late"] == {"us": "2026-09-09"}
+    assert sorted(found.loc[found["date"] > FRIDAY, "id"]) == sorted(f"{ticker}_{NEXT_FRIDAY}" for ticker in JP)
+    assert found.loc[found["date"] <= FRIDAY, "id"].tolist() == rows.loc[rows["date"] <= FRIDAY, "id"].tolist()
 
 
 def test_more_missing_values_than_models_learn_from_are_refused(monday: tuple[Job, Tables]) -> None:

@@ -136,7 +136,7 @@ def test_a_friday_without_trading_belongs_to_the_day_before_it(rows: pd.DataFram
 def test_what_met_and_what_did_not_is_told(store: Store, tables: Tables, rows: pd.DataFrame) -> None:
     assert tables.signals_match is not None
     found = store.read(tables.signals_match)
-    table = found.toPandas().set_index(["check", "ticker"])["rows"]
+    table = found.toPandas().groupby(["check", "ticker"])["rows"].sum()
     counted = signals_files.counted(found).set_index("check")
 
     eras = rows["era"].nunique()

@@ -105,11 +105,13 @@ def test_a_feed_that_stays_half_there_stops_the_run() -> None:
 
     assert refused(counts) == (
         "prices: only 101 of 110 tickers of the universe have a price on 2026-09-07 and 1 later day, and the newest "
-        "day is 2026-09-04; bring them up to date, or lower dates.complete_share."
+        "day is 2026-09-04; bring them up to date, name their countries by prices.columns.country, or "
+        "lower dates.complete_share."
     )
     assert refused({"": {**feed("2026-09-04", 110), MONDAY: 101}}, MONDAY) == (
         "prices: only 101 of 110 tickers of the universe have a price on 2026-09-07, and Numerai's live date is "
-        "2026-09-07; bring them up to date, or lower dates.complete_share."
+        "2026-09-07; bring them up to date, name their countries by prices.columns.country, or "
+        "lower dates.complete_share."
     )
 
 

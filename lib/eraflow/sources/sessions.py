@@ -144,15 +144,18 @@ def _late(
     live: datetime.date | None,
 ) -> str:
     if partly:
-        day, others = partly[0], _others(partly)
-        what = f"only {day.tickers} of {day.usual:.0f} tickers of {_named(name)} have a price on {day.date}{others}"
-        share = ", lower dates.complete_share"
+        day = partly[0]
+        what = f"only {day.tickers} of {day.usual:.0f} tickers of {_named(name)} have a price on {day.date}"
+        what, ways = what + _others(partly), ["lower dates.complete_share"]
     else:
         what = f"{_named(name)} has no prices of {missing[0]}{_others(missing)}"
-        share = ", name holidays in dates.holidays"
+        ways = ["name holidays in dates.holidays"]
+    if name:
+        ways.append(f"leave it out of the newest era by dates.late_countries=[{name}]")
+    else:  # of a universe of several countries some are on holiday on most days
+        ways.insert(0, "name their countries by prices.columns.country")
     whose = f"Numerai's live date is {data_date}" if live else f"the newest day is {data_date}"
-    out = f", or leave it out of the newest era by dates.late_countries=[{name}]" if name else ""
-    return f"{what}, and {whose}; bring them up to date{share if out else share.replace(',', ', or')}{out}."
+    return f"{what}, and {whose}; bring them up to date, {', or '.join(ways)}."
 
 
 def _others(days: Sequence[object]) -> str:
