@@ -45,6 +45,7 @@ def same(found: pd.DataFrame, parts: list[pd.DataFrame]) -> None:
     assert_frame_equal(found, wanted, check_dtype=False, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_every_kind_of_csv_in_one_folder(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -80,6 +81,7 @@ def test_every_kind_of_csv_in_one_folder(
     assert "prices: 1 file is read as polygon (prices.adjusted: none)" in told
 
 
+@pytest.mark.slow
 def test_parquet_of_many_writers_in_one_folder(spark: SparkSession, tmp_path: Path) -> None:
     folder = tmp_path / "prices"
     tickers = [f"P{n:02}" for n in range(20)]

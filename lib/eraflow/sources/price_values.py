@@ -35,7 +35,9 @@ EMPTY = ("", "nan", "null", "na", "none", "-")  # what stands for no number, in 
 
 
 @lru_cache(maxsize=200_000)
-def day_of_text(text: str, formats: tuple[str, ...] = (), zone: str | None = None) -> date | None:
+def day_of_text(
+    text: str, formats: tuple[str, ...] = (), zone: str | None = None, per_second: int | None = None
+) -> date | None:
     """The calendar day that a text names, in the exchange's own zone; None where it names none.
 
     With `formats` (as Python's strptime has them) exactly these are read. Else: a date or time as ISO 8601 writes it,
@@ -46,9 +48,14 @@ def day_of_text(text: str, formats: tuple[str, ...] = (), zone: str | None = Non
         return next((found for found in (_written(text, form) for form in formats) if found), None)
     if iso := _ISO.fullmatch(text):
         return _of_iso(iso[1], iso[2], iso[3], zone)
+    number = _number(text)
+    return None if number is None else day_of_number(number, zone, per_second)
+
+
+def _number(text: str) -> int | None:
     if whole := _WHOLE.fullmatch(text):
-        return day_of_number(int(whole[1]), zone)
-    return day_of_number(int(float(text)), zone) if _FLOAT.fullmatch(text) else None
+        return int(whole[1])
+    return int(float(text)) if _FLOAT.fullmatch(text) else None
 
 
 def _written(text: str, form: str) -> date | None:
@@ -68,20 +75,28 @@ def _of_iso(day: str, time: str | None, offset: str | None, zone: str | None) ->
     return _within(at.date())
 
 
-def day_of_number(number: int, zone: str | None = None) -> date | None:
+def day_of_number(number: int, zone: str | None = None, per_second: int | None = None) -> date | None:
     """The day of a number: YYYYMMDD, or a time since 1970 in `zone` (UTC if there is none); None if it is neither.
 
-    Digits like 202401021530 could be either, and are neither.
+    Digits like 202401021530 could be either, and are neither. `per_second` is the unit of the column's largest number:
+    without it nanoseconds of early 1970 would be taken for microseconds of another day.
     """
     digits = str(number)
     if len(digits) == 8 and number > 0:
         return _written(digits, "%Y%m%d")
     if len(digits) > 8 and _STAMP.fullmatch(digits):
         return None
-    for least, per_second in _UNITS:
-        if abs(number) >= least:
-            return day_of_seconds(number // per_second, zone)
-    return None
+    own = _unit(number)
+    if own is None:
+        return None
+    unit = max(own, per_second or 0)
+    # Less than a day of a larger unit is no day of it, but another unit among its numbers.
+    return day_of_seconds(number // unit, zone) if unit == own or abs(number) >= 86_400 * unit else None
+
+
+def _unit(number: int) -> int | None:
+    """How many of a moment's unit make a second, by its size."""
+    return next((per_second for least, per_second in _UNITS if abs(number) >= least), None)
 
 
 def day_of_seconds(seconds: int, zone: str | None = None) -> date | None:
@@ -120,15 +135,23 @@ def days(column: pa.Array, formats: tuple[str, ...] = (), zone: str | None = Non
     encoded = pc.dictionary_encode(column.view(pa.int64()) if pa.types.is_timestamp(kind) else column)
     # Days repeat: each is worked out once.
     values = encoded.dictionary.to_pylist()
+    unit = None if formats or pa.types.is_timestamp(kind) else _largest_unit(values)
     if pa.types.is_timestamp(kind):
         found = [_of_time(value, kind, zone) for value in values]
     elif pa.types.is_integer(kind):
-        found = [day_of_number(value, zone) for value in values]
+        found = [day_of_number(value, zone, unit) for value in values]
     elif pa.types.is_floating(kind):
-        found = [day_of_number(int(value), zone) if value == value // 1 else None for value in values]
+        found = [day_of_number(int(value), zone, unit) if value == value // 1 else None for value in values]
     else:
-        found = [day_of_text(value, formats, zone) for value in values]
+        found = [day_of_text(value, formats, zone, unit) for value in values]
     return pa.array(found, pa.date32()).take(encoded.indices)
+
+
+def _largest_unit(values: Sequence[Any]) -> int | None:
+    """The unit of the largest moment among texts or numbers, None if there are no moments."""
+    found = (_number(value) if isinstance(value, str) else value for value in values)
+    sizes = [abs(number) for number in found if number is not None and abs(number) < 1 << 64]
+    return _unit(int(max(sizes, default=0)))
 
 
 def _of_time(value: int, kind: Any, zone: str | None) -> date | None:
