@@ -1,5 +1,6 @@
 """Price exports of every kind by the job: from the files to the table with one setting or none."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,8 @@ def same(found: pd.DataFrame, parts: list[pd.DataFrame]) -> None:
 
 
 @pytest.mark.slow
-def test_every_kind_of_csv_in_one_folder(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_kind_of_csv_in_one_folder(spark: SparkSession, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     folder = tmp_path / "prices: all #1"
     for kind in KINDS.values():
         written(kind, folder)
@@ -76,9 +76,8 @@ def test_every_kind_of_csv_in_one_folder(
             gained[days >= "2020-01-08"] *= 1 + 0.5 / frame.loc[days == "2020-01-08", "close"].item()
         parts.append(frame.assign(total_return=frame["close"] * gained)[TABLE])
     same(found, parts)
-    told = capsys.readouterr().err
-    assert "prices: 2 files are read as yfinance (prices.adjusted: all)" in told
-    assert "prices: 1 file is read as polygon (prices.adjusted: none)" in told
+    assert "prices: 2 files are read as yfinance (prices.adjusted: all)" in caplog.text
+    assert "prices: 1 file is read as polygon (prices.adjusted: none)" in caplog.text
 
 
 @pytest.mark.slow
