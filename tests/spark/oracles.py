@@ -24,7 +24,7 @@ from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
 from eraflow.features.feature import Feature
-from eraflow.sources import price_files, prices, reference
+from eraflow.sources import price_files, prices, reference, sessions
 from eraflow.sources.calendar import Calendars
 
 Array = npt.NDArray[np.float64]
@@ -34,12 +34,17 @@ COLUMNS = list(sets.columns([*FEATURES, *sets.EXPOSURES]))
 RANKED = list(sets.columns(FEATURES))
 RAW = "ticker string, date date, open double, high double, low double, close double, adjusted_close double, \
 volume double, sector string, country string, member boolean, rate double"
-POLICIES = load([], []).quality.model_dump()
+POLICIES = load([], []).quality.policies
 
 
 def calendars_of(raw: pd.DataFrame) -> Calendars:
     country = raw["country"] if "country" in raw else pd.Series("", index=raw.index)
     return Calendars.of({name: set(days) for name, days in raw["date"].groupby(country)})
+
+
+def calendars_in(raw: DataFrame) -> Calendars:
+    """The sessions of raw prices in Spark."""
+    return sessions.decided(sessions.counted(raw)[0], load([], []).dates, "the prices").calendars
 
 
 def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:

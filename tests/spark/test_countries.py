@@ -19,7 +19,7 @@ from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
 from eraflow.features.training import training_table
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import price_files, prices, reference
+from eraflow.sources import price_files, prices, reference, sessions
 
 TICKERS = 12  # of each country
 CLOSED = {"us": ["2020-04-10"], "jp": [*pd.bdate_range("2020-03-16", "2020-03-20").astype(str), "2020-04-29"]}
@@ -89,8 +89,8 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     write(folder)
     config = configured(folder)
     read = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    days = prices.check(read, "prices", config.prices.min_tickers)
-    bars = prices.bars(read, days, config.quality.model_dump()).cache()
+    days = sessions.decided(sessions.counted(read)[0], config.dates, "prices").calendars
+    bars = prices.bars(read, days, config.quality.policies).cache()
     daily = daily_features(bars, [MarketReturn()]).cache()
     training = training_table(
         daily, bars.withColumn("masked", F.lit(False)), days.era_days, days.sessions,

@@ -183,6 +183,18 @@ def test_changed_past_closes_are_noticed(
     assert_equal(complete.features(tables), fresh.features(fresh.run(changed)))
 
 
+def test_another_sector_makes_no_feature_again(started: Job, raw: pd.DataFrame, last_week: date) -> None:
+    before = raw[raw["date"] < last_week]
+    moved = before.assign(sector=before["sector"].mask(before["ticker"] == "S00T003", "another"))
+    (started.folder / "fresh").mkdir()
+    fresh = Job(started.spark, started.folder / "fresh")
+
+    tables = started.run(moved)
+
+    assert "table features: version 1 written, in which nothing has changed" in started.notes.told, started.notes.told
+    assert_same_training(started.training(tables), fresh.training(fresh.run(moved)))
+
+
 def test_a_row_that_is_gone_is_noticed(started: Job, raw: pd.DataFrame, last_week: date) -> None:
     day = sorted(raw["date"].unique())[DAYS - 30]
     tables = started.run(raw[(raw["date"] < last_week) & ((raw["ticker"] != "S00T003") | (raw["date"] != day))])

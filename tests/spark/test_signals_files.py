@@ -1,7 +1,7 @@
 """Numerai Signals' files, invented in the shape of v2.1: what meets the prices, what does not, what is refused."""
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ TARGET = "target_factor_neutral_20"
 TICKERS = [f"T{number:02}" for number in range(24)]
 GOOD_FRIDAY = "2010-04-02"
 DAYS = pd.bdate_range("2010-02-01", "2010-06-16").difference(pd.to_datetime([GOOD_FRIDAY]))
-FRIDAYS = pd.date_range("2010-02-01", "2010-06-18", freq="W-FRI")
+LIVE = pd.Timestamp("2010-06-16")  # a Wednesday, the newest day of the prices
+WEEKS = pd.date_range("2010-02-01", "2010-06-11", freq="W-FRI").append(pd.DatetimeIndex([LIVE]))
 UNKNOWN = ["T22", "T23"]  # have prices, but no row of Numerai's
 
 
@@ -40,7 +41,7 @@ def prices() -> pd.DataFrame:
 def signals() -> pd.DataFrame:
     random = np.random.default_rng(3)
     names = [*(f"{ticker} US" for ticker in TICKERS if ticker not in UNKNOWN), "ONLY US", "OTHER JP"]
-    frame = pd.DataFrame([(name, day) for day in FRIDAYS for name in names], columns=["numerai_ticker", "date"])
+    frame = pd.DataFrame([(name, day) for day in WEEKS for name in names], columns=["numerai_ticker", "date"])
     frame["composite_figi"] = "BBG0"
     for name in FEATURES:
         frame[name] = random.uniform(size=len(frame))
@@ -50,14 +51,17 @@ def signals() -> pd.DataFrame:
 
 
 def mapping() -> pd.DataFrame:
+    """As real ones are: with names that prices lack, lines that are empty, said twice, or say something else."""
     named = [*TICKERS, "ONLY"]
-    return pd.DataFrame({"ticker": named, "numerai_ticker": [f"{ticker} US" for ticker in named]})
+    lines = [(ticker, f"{ticker} US") for ticker in named]
+    lines += [("T03", "T03 US"), ("T07", "T06 US"), ("SYMBOL_NOT_FOUND", "OTHER JP"), ("T05", "")]
+    return pd.DataFrame(lines, columns=["ticker", "numerai_ticker"])
 
 
 def write(folder: Path, frame: pd.DataFrame, names: pd.DataFrame) -> None:
     prices().to_parquet(folder / "prices.parquet")
     (folder / "signals").mkdir(exist_ok=True)
-    early, late = frame["date"] < FRIDAYS[10], frame["date"] >= FRIDAYS[-2]
+    early, late = frame["date"] < WEEKS[10], frame["date"] >= LIVE
     frame[early].to_parquet(folder / "signals/train.parquet")
     frame[~early & ~late].to_parquet(folder / "signals/validation.parquet")
     frame[late].drop(columns=TARGET, errors="ignore").to_parquet(folder / "signals/live.parquet")
@@ -101,13 +105,12 @@ def rows(store: Store, tables: Tables) -> pd.DataFrame:
 
 
 def wanted(rows: pd.DataFrame) -> pd.DataFrame:
-    """Numerai's row of the Friday of each row's week; of the last week, which is not over, none."""
+    """Numerai's row of the Friday of each row's week, and its live row."""
     theirs = signals().assign(ticker=lambda frame: frame["numerai_ticker"].str.removesuffix(" US"))
-    friday = rows["date"].dt.to_period("W").dt.start_time + pd.Timedelta(days=4)
-    keys = rows[["ticker"]].assign(date=friday)
+    friday = rows["date"].dt.to_period("W-FRI").dt.end_time.dt.normalize()
+    keys = rows[["ticker"]].assign(date=friday.where(friday <= LIVE, LIVE))
     found = keys.merge(theirs, on=["ticker", "date"], how="left")
-    found.loc[found["date"] >= FRIDAYS[-2], TARGET] = np.nan  # live.parquet has none
-    found.loc[found["date"] == FRIDAYS[-1], FEATURES] = np.nan
+    found.loc[found["date"] == LIVE, TARGET] = np.nan  # live.parquet has none
     return found
 
 
@@ -130,43 +133,27 @@ def test_a_friday_without_trading_belongs_to_the_day_before_it(rows: pd.DataFram
     assert thursday[TARGET].notna().sum() == len(TICKERS) - len(UNKNOWN)
 
 
-def test_a_row_that_is_dated_days_later_tells_nothing(spark: SparkSession) -> None:
-    days = spark.createDataFrame(
-        [("A", "2010-06-14"), ("B", "2010-06-15"), ("C", "2010-06-16")], "ticker string, date string"
-    )
-    days = days.withColumn("date", days["date"].cast("date"))
-    theirs = days.sparkSession.createDataFrame(
-        [(name, f"{name} US", "2010-06-18", "2010-06-14", [1.0], [1.0]) for name in "ABC"],
-        "ticker string, numerai_ticker string, date string, week string, signals array<double>, "
-        "signals_targets array<double>",
-    )
-    theirs = theirs.withColumns({name: theirs[name].cast("date") for name in ("date", "week")})
-
-    found = signals_files.of_era_days(days, theirs, date(2010, 6, 16)).toPandas().set_index("ticker")["signals"]
-
-    assert found["A"] is None  # four days
-    assert found["B"] == [1.0]  # three
-    assert found["C"] is None  # the newest day of all: its week may not be over
-
-
 def test_what_met_and_what_did_not_is_told(store: Store, tables: Tables, rows: pd.DataFrame) -> None:
     assert tables.signals_match is not None
     found = store.read(tables.signals_match)
-    table = found.toPandas().set_index(["check", "ticker"])["rows"]
+    table = found.toPandas().groupby(["check", "ticker"])["rows"].sum()
     counted = signals_files.counted(found).set_index("check")
 
     eras = rows["era"].nunique()
-    assert table.loc[("matched", "T00")] == eras - 1  # the last week is not over
-    assert table.loc[("no row", "T00")] == 1
+    assert table.loc[("matched", "T00")] == eras == len(WEEKS)
     assert table.loc[("no row", "T22")] == eras
-    assert table.loc[("no price", "ONLY")] == len(FRIDAYS)
+    assert table.loc[("map: no price", "ONLY")] == 1
     assert counted["count"].to_dict() == {
-        "Signals: matched": (eras - 1) * (len(TICKERS) - len(UNKNOWN)),
-        "Signals: no row": eras * len(UNKNOWN) + len(TICKERS) - len(UNKNOWN),
-        "Signals: no price": len(FRIDAYS) + len(TICKERS) - len(UNKNOWN),
-        "Signals: not mapped": len(FRIDAYS),
+        "Signals: matched": eras * (len(TICKERS) - len(UNKNOWN)),
+        "Signals: no row": eras * len(UNKNOWN),
+        "Signals: no price": 0,
+        "Signals: not mapped": 2 * eras,
+        "Signals: map: empty": 2,
+        "Signals: map: repeated": 1,
+        "Signals: map: contradiction": 1,
+        "Signals: map: no price": 1,
     }
-    assert "OTHER JP" in counted.loc["Signals: not mapped", "detail"]
+    assert "T07" in counted.loc["Signals: map: contradiction", "detail"]
 
 
 @pytest.fixture
@@ -187,7 +174,7 @@ def test_faulty_files_are_refused(refused: Callable[..., str], tmp_path: Path) -
     frame = signals()
     twice = pd.concat([frame, frame[frame["numerai_ticker"] == "T03 US"].head(1)])
     assert refused(frame=twice) == (
-        "signals/train.parquet: T03 US has 2 rows in the week of 2010-02-01; keep one row for each ticker and week, "
+        "signals/train.parquet: T03 US has 2 rows in the week of 2010-02-05; keep one row for each ticker and week, "
         "in one file."
     )
     assert refused(frame=frame.drop(columns=FEATURES[0])).startswith(
@@ -199,10 +186,11 @@ def test_faulty_files_are_refused(refused: Callable[..., str], tmp_path: Path) -
     )
     unnamed = frame.assign(numerai_ticker=frame["numerai_ticker"].where(frame.index != 3, None))
     assert refused(frame=unnamed).startswith("signals/train.parquet: column 'numerai_ticker' is empty")
-    again = pd.concat([mapping(), mapping().head(1)])
-    assert refused(names=again) == (
-        "mapping.csv: column 'ticker' holds 'T00' more than once; give each ticker one line of its own."
+    assert refused(names=mapping().rename(columns={"ticker": "symbol"})) == (
+        "signals.mapping: mapping.csv has no columns ticker and numerai_ticker, only numerai_ticker, symbol; name them "
+        "by signals.mapping_columns.ticker and signals.mapping_columns.numerai."
     )
+    assert refused(names=mapping().assign(to="soon")).startswith("mapping.csv: column 'to' holds 'soon'")
     assert refused("signals.path=nowhere").startswith("signals.path: nowhere holds none of train.parquet")
 
 
@@ -218,7 +206,7 @@ def test_settings_that_cannot_be_are_refused(refused: Callable[..., str]) -> Non
 
 def test_a_submission_takes_numerais_names_of_the_newest_week(store: Store, tables: Tables) -> None:
     assert tables.signals is not None
-    known = {ticker: f"{ticker} US" for ticker in [*TICKERS, "ONLY"] if ticker not in UNKNOWN}
-    newest = max(DAYS.date)
+    known = {ticker: f"{ticker} US" for ticker in TICKERS if ticker not in UNKNOWN}
+    newest = LIVE.date()
     assert signals_files.live_names(store.read(tables.signals), newest) == (known, True)
     assert signals_files.live_names(store.read(tables.signals), newest + timedelta(days=7)) == (known, False)

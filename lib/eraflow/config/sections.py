@@ -60,11 +60,19 @@ class Prices(Section):
     note: str | None
 
 
+class MappingColumns(Section):
+    """The names that the map of tickers uses."""
+
+    ticker: str | None
+    numerai: str | None
+
+
 class Signals(Section):
     """Numerai Signals' own files."""
 
     path: str | None
     mapping: str | None
+    mapping_columns: MappingColumns
     features: tuple[str, ...]
 
     @model_validator(mode="after")
@@ -77,10 +85,11 @@ class Signals(Section):
 
 
 Policy = Literal["keep", "mask", "drop"]
+FaultPolicy = Literal["set_aside", "drop", "refuse"]
 
 
 class Quality(Section):
-    """What becomes of suspicious prices, by check."""
+    """What becomes of suspicious prices and of faulty rows, by check."""
 
     gap: Literal["keep", "mask"]
     zero_volume: Policy
@@ -88,6 +97,16 @@ class Quality(Section):
     jump: Policy
     adjustment: Policy
     contradiction: Policy
+    incomplete: FaultPolicy
+    impossible: FaultPolicy
+    zero_range: FaultPolicy
+    repeated: FaultPolicy
+    refuse_share: Annotated[float, Field(ge=0.0, le=1.0)]
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """The policy of each check."""
+        return self.model_dump(exclude={"refuse_share"})
 
 
 class Synthetic(Section):

@@ -11,6 +11,7 @@ from pydantic import BaseModel, model_validator
 from eraflow.config import ensembles
 from eraflow.config import search as searches
 from eraflow.config.base import Section
+from eraflow.config.dates import Dates
 from eraflow.config.ensembles import Ensemble, EnsembleSettings
 from eraflow.config.models import AnyModel, Kinds, ModelName
 from eraflow.config.network import Network, NetworkSettings
@@ -39,6 +40,7 @@ class Config(Section):
     tables: Tables
     source: Literal["synthetic", "prices", "classic", "classic_synthetic"]
     prices: Prices
+    dates: Dates
     signals: Signals
     quality: Quality
     synthetic: Synthetic

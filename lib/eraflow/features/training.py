@@ -30,6 +30,7 @@ def training_table(
     exposures: Sequence[str],
     era_block: int,
     others: Sequence[str] = (),
+    live: tuple[int, date] | None = None,
 ) -> DataFrame:
     """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`, and `others`.
 
@@ -37,21 +38,25 @@ def training_table(
     where a value is not known; `raw` are the values behind them, family by family. Rows are the universe's members.
     `others` are further targets, which `daily` holds as columns.
 
-    `eras`: of each era and country its day. `sessions`: by country the number of trading days there are; a label that
-    ends after the last is null. `prices` has `masked`, where neither features nor labels over the day are known.
+    `eras`: of each era and country its day; of two eras with one day `daily` names the row's. `sessions`: by country
+    the number of trading days there are; a label that ends after the last is null. `prices` has `masked`, where neither
+    features nor labels over the day are known. `live`: the live era and its date, which its ids have, whenever a
+    country traded last.
     """
     spark = daily.sparkSession
     # One row an era and country: some thousand for each country.
     days = F.broadcast(spark.createDataFrame(pd.DataFrame(eras), "era int, country string, date date"))
     labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
     known = F.coalesce(~F.col("masked"), F.lit(True))
+    keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]
+    named = F.when(F.col("era") == live[0], F.lit(live[1])).otherwise(F.col("date")) if live else F.col("date")
     rows = (
-        daily.join(days, on=["country", "date"], how="inner")
+        daily.join(days, on=keys, how="inner")
         .join(labels.drop("country"), on=["ticker", "date"], how="left")
         .where(F.coalesce("member", F.lit(True)))
         .select(
             "era",
-            F.concat_ws("_", "ticker", F.col("date").cast("string")).alias("id"),
+            F.concat_ws("_", "ticker", named.cast("string")).alias("id"),
             "sector",
             "country",
             F.transform("ranked", lambda value: F.when(known, value)).alias("ranked"),
@@ -75,7 +80,7 @@ def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
 
 
 def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:
-    """`ticker, date, country, member, masked` and, for each horizon, the forward return.
+    """`ticker, date, country, sector, member, masked` and, for each horizon, the forward return.
 
     It is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
     label's last day is not known yet, where the ticker has no price near enough to its ends, or where it reaches over a
@@ -94,7 +99,7 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
 
     entry = price_after(lag, max(0, lag - STALE_SESSIONS + 1))
     return prices.join(_sessions(prices.sparkSession, sessions), on="country", how="inner").select(
-        "ticker", "date", "country", "member", "masked", *(label(horizon) for horizon in horizons)
+        "ticker", "date", "country", "sector", "member", "masked", *(label(horizon) for horizon in horizons)
     )
 
 

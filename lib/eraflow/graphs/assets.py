@@ -96,7 +96,7 @@ def graph_edges(graphs: DataFrame) -> DataFrame:
 
 
 def network_momentum(at_eras: DataFrame, edges: DataFrame, graph_of: Mapping[int, int]) -> DataFrame:
-    """`ticker, date, network array<double>`: ũ of each of NAMES for the rows at eras whose ticker is in the graph.
+    """`era, ticker, date, network array<double>`: ũ of NAMES for the rows at eras whose ticker is in the graph.
 
     `at_eras`: `era, ticker, date` and NAMES, where an unknown value counts as 0, the middle. `graph_of`: era -> the era
     whose graph is used.
@@ -107,13 +107,18 @@ def network_momentum(at_eras: DataFrame, edges: DataFrame, graph_of: Mapping[int
         F.col("used_by").alias("era"), "source", "target", "normalised"
     )
     both = at_eras.select("era", "ticker", "date", *NAMES).groupBy("era").cogroup(theirs.groupBy("era"))
-    network: DataFrame = both.applyInPandas(_neighbours, "ticker string, date date, network array<double>")
+    network: DataFrame = both.applyInPandas(_neighbours, "era int, ticker string, date date, network array<double>")
     return network
 
 
 def with_network(daily: DataFrame, network: DataFrame) -> DataFrame:
-    """Daily features at eras whose `ranked` also holds network momentum, at its end, and `network` itself."""
-    joined = daily.join(network, on=["ticker", "date"], how="left")
+    """Daily features at eras whose `ranked` also holds network momentum, at its end, and `network` itself.
+
+    Where `daily` names no era, a day is of one era only.
+    """
+    if "era" not in daily.columns:
+        network = network.drop("era")
+    joined = daily.join(network, on=[*network.columns[:-1]], how="left")
     missing = F.array_repeat(F.lit(None).cast("double"), len(NAMES))
     filled = F.coalesce("network", missing)
     return joined.withColumns({"ranked": F.concat("ranked", filled.cast("array<float>")), "network": filled})
@@ -161,7 +166,7 @@ def _row(era: int, block: int, day: date, graph: EraGraph, names: Names) -> tupl
 
 def _neighbours(mine: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     if mine.empty or edges.empty:
-        return pd.DataFrame(columns=["ticker", "date", "network"], dtype=object)
+        return pd.DataFrame(columns=["era", "ticker", "date", "network"], dtype=object)
     mine = mine.sort_values("ticker", ignore_index=True)
     nodes = pd.Index(sorted({*edges["source"], *edges["target"]}))
     edges = edges.sort_values(["source", "target"])
@@ -171,5 +176,5 @@ def _neighbours(mine: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     there = place >= 0
     values[place[there]] = np.nan_to_num(mine.loc[there, list(NAMES)].to_numpy(dtype=np.float64))
     found = pairs.matrix(edges["normalised"].to_numpy()) @ values
-    kept: pd.DataFrame = mine.loc[there, ["ticker", "date"]]
+    kept: pd.DataFrame = mine.loc[there, ["era", "ticker", "date"]]
     return kept.assign(network=list(found[place[there]]))

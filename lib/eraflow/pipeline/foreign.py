@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 
 import pandas as pd
@@ -51,7 +52,11 @@ def known(spark: SparkSession, run: RunFolder) -> Known:
     except ValidationError:
         return Known(lacking=("only metrics of predictions and targets: run.json is of another version of eraflow",))
     store = Store(spark, config.tables.root)
-    needed = ("classic_eras", "classic_training") if config.is_classic else ("prices", "eras", "training")
+    needed = (
+        ("classic_eras", "classic_training")
+        if config.is_classic
+        else ("prices", "eras", "training", *(["signals"] if config.signals.path else []))
+    )
     versions = {table: store.version(table, told["tables"][table]) for table in needed}
     there = {table: version for table, version in versions.items() if version is not None}
     if gone := [table for table in needed if table not in there]:
@@ -71,10 +76,13 @@ def _of_classic(config: Config, store: Store, versions: Mapping[str, Version]) -
 
 def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -> Found:
     data = training(store, versions["training"], config.targets.main)
-    newest = store.read(versions["eras"]).agg(F.max("date")).collect()[0][0]  # one row
+    signals = versions.get("signals")
+    theirs = store.read(signals) if signals else None
+    first_week = versions["eras"].manifest.get("first_week")
+    first = date.fromisoformat(first_week) if first_week else None
     holding = Holding(config.targets.lag, config.targets.names[config.targets.main])
     bars = store.read(versions["prices"])
-    return signals_references(config, store, data, newest), ASSET, partial(_spreads, bars=bars, holding=holding)
+    return signals_references(config, store, data, theirs, first), ASSET, partial(_spreads, bars=bars, holding=holding)
 
 
 def _spreads(predictions: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:

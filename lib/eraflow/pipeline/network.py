@@ -50,7 +50,7 @@ class Networks:
         `prices`: `ticker, date, member, masked`.
         """
         dates = sorted({day for calendar in days.by_country.values() for day in calendar.dates})
-        wanted = {era: days.eras[era] for era in sorted(set(self.graph_of(days).values()))}
+        wanted = {era: days.last_sessions[era] for era in sorted(set(self.graph_of(days).values()))}
         ensemble = Ensemble(self.config.look_backs, self.config.degree)
 
         def frame(eras: dict[int, date]) -> DataFrame:
@@ -76,7 +76,7 @@ class Networks:
 
         def make_later(there: Version) -> Made | None:
             first = self.store.changed_since("graphs", there.inputs["graphs"])
-            later = {era: day for era, day in days.eras.items() if day >= first}
+            later = {era: day for era, day in days.last_sessions.items() if day >= first}
             if first == date.min or not later:
                 return None
             changed = self.store.read(graphs).where(F.col("era") >= min(later))
@@ -87,18 +87,19 @@ class Networks:
 
         return self.fresh.version("graph_edges", self.recipe, None, (graphs,), make, make_later, ("era_block",))
 
-    def added(
-        self, daily: DataFrame, era_days: DataFrame, prices: DataFrame, edges: Version, days: Calendars
-    ) -> DataFrame:
-        """`daily` with network momentum. `era_days`: `era, country, date`, the days that `daily` holds."""
-        at_eras = daily.join(F.broadcast(era_days), on=["country", "date"], how="inner")
-        values = self._history(at_eras, prices, "era")
+    def added(self, daily: DataFrame, prices: DataFrame, edges: Version, days: Calendars) -> DataFrame:
+        """`daily`, which holds the days of eras and names them, with network momentum."""
+        values = self._history(daily, prices, "era")
         return with_network(daily, network_momentum(values, self.store.read(edges), self.graph_of(days)))
 
     def graph_of(self, days: Calendars) -> dict[int, int]:
-        """Era -> the era whose graph it uses: the first of its `every` weeks, which are counted by era numbers."""
+        """Era -> the era whose graph it uses: the first of its `every` weeks, which are counted by era numbers.
+
+        A live era whose week has no session yet goes on with the graph before it.
+        """
         first: dict[int, int] = {}
-        return {era: first.setdefault(era // self.config.every, era) for era in sorted(days.eras)}
+        rested = {days.live_era: days.live_era - 1} if days.last_week < days.live_era else {}
+        return {era: first.setdefault(rested.get(era, era) // self.config.every, era) for era in sorted(days.eras)}
 
     def _part(self, eras: dict[int, date]) -> Part:
         era = min(eras)

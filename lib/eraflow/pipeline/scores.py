@@ -25,16 +25,20 @@ OWN = "own"  # the features that models learn from
 ASSET = "regexp_replace(id, '_[^_]*$', '')"  # of Signals, where an id is TICKER_DATE: the same in all eras
 
 
-def signals_references(config: Config, store: Store, training: Training, newest: date) -> References:
+def signals_references(
+    config: Config, store: Store, training: Training, signals: DataFrame | None, first_week: date | None
+) -> References:
     """The features that models learn from, where they are asked for, and Numerai Signals' neutralisers where there are.
 
+    `signals` is the table of Numerai's rows, where there is one, `first_week` the Saturday on which era 1 begins.
     InputError: another feature set is asked for.
     """
     sets = config.scoring.feature_sets
     if strange := [name for name in sets if name != OWN]:
         raise InputError(f"scoring.feature_sets: there is no set {strange[0]!r} of price features; take [{OWN}] or [].")
     own = {OWN: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
-    others = neutralizers(store.spark, config.signals, training.table.select("id", "era"), newest)
+    rows = training.table.select("id", "era")
+    others = neutralizers(store.spark, config.signals, rows, signals, first_week)
     there = {column for part in others for column in part.columns}
     return References(
         (*([training.table.select("id", "era", "features")] if sets else []), *others),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
-from functools import partial
 
 import pandas as pd
 from pyspark.sql import DataFrame
@@ -13,14 +12,16 @@ from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config
+from eraflow.features.missing import COMPARED, missing_shares, refuse_missing
 from eraflow.graphs.described import Described, described
+from eraflow.models.base import Training
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
 from eraflow.pipeline.scores import ASSET, signals_references, strategy
 from eraflow.progress import Progress
 from eraflow.scoring.strategy import Holding
-from eraflow.sources import quality, signals_files, signals_neutralizers
+from eraflow.sources import lives, quality, signals_files, signals_neutralizers
 from eraflow.tables import Store
 
 SYNTHETIC_NOTE = (
@@ -28,8 +29,8 @@ SYNTHETIC_NOTE = (
     "(network) daily deviations; real markets pay far less."
 )
 UNIVERSE_NOTE = (
-    "Numerai's files have no rows of the newest week: the submission holds all tickers that they have ever named, and "
-    "Numerai takes those of its live universe."
+    "Numerai's files have no rows of the newest era's date: the submission holds all tickers that they have ever "
+    "named, and Numerai takes those of its live universe."
 )
 SURVIVORS_NOTE = (
     "Scores rest on the tickers that the price files hold. If those were chosen by who is left today, failed companies "
@@ -45,13 +46,16 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     horizons = {name: config.targets.names[name] for name in config.learned_targets}
     labels = {days: label_spans(eras, days) for days in dict.fromkeys(horizons.values())}
     spans, era_dates = labels[horizon]
-    for theirs, _ in labels.values():
-        spans = reaching(spans, theirs)  # folds are common to all models
+    for others, _ in labels.values():
+        spans = reaching(spans, others)  # folds are common to all models
     reach = {name: label_reach(labels[days][0], era_dates) for name, days in horizons.items()}
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
+    live_era, live_date = max(era_dates.items())
     data = replace(training(store, tables.training, target), reach=reach)
-    names, is_live = _names(store, tables, max(era_dates.values()))
+    theirs = store.read(tables.signals) if tables.signals else None
+    first_week = date.fromisoformat(tables.eras.manifest["first_week"])
+    names, is_live = (None, True) if theirs is None else signals_files.live_names(theirs, live_date)
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -62,20 +66,21 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         spans=[span for span in spans if span.era in known],
         unlabelled=[span.era for span in spans if span.era not in known],
         overlap=overlap,
-        live_era=max(era_dates),
+        live_era=live_era,
         era_dates=era_dates,
-        submission=partial(submission.signals, names=names),
-        check_live=lambda live: submission.check_size(_submitted(live, names).count()),
-        references=signals_references(config, store, data, max(era_dates.values())),
+        submission=lambda live: submission.signals(live.assign(id=lives.named(live["id"])), names),
+        check_live=lambda live: _check_live(live, names, data, era_dates),
+        references=signals_references(config, store, data, theirs, first_week),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
         asset=ASSET,
         strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         network=_network(store, tables),
-        notes=(*_notes(config), *([] if is_live else [UNIVERSE_NOTE])),
+        notes=(*_notes(config), *_late(tables, live_date), *([] if is_live else [UNIVERSE_NOTE])),
         facts={
             "source": str(tables.prices.manifest["source"]),
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
+            "data date": str(live_date),
             "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
             "target": f"{target}, {config.targets.lag} days after the era's date",
             "labels overlap": f"{overlap} eras",
@@ -83,20 +88,29 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     )
 
 
-def _names(store: Store, tables: Tables, newest: date) -> tuple[Mapping[str, str] | None, bool]:
-    """Numerai's tickers by ours where its files are there, and whether they are the newest week's universe."""
-    if tables.signals is None:
-        return None, True
-    return signals_files.live_names(store.read(tables.signals), newest)
+def _check_live(
+    live: DataFrame, names: Mapping[str, str] | None, data: Training, era_dates: Mapping[int, date]
+) -> None:
+    """InputError where Numerai would find too few tickers, or where more is missing than what models learn from."""
+    submission.check_size(_submitted(live, names).count())
+    *past, newest = sorted(era_dates)
+    shares = missing_shares(data.rows([*past[-COMPARED:], newest]), data.feature_names, data.missing)
+    refuse_missing(shares, newest, era_dates[newest])
+
+
+def _late(tables: Tables, live_date: date) -> list[str]:
+    """A sentence for each country that is left out of the newest era."""
+    late = tables.eras.manifest["late"].items()
+    return [f"{name} is left out of the era of {live_date}: its prices end on {newest}." for name, newest in late]
 
 
 def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:
     """Those of the live rows whose ticker has a name at Numerai."""
-    return live if names is None else live.where(F.expr(ASSET).isin(list(names)))
+    return live if names is None else live.where(lives.name_of(F.expr(ASSET)).isin(list(names)))
 
 
 def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
-    found = quality.counted(store.read(tables.quality), config.quality.model_dump())
+    found = quality.counted(store.read(tables.quality), config.quality.policies)
     if tables.signals_match is None:
         return found
     return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)

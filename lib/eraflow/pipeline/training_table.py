@@ -17,7 +17,6 @@ from eraflow.features.signals import with_signals
 from eraflow.features.training import training_table
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.network import Networks
-from eraflow.pipeline.reading import calendars
 from eraflow.sources import signals_files
 from eraflow.sources.calendar import Calendars
 from eraflow.tables import Part, Store, Version
@@ -32,6 +31,7 @@ class TrainingTable:
     config: Config
     ranking: Ranking
     raw: Version
+    days: Callable[[], Calendars]
     prices: Callable[[], DataFrame]
     features: Version
     eras: Version
@@ -51,7 +51,8 @@ class TrainingTable:
         config, targets = self.config, self.config.targets
         rules, theirs = config.features.model_dump(mode="json"), [config.signals.features, targets.signals]
         recipe: list[object] = [targets.exposures, targets.horizons, targets.lag, config.tables.era_block, rules]
-        return [*recipe, theirs, config.quality.model_dump(), *([self.networks.recipe] if self.edges else [])]
+        masking = [check for check, policy in config.quality.policies.items() if policy == "mask"]
+        return [*recipe, theirs, masking, *([self.networks.recipe] if self.edges else [])]
 
     @property
     def _manifest(self) -> dict[str, object]:
@@ -66,14 +67,14 @@ class TrainingTable:
         }
 
     def _make(self) -> Made:
-        days = calendars(self.store.read(self.raw))
+        days = self.days()
         return Made(self._frame(days, min(days.eras)), self._manifest)
 
     def _make_later(self, there: Version) -> Made | None:
         first, block = self._changed(there), self.config.tables.era_block
         if first == date.min or (self.signals and self.signals.number != there.inputs.get("signals")):
             return None
-        targets, days = self.config.targets, calendars(self.store.read(self.raw))
+        targets, days = self.config.targets, self.days()
         labels = days.labels(targets.horizons, targets.lag)
         changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
         era = min(era for era, _, day in days.era_days if day >= changed)
@@ -81,9 +82,9 @@ class TrainingTable:
         return Made(self._frame(days, era), self._manifest, Part(days.eras[era], condition))
 
     def _changed(self, there: Version) -> date:
-        """The first day on which features or networks may differ from those that `there` was made from."""
-        inputs = ("features", *(["graph_edges"] if self.edges else []))
-        return min(self.store.changed_since(name, there.inputs[name]) for name in inputs)
+        """The first day on which sectors, features or networks may differ from those that `there` was made from."""
+        inputs = ("prices", "features", *(["graph_edges"] if self.edges else []))
+        return min(self.store.changed_since(name, there.inputs[name], labels=True) for name in inputs)
 
     def _frame(self, days: Calendars, first: int) -> DataFrame:
         """The rows of the eras from `first` on."""
@@ -103,6 +104,7 @@ class TrainingTable:
             targets.exposures,
             self.config.tables.era_block,
             targets.signals,
+            (days.live_era, days.data_date),
         )
 
     def _joined(
@@ -111,12 +113,12 @@ class TrainingTable:
         """Daily features and, on the days of eras, what Numerai Signals' files and networks add."""
         at_eras = era_days(self.store.spark, eras)
         if self.signals or self.edges:
-            daily = daily.join(F.broadcast(at_eras), on=["country", "date"], how="left_semi")
+            daily = daily.join(F.broadcast(at_eras), on=["country", "date"], how="inner")
         if self.signals:
-            joined = signals_files.of_era_days(daily, self.store.read(self.signals), max(days.eras.values()))
+            joined = signals_files.of_eras(daily, self.store.read(self.signals), days.first_week)
             daily = with_signals(joined, self.config.signals.features, self.config.targets.signals)
         if self.edges:
-            daily = self.networks.added(daily, at_eras, prices, self.edges, days)
+            daily = self.networks.added(daily, prices, self.edges, days)
         return daily
 
 

@@ -1,14 +1,20 @@
-"""Trading days and weekly eras of a universe, of one country or several.
+"""Trading days and weekly eras of a universe, of one country or several, and the date that is predicted for.
 
-Plain Python over sorted dates, some thousand for each country.
+Plain Python over sorted dates, some thousand for each country. A week runs from Saturday to Friday, as Numerai's does:
+what trades on a weekend belongs to the week that follows.
 """
 
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from functools import cached_property
+
+from eraflow.sources import closures
+
+ENDED = datetime.timedelta(days=14)  # a country whose newest session is older has ended: no exchange rests so long
 
 
 @dataclass(frozen=True)
@@ -22,15 +28,20 @@ class Label:
     end: datetime.date | None
 
 
+def week_of(day: datetime.date) -> int:
+    """The Saturday (an ordinal) on which the day's week begins."""
+    return day.toordinal() - (day.weekday() + 2) % 7
+
+
 @dataclass(frozen=True)
 class Calendar:
-    """The dates on which anything traded, ascending. A date's session is its position among them.
+    """The dates on which an exchange traded, ascending. A date's session is its position among them.
 
-    Weeks count from `first_monday` (an ordinal), by default the one of the first date.
+    Weeks count from `first_week` (the ordinal of a Saturday), by default the one of the first date.
     """
 
     dates: tuple[datetime.date, ...]
-    first_monday: int | None = None
+    first_week: int | None = None
 
     @cached_property
     def eras(self) -> Mapping[int, datetime.date]:
@@ -39,8 +50,8 @@ class Calendar:
         Eras count weeks from the first (1), so that a week without trading leaves a hole and no later number moves.
         The last era may be of a week that is not over: its date is the newest, which live predictions are made for.
         """
-        monday = _monday(self.dates[0]) if self.first_monday is None else self.first_monday
-        return {(day.toordinal() - monday) // 7 + 1: day for day in self.dates}
+        first = week_of(self.dates[0]) if self.first_week is None else self.first_week
+        return {(week_of(day) - first) // 7 + 1: day for day in self.dates}
 
     @cached_property
     def sessions(self) -> Mapping[datetime.date, int]:
@@ -49,48 +60,110 @@ class Calendar:
     def labels(self, horizons: Sequence[int], lag: int) -> list[Label]:
         """For each era and horizon when its label starts (`lag` sessions after the era's date) and ends."""
         return [
-            Label(era, day, horizon, self._after(day, lag), self._after(day, lag + horizon))
+            Label(era, day, horizon, self.after(day, lag), self.after(day, lag + horizon))
             for era, day in self.eras.items()
             for horizon in horizons
         ]
 
-    def _after(self, day: datetime.date, sessions: int) -> datetime.date | None:
+    def after(self, day: datetime.date, sessions: int) -> datetime.date | None:
+        """The day so many sessions after a trading day; None where it is not known yet."""
         session = self.sessions[day] + sessions
         return self.dates[session] if session < len(self.dates) else None
+
+    def until(self, day: datetime.date) -> datetime.date | None:
+        """The last trading day on or before a day."""
+        place = bisect_right(self.dates, day)
+        return self.dates[place - 1] if place else None
 
 
 @dataclass(frozen=True)
 class Calendars:
-    """The trading days of each country. Weeks, and so eras, are common to all."""
+    """The trading days of each country. Weeks, and so eras, are common to all.
+
+    `named` are the dates of Numerai's rows, at most one a week; `live` is the one that is predicted for, where Numerai
+    names it. `holidays`: days by country that a user has named.
+    """
 
     by_country: Mapping[str, Calendar]
+    named: frozenset[datetime.date] = frozenset()
+    live: datetime.date | None = None
+    holidays: Mapping[str, Set[datetime.date]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, days: Mapping[str, Iterable[datetime.date]], before: Calendars | None = None) -> Calendars:
-        """From the days of each country in any order, and those that were known before."""
-        known = before.by_country if before else {}
-        found = {
-            country: tuple(sorted({*days.get(country, ()), *(known[country].dates if country in known else ())}))
-            for country in sorted({*days, *known})
-        }
-        monday = min((_monday(dates[0]) for dates in found.values()), default=None)
-        return cls({country: Calendar(dates, monday) for country, dates in found.items()})
+    def of(
+        cls,
+        days: Mapping[str, Iterable[datetime.date]],
+        named: Collection[datetime.date] = (),
+        live: datetime.date | None = None,
+        holidays: Mapping[str, Set[datetime.date]] | None = None,
+    ) -> Calendars:
+        """From the days of each country, in any order; a country without any is left out."""
+        found = {country: tuple(sorted(set(days[country]))) for country in sorted(days)}
+        first = min((week_of(dates[0]) for dates in found.values() if dates), default=None)
+        newest = {week_of(day): day for day in sorted(named)}
+        calendars = {country: Calendar(dates, first) for country, dates in found.items() if dates}
+        return cls(calendars, frozenset(newest.values()), live, holidays or {})
 
-    def until(self, day: datetime.date) -> Calendars:
-        """The days before `day`."""
-        kept = {country: [d for d in calendar.dates if d < day] for country, calendar in self.by_country.items()}
-        return Calendars.of({country: days for country, days in kept.items() if days})
+    @cached_property
+    def first_week(self) -> datetime.date:
+        """The Saturday on which era 1 begins."""
+        return datetime.date.fromordinal(min(week_of(calendar.dates[0]) for calendar in self.by_country.values()))
+
+    @cached_property
+    def data_date(self) -> datetime.date:
+        """The date that live predictions are made for: Numerai's, else the newest session. Nothing later is read."""
+        return self.live or max(calendar.dates[-1] for calendar in self.by_country.values())
+
+    @cached_property
+    def live_era(self) -> int:
+        return self._era(self.data_date)
+
+    @cached_property
+    def last_week(self) -> int:
+        """The era of the newest session's week: before the live era, where the live week has had none yet."""
+        return self._era(max(calendar.dates[-1] for calendar in self.by_country.values()))
+
+    @cached_property
+    def late(self) -> Mapping[str, list[datetime.date]]:
+        """By country the days up to the data date on which it would have traded and has no prices, where there are."""
+        missing = {name: self.missing(name, self.data_date) for name in self.by_country}
+        return {name: days for name, days in missing.items() if days}
+
+    def missing(self, country: str, until: datetime.date) -> list[datetime.date]:
+        """The days after its newest session, up to `until`, on which the country would have traded."""
+        shut = {*self.holidays.get(country, ()), *self.holidays.get("", ())}
+        return closures.missing(self.by_country[country].dates, until, shut)
 
     @cached_property
     def era_days(self) -> list[tuple[int, str, datetime.date]]:
-        """(era, country, its last trading day of that week), by era."""
-        return sorted(
-            (era, name, day) for name, calendar in self.by_country.items() for era, day in calendar.eras.items()
-        )
+        """(era, country, its last trading day of that week on or before the era's date), by era.
+
+        In the live era a country that is shut this week stands at its last day before it; one that is late is not in.
+        """
+        cut = {self._era(day): day for day in self.named}
+        found = []
+        for name, calendar in self.by_country.items():
+            past = {self._era(day): day for day in calendar.dates if day <= cut.get(self._era(day), day)}
+            past = {era: day for era, day in past.items() if era < self.live_era}
+            found += [(era, name, day) for era, day in past.items()]
+            newest = calendar.until(self.data_date)
+            if newest and name not in self.late:
+                found.append((self.live_era, name, newest))
+        return sorted(found)
 
     @cached_property
     def eras(self) -> Mapping[int, datetime.date]:
-        """Era -> its date, the last day of its week on which any country traded."""
+        """Era -> its date: Numerai's of that week, else the last day on which any country traded.
+
+        No feature of an era is later than its date. The live era's is the data date.
+        """
+        dates = {era: day for era, day in self.last_sessions.items() if era != self.live_era}
+        dates |= {era: day for day in self.named if (era := self._era(day)) in dates}
+        return {**dates, self.live_era: self.data_date}
+
+    @cached_property
+    def last_sessions(self) -> Mapping[int, datetime.date]:
+        """Era -> the newest of its countries' days."""
         return dict(sorted((era, day) for era, _, day in self.era_days))
 
     @cached_property
@@ -99,19 +172,24 @@ class Calendars:
         return {country: len(calendar.dates) for country, calendar in self.by_country.items()}
 
     def labels(self, horizons: Sequence[int], lag: int) -> list[Label]:
-        """For each era and horizon when its label starts first and ends last; it has ended once it has everywhere."""
-        own: dict[tuple[int, int], list[Label]] = {}
-        for calendar in self.by_country.values():
-            for label in calendar.labels(horizons, lag):
-                own.setdefault((label.horizon, label.era), []).append(label)
+        """For each era and horizon when its label starts first and ends last; it has ended once it has everywhere.
+
+        A country that has ended does not hold up the others: its own last labels stay unknown for good.
+        """
+        ended = {name for name, days in self.by_country.items() if days.dates[-1] < self.data_date - ENDED}
+        spans: dict[int, list[tuple[str, datetime.date]]] = {}
+        for era, name, day in self.era_days:
+            spans.setdefault(era, []).append((name, day))
         out = []
-        for (horizon, era), labels in own.items():
-            starts, ends = [x.start for x in labels], [x.end for x in labels]
-            start, end = min((x for x in starts if x), default=None), max((x for x in ends if x), default=None)
-            open_ended = None in ends
-            out.append(Label(era, self.eras[era], horizon, start, None if open_ended else end))
-        return sorted(out, key=lambda label: (label.era, horizons.index(label.horizon)))
+        for era, days in spans.items():
+            for horizon in horizons:
+                starts = [self.by_country[name].after(day, lag) for name, day in days]
+                ends = [(name, self.by_country[name].after(day, lag + horizon)) for name, day in days]
+                is_open = any(end is None and name not in ended for name, end in ends)
+                start = min((day for day in starts if day), default=None)
+                end = None if is_open else max((day for _, day in ends if day), default=None)
+                out.append(Label(era, self.eras[era], horizon, start, end))
+        return out
 
-
-def _monday(day: datetime.date) -> int:
-    return day.toordinal() - day.weekday()
+    def _era(self, day: datetime.date) -> int:
+        return (week_of(day) - self.first_week.toordinal()) // 7 + 1

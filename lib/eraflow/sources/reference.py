@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import pandas as pd
 from pyspark.errors import PySparkException
@@ -41,8 +42,8 @@ def members(spark: SparkSession, path: str) -> pd.DataFrame:
     InputError: a file or column that is missing, what is no date, ranges of one ticker that overlap.
     """
     table = small_table(spark, path, "prices.universe", ("ticker", "from", "to"))
-    first = _dates(table, "from", path).fillna(_OPEN[0])
-    last = _dates(table, "to", path).fillna(_OPEN[1])
+    first = dates(table, "from", path).fillna(_OPEN[0])
+    last = dates(table, "to", path).fillna(_OPEN[1])
     found = pd.DataFrame({"ticker": table["ticker"], "first": first, "last": last}).sort_values(["ticker", "first"])
     late = (found["ticker"] == found["ticker"].shift()) & (found["first"] <= found["last"].shift())
     wrong = found[late | (found["first"] > found["last"])]
@@ -61,7 +62,7 @@ def rates(spark: SparkSession, path: str) -> pd.DataFrame:
     InputError: a file or column that is missing, what is no date or no number above 0, a currency twice on a date.
     """
     table = small_table(spark, path, "prices.rates", ("currency", "date", "rate"))
-    table = table.assign(date=_dates(table, "date", path), rate=pd.to_numeric(table["rate"], errors="coerce"))
+    table = table.assign(date=dates(table, "date", path), rate=pd.to_numeric(table["rate"], errors="coerce"))
     wrong = table[table["date"].isna() | ~(table["rate"] > 0) | table.duplicated(["currency", "date"], keep=False)]
     if len(wrong):
         row = wrong.iloc[0]
@@ -78,24 +79,47 @@ def rates(spark: SparkSession, path: str) -> pd.DataFrame:
     return whole.assign(date=whole["date"].dt.date)[["currency", "date", "rate"]]
 
 
-def small_table(spark: SparkSession, path: str, key: str, columns: Sequence[str]) -> pd.DataFrame:
-    """These columns of a small file, as text: it is read on the driver. The first may not be empty."""
+def small_table(
+    spark: SparkSession, path: str, key: str, columns: Sequence[str] | None = None, may_be_empty: bool = False
+) -> pd.DataFrame:
+    """These columns of a small file (all, if none are named), as text: it is read on the driver.
+
+    InputError: a file or column that is missing, a file that is not small, the first column empty unless it may be.
+    """
+    is_csv = path.lower().endswith((".csv", ".csv.gz", ".txt"))
     try:
-        frame = spark.read.csv(path, header=True) if path.endswith((".csv", ".csv.gz")) else spark.read.parquet(path)
+        frame = spark.read.csv(path, header=True) if is_csv else spark.read.parquet(path)
     except PySparkException as error:
         raise InputError(f"{key}: {path} cannot be read ({type(error).__name__}); check the path.") from None
+    columns = frame.columns if columns is None else columns
     if missing := [name for name in columns if name not in frame.columns]:
         raise InputError(f"{key}: {path} has no column {missing[0]!r}, only {', '.join(frame.columns)}; add it.")
     texts = frame.select(*(F.trim(F.col(f"`{name}`").cast("string")).alias(name) for name in columns))
     table = texts.limit(SMALL + 1).toPandas()  # so many rows of short texts
     if len(table) > SMALL:
         raise InputError(f"{key}: {path} holds more than {SMALL:,} rows, which no such table does; check the path.")
-    if empty := table.index[table[columns[0]].isna()].tolist():
+    empty = table.index[table[columns[0]].isna()].tolist()
+    if empty and not may_be_empty:
         raise InputError(f"{path}: column {columns[0]!r} is empty in row {empty[0] + 1}; fill it or remove the row.")
     return table
 
 
-def _dates(table: pd.DataFrame, column: str, path: str) -> pd.Series[pd.Timestamp]:
+def holidays(spark: SparkSession, path: str | None) -> dict[str, set[date]]:
+    """By country the days on which `dates.holidays` says that it is closed; of an empty country all are.
+
+    InputError: a file or column that is missing, what is no date.
+    """
+    if path is None:
+        return {}
+    table = small_table(spark, path, "dates.holidays", ("date", "country"))
+    named: dict[str, set[date]] = {}
+    for day, country in zip(dates(table, "date", path).dt.date, table["country"].fillna(""), strict=True):
+        named.setdefault(country, set()).add(day)
+    return named
+
+
+def dates(table: pd.DataFrame, column: str, path: str) -> pd.Series[pd.Timestamp]:
+    """The dates of a column of `small_table`, null where it is empty. InputError: what is no date."""
     dates = pd.to_datetime(table[column], format="ISO8601", errors="coerce")
     wrong = table[column].notna() & (table[column] != "") & dates.isna()
     if wrong.any():

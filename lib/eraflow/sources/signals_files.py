@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import date
+from functools import reduce
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
+from eraflow.sources import ticker_map
+from eraflow.sources.lives import name_of
 from eraflow.sources.price_files import TAKEN, SourceFile, as_type, listed, opened, shown
-from eraflow.sources.reference import small_table
+from eraflow.sources.ticker_map import FIGI, Fault, Line, Named, resolved
 
 PARTS = ("train", "validation", "live")
-LATE_DAYS = 3  # from an era's last trading day to the Friday of its week, at most
 
 MEANINGS = {
     "matched": "era rows of price tickers that have Numerai's row",
     "no row": "era rows of price tickers without Numerai's row that week",
     "no price": "Numerai's rows without an era row of a price ticker",
-    "not mapped": "Numerai's rows of tickers that signals.mapping does not name",
+    "not mapped": "Numerai's rows of tickers that are none of the prices', or that the map gives no name",
+    **ticker_map.MEANINGS,
 }
 
 
@@ -40,50 +44,80 @@ def files(spark: SparkSession, config: Signals) -> list[SourceFile]:
     return found + (listed(spark, config.mapping) if config.mapping else [])
 
 
-def read(spark: SparkSession, config: Signals, targets: Sequence[str]) -> DataFrame:
-    """`ticker, numerai_ticker, date, week, signals array<double>, signals_targets array<double>`.
+def live_date(spark: SparkSession, config: Signals) -> date | None:
+    """The date of Numerai's live rows, which predictions are made for; None where there is no live.parquet."""
+    if not config.path:
+        return None
+    for file in files(spark, config):
+        if file.path.endswith("live.parquet"):
+            newest: date | None = _part(spark, file.path, (), ()).agg(F.max("date")).collect()[0][0]  # one row
+            return newest
+    return None
 
-    One row a Numerai ticker and week. `ticker` is the price files' name, null where `signals.mapping` has none; `week`
-    the Monday. Arrays follow `signals.features` and `targets`; what is empty or NaN is null, and so are targets of
-    live.parquet. InputError: a file, column or type that is missing, an empty key, a ticker twice in a week.
+
+def read(spark: SparkSession, config: Signals, targets: Sequence[str], tickers: Iterable[str]) -> DataFrame:
+    """`ticker, numerai_ticker, composite_figi, date, signals array<double>, signals_targets array<double>`.
+
+    One row a Numerai ticker and date, none later than the live ones. `ticker` is the price files' name, one of
+    `tickers`, or null; `composite_figi` is null where Numerai gives none. Arrays follow `signals.features` and
+    `targets`; what is empty or NaN is null, and so are targets
+    of live.parquet. InputError: a file, column or type that is missing, an empty key, a ticker twice in a week.
     """
     parts = [
         _part(spark, file.path, config.features, targets)
         for file in files(spark, config)
         if file.path.endswith(tuple(f"{part}.parquet" for part in PARTS))
     ]
-    whole = parts[0]
-    for part in parts[1:]:
-        whole = whole.unionByName(part)
+    whole = reduce(DataFrame.unionByName, parts)
+    if live := live_date(spark, config):
+        whole = whole.where(F.col("date").isNull() | (F.col("date") <= F.lit(live)))
     _refuse_empty_keys(whole)
     _refuse_twice(whole)
-    if config.mapping is None:
-        return whole.drop("file").withColumn("ticker", F.col("numerai_ticker"))
-    names = F.broadcast(spark.createDataFrame(mapping(spark, config.mapping), "ticker string, numerai_ticker string"))
-    return whole.drop("file").join(names, on="numerai_ticker", how="left")
+    lines, _ = resolved(tickers, _names(whole), ticker_map.read(spark, config))
+    return with_tickers(whole.drop("file"), lines)
 
 
-def mapping(spark: SparkSession, path: str) -> pd.DataFrame:
-    """`ticker, numerai_ticker`: the price files' names and Numerai's. InputError: a name is empty or there twice."""
-    found = small_table(spark, path, "signals.mapping", ("ticker", "numerai_ticker"))
-    for column in ("ticker", "numerai_ticker"):
-        wrong = found.loc[found[column].isna() | found.duplicated(column, keep=False), column].tolist()
-        if wrong:
-            what = f"holds {wrong[0]!r} more than once" if isinstance(wrong[0], str) else "is empty in a row"
-            raise InputError(f"{path}: column {column!r} {what}; give each ticker one line of its own.")
-    return found
+def map_faults(signals: DataFrame, config: Signals, tickers: Iterable[str]) -> list[Fault]:
+    """The lines of the map that are left out; `signals` is what `read` gave."""
+    return resolved(tickers, _names(signals), ticker_map.read(signals.sparkSession, config))[1]
+
+
+def with_tickers(theirs: DataFrame, lines: Sequence[Line]) -> DataFrame:
+    """Numerai's rows with `ticker` of the prices, null where no line is of their name and date.
+
+    Where lines give one ticker two rows of a week, the row of the first line has it.
+    """
+    schema = "ticker string, name string, first date, last date, rank int"
+    rows = [(line.ticker, line.numerai_ticker, line.first, line.last, line.rank) for line in lines]
+    names = F.broadcast(theirs.sparkSession.createDataFrame(rows, schema))
+    its = (F.col("numerai_ticker") == F.col("name")) & F.col("date").between(F.col("first"), F.col("last"))
+    joined = theirs.join(names, on=its, how="left")
+    counts = Counter(line.ticker for line in lines)
+    if shared := [ticker for ticker, count in counts.items() if count > 1]:
+        week = Window.partitionBy("ticker", _week(F.col("date")))
+        whole = week.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+        is_other = F.col("ticker").isin(shared) & (F.col("rank") > F.min("rank").over(whole))
+        joined = joined.withColumn("ticker", F.when(~F.coalesce(is_other, F.lit(False)), F.col("ticker")))
+    return joined.drop("name", "first", "last", "rank")
+
+
+def _names(whole: DataFrame) -> list[Named]:
+    """The names in Numerai's files, with their composite FIGI: some thousand."""
+    rows = whole.groupBy("numerai_ticker", FIGI).agg(F.min("date").alias("first")).collect()
+    return [Named(row["numerai_ticker"], row[FIGI], row["first"]) for row in rows]
 
 
 def live_names(signals: DataFrame, newest: date) -> tuple[dict[str, str], bool]:
-    """Numerai's tickers by those of the prices, and whether they are of the week of `newest`.
+    """Numerai's tickers by those of the prices, and whether they are of the date `newest`.
 
-    Where the files have no rows of that week they are of all weeks, so that nothing tells who is live.
+    Where the files have no rows of that date they are of all dates, so that nothing tells who is live.
     """
     known = signals.where(F.col("ticker").isNotNull())
-    live = known.where(F.col("week") == F.date_trunc("week", F.lit(newest)).cast("date"))
+    live = known.where(F.col("date") == F.lit(newest))
     is_live = not live.isEmpty()
-    rows = (live if is_live else known).select("ticker", "numerai_ticker").distinct().collect()  # one a ticker
-    return {row["ticker"]: row["numerai_ticker"] for row in rows}, is_live
+    # One row a ticker, or some where names have changed: the newest is taken.
+    last = (live if is_live else known).groupBy("ticker").agg(F.max_by("numerai_ticker", "date").alias("name"))
+    return {row["ticker"]: row["name"] for row in last.collect()}, is_live
 
 
 def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequence[str]) -> DataFrame:
@@ -104,10 +138,11 @@ def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequ
     if of_date not in TAKEN["date"]:
         raise InputError(f"{name}: column 'date' is of type {of_date}, which is no date; download it again.")
     missing, day = F.lit(None).cast("double"), as_type(F.col("date"), of_date, "date")
+    figi = F.trim(F.col(FIGI).cast("string")) if FIGI in kinds else F.lit(None)
     return frame.select(
         F.trim(F.col("numerai_ticker").cast("string")).alias("numerai_ticker"),
         day.alias("date"),
-        F.date_trunc("week", day).cast("date").alias("week"),
+        F.when(figi != "", figi).cast("string").alias(FIGI),
         _values([F.col(f"`{column}`") for column in features]).alias("signals"),
         _values([F.col(f"`{column}`") if column in there else missing for column in targets]).alias("signals_targets"),
         F.lit(name).alias("file"),
@@ -129,58 +164,70 @@ def _refuse_empty_keys(whole: DataFrame) -> None:
 
 
 def _refuse_twice(whole: DataFrame) -> None:
-    counts = whole.groupBy("numerai_ticker", "week").agg(F.count("*").alias("rows"), F.max("file").alias("file"))
+    by_week = whole.groupBy("numerai_ticker", _week(F.col("date")).alias("week"))
+    counts = by_week.agg(F.count("*").alias("rows"), F.max("file").alias("file"), F.min("date").alias("date"))
     found = counts.where("rows > 1").orderBy("week", "numerai_ticker").first()
     if found:
         raise InputError(
-            f"{found['file']}: {found['numerai_ticker']} has {found['rows']} rows in the week of {found['week']}; "
+            f"{found['file']}: {found['numerai_ticker']} has {found['rows']} rows in the week of {found['date']}; "
             "keep one row for each ticker and week, in one file."
         )
 
 
-def of_era_days(rows: DataFrame, signals: DataFrame, newest: date) -> DataFrame:
-    """Rows with `ticker` and an era's `date`, with `signals` and `signals_targets` of the same week, else null.
+def _week(day: Column) -> Column:
+    """The Monday of a day's week, which runs from Saturday to Friday."""
+    return F.date_trunc("week", F.date_add(day, 2)).cast("date")
 
-    `newest` is the last day of the prices.
+
+def era_of(day: Column, first_week: date) -> Column:
+    """The era of a date; era 1 begins on the Saturday `first_week`."""
+    return (F.floor(F.datediff(day, F.lit(first_week)) / 7) + 1).cast("int")
+
+
+def of_eras(rows: DataFrame, signals: DataFrame, first_week: date) -> DataFrame:
+    """Rows with `era` and `ticker`, with `signals` and `signals_targets` of Numerai's row of that era, else null.
+
+    Numerai's row is of the era of its date. A row of the prices is of the last day on or before it (`Calendars`), so
+    that neither is later than the era's date.
     """
     theirs = signals.where(F.col("ticker").isNotNull()).select(
-        F.col("ticker").alias("their_ticker"), F.col("date").alias("their_date"), "week", "signals", "signals_targets"
-    )
-    its = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("date"), F.col("their_date"), newest)
-    return rows.join(theirs, on=its, how="left").drop("their_ticker", "their_date", "week")
+        F.col("ticker").alias("their_ticker"), era_of(F.col("date"), first_week).alias("their_era"), "signals",
+        "signals_targets",
+    )  # fmt: skip
+    its = (name_of(F.col("ticker")) == F.col("their_ticker")) & (F.col("era") == F.col("their_era"))
+    return rows.join(theirs, on=its, how="left").drop("their_ticker", "their_era")
 
 
-def meets(day: Column, their_date: Column, newest: date) -> Column:
-    """Whether Numerai's row is of the week that an era's day stands for; reads `week`.
-
-    It may be dated up to LATE_DAYS later: a Friday without trading. Of the newest day's week, which may not be over, it
-    may not: what Friday will tell is not known then.
-    """
-    known = (their_date <= day) | ((day < F.lit(newest)) & (F.datediff(their_date, day) <= LATE_DAYS))
-    return (F.date_trunc("week", day).cast("date") == F.col("week")) & known
-
-
-def compared(days: DataFrame, signals: DataFrame, newest: date) -> DataFrame:
+def compared(days: DataFrame, signals: DataFrame, first_week: date, faults: Sequence[Fault] = ()) -> DataFrame:
     """What met and what did not: `check, ticker, numerai_ticker, rows, first, last`, a row a check and ticker.
 
-    `days`: `ticker, date`, the price tickers at the days of eras. Checks are those of MEANINGS.
+    `days`: `era, ticker, date`, the price tickers at the days of eras. Checks are those of MEANINGS; lines of the map
+    that are left out have no dates.
     """
-    theirs = signals.select(F.col("ticker").alias("their_ticker"), "numerai_ticker", "date", "week")
-    ours = days.select("ticker", F.col("date").alias("day"))
-    met = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("day"), F.col("date"), newest)
+    spark = days.sparkSession
+    theirs = signals.select(
+        F.col("ticker").alias("their_ticker"), "numerai_ticker", "date",
+        era_of(F.col("date"), first_week).alias("their_era"),
+    )  # fmt: skip
+    ours = days.select("era", "ticker", F.col("date").alias("day"))
+    met = (name_of(F.col("ticker")) == F.col("their_ticker")) & (F.col("era") == F.col("their_era"))
     check = (
         F.when(F.col("ticker").isNotNull() & F.col("numerai_ticker").isNotNull(), "matched")
         .when(F.col("ticker").isNotNull(), "no row")
         .when(F.col("their_ticker").isNotNull(), "no price")
         .otherwise("not mapped")
     )
+    found = ours.join(theirs, on=met, how="full").select(
+        check.alias("check"), F.coalesce("ticker", "their_ticker").alias("ticker"), "numerai_ticker",
+        F.coalesce("day", "date").alias("day"),
+    )  # fmt: skip
+    lacking = [(fault.check, fault.ticker, fault.numerai_ticker, None) for fault in faults]
+    lines = spark.createDataFrame(lacking, "check string, ticker string, numerai_ticker string, day date")
     return (
-        ours.join(theirs, on=met, how="full")
-        .select(check.alias("check"), F.coalesce("ticker", "their_ticker").alias("ticker"), "numerai_ticker",
-                F.coalesce("day", "date").alias("day"))
+        found.unionByName(lines)
         .groupBy("check", "ticker", "numerai_ticker")
         .agg(F.count("*").alias("rows"), F.min("day").alias("first"), F.max("day").alias("last"))
-    )  # fmt: skip
+    )
 
 
 def counted(found: DataFrame) -> pd.DataFrame:

@@ -11,8 +11,9 @@ from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
+from eraflow.sources.lives import name_of
 from eraflow.sources.price_files import TAKEN, SourceFile, as_type, listed, opened, shown
-from eraflow.sources.signals_files import mapping, meets
+from eraflow.sources.signals_files import era_of
 
 PARTS = ("train", "validation")
 NEUTRALIZERS, WEIGHTS = "neutralizers", "sample_weights"
@@ -36,25 +37,30 @@ def identity(spark: SparkSession, config: Signals) -> list[list[str | int]]:
     return [[file.path.rpartition("/")[2], file.size, file.modified] for file in found]
 
 
-def neutralizers(spark: SparkSession, config: Signals, rows: DataFrame, newest: date) -> tuple[DataFrame, ...]:
+def neutralizers(
+    spark: SparkSession, config: Signals, rows: DataFrame, signals: DataFrame | None, first_week: date | None
+) -> tuple[DataFrame, ...]:
     """`id, era, neutralizers array<float>` and `id, era, sample_weights double` of those files that are there.
 
-    `rows`: `id` (TICKER_DATE), `era`; Numerai's row is of the week of that date. Where one neutraliser is empty there
-    is none. `newest` is the last day of the prices. InputError: a file without a key or its columns, two files with
-    other columns.
+    `rows`: `id` (TICKER_DATE), `era`; `signals` (`signals_files.read`) says whose rows Numerai's are, `first_week` when
+    era 1 begins. Where one neutraliser is empty there is none. InputError: a file without a key or its columns, two
+    files with other columns.
     """
-    ticker, day = F.regexp_replace("id", "_[^_]*$", ""), F.to_date(F.substring_index("id", "_", -1))
-    days = rows.select("id", "era", ticker.alias("ticker"), day.alias("date"))
+    if signals is None or first_week is None:
+        return ()
+    known = signals.where(F.col("ticker").isNotNull())
+    names = known.select("numerai_ticker", F.col("date").alias("their_date"), F.col("ticker").alias("name"))
+    days = rows.select("id", "era", name_of(F.regexp_replace("id", "_[^_]*$", "")).alias("name"))
     parts = []
     weights, factors = files(spark, config, WEIGHTS), files(spark, config, KIND)
     if factors:
-        names = _names(spark, factors)
-        array = F.array(*(F.col(f"`{name}`").cast("float") for name in names))
-        known = F.when(~F.exists(array, lambda x: x.isNull() | F.isnan(x)), array)
-        parts.append(_of_days(spark, config, factors, names, known.alias(NEUTRALIZERS), days, newest))
+        columns = _names(spark, factors)
+        array = F.array(*(F.col(f"`{name}`").cast("float") for name in columns))
+        value = F.when(~F.exists(array, lambda x: x.isNull() | F.isnan(x)), array)
+        parts.append(_of_eras(spark, factors, columns, value.alias(NEUTRALIZERS), names, days, first_week))
     if weights:
         column = F.col(WEIGHTS).cast("double").alias(WEIGHTS)
-        parts.append(_of_days(spark, config, weights, [WEIGHTS], column, days, newest))
+        parts.append(_of_eras(spark, weights, [WEIGHTS], column, names, days, first_week))
     return tuple(parts)
 
 
@@ -75,19 +81,16 @@ def _columns(spark: SparkSession, file: SourceFile, prefix: str) -> list[str]:
     return sorted(x.name for x in fields if x.name.startswith(prefix) and isinstance(x.dataType, T.NumericType))
 
 
-def _of_days(
-    spark: SparkSession, config: Signals, found: Sequence[SourceFile], needed: Sequence[str], value: Column,
-    days: DataFrame, newest: date,
+def _of_eras(
+    spark: SparkSession, found: Sequence[SourceFile], needed: Sequence[str], value: Column, names: DataFrame,
+    days: DataFrame, first_week: date,
 ) -> DataFrame:  # fmt: skip
     frames = [_part(spark, file, needed, value) for file in found]
     whole = frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
-    if config.mapping is None:
-        theirs = whole.withColumnRenamed("numerai_ticker", "their_ticker")
-    else:
-        names = spark.createDataFrame(mapping(spark, config.mapping), "their_ticker string, numerai_ticker string")
-        theirs = whole.join(F.broadcast(names), on="numerai_ticker", how="inner").drop("numerai_ticker")
-    its = (F.col("ticker") == F.col("their_ticker")) & meets(F.col("date"), F.col("their_date"), newest)
-    return days.join(theirs, on=its, how="inner").select("id", "era", whole.columns[-1])
+    column = whole.columns[-1]
+    named = whole.join(names, on=["numerai_ticker", "their_date"], how="inner")
+    theirs = named.select("name", era_of(F.col("their_date"), first_week).alias("era"), column)
+    return days.join(theirs, on=["name", "era"], how="inner").select("id", "era", column)
 
 
 def _part(spark: SparkSession, file: SourceFile, needed: Sequence[str], value: Column) -> DataFrame:
@@ -102,4 +105,4 @@ def _part(spark: SparkSession, file: SourceFile, needed: Sequence[str], value: C
         raise InputError(f"{name}: column 'date' is of type {kind}, which is no date; download it again.")
     day = as_type(F.col("date"), kind, "date")
     ticker = F.trim(F.col("numerai_ticker").cast("string")).alias("numerai_ticker")
-    return frame.select(ticker, day.alias("their_date"), F.date_trunc("week", day).cast("date").alias("week"), value)
+    return frame.select(ticker, day.alias("their_date"), value)

@@ -1,0 +1,197 @@
+"""Which days of the raw prices are sessions of a country, and up to which date they are read.
+
+A day is a session if at least `dates.session_share` of the tickers that usually trade have a price; on any other day a
+row is a stray one: it stays in the table, without a session, and counts for nothing. The newest sessions are complete
+if at least `dates.complete_share` of them have one. What usually trades is the median of the last sessions before.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from statistics import median
+
+import pandas as pd
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from eraflow.config.dates import Dates
+from eraflow.errors import InputError
+from eraflow.sources.calendar import Calendars
+
+USUAL = 10  # sessions by whose median it is told how many tickers usually trade
+FORGOTTEN = datetime.timedelta(days=30)  # after so long without a session any day may be the next one
+ALLOWED = 2  # tickers that may always lack in a complete session: halts and delistings of a small universe
+LATE = 1  # sessions by which a country may be behind where Numerai names no date: it lies in another time zone
+
+Counts = Mapping[str, Mapping[datetime.date, int]]
+
+
+@dataclass(frozen=True)
+class Read:
+    """The sessions that are read, by country the last day that is, what it rests on, and what a user is told of it."""
+
+    calendars: Calendars
+    until: Mapping[str, datetime.date]
+    counts: Counts
+    notes: tuple[str, ...]
+
+
+def counted(raw: DataFrame) -> tuple[dict[str, dict[datetime.date, int]], int]:
+    """By country and day the number of tickers with a price; and how many rows there are at all."""
+    priced = F.col("close").isNotNull() & ~F.isnan("close")
+    # One row a country and trading day: some thousand for each country.
+    rows = raw.groupBy("country", "date").agg(F.count("*").alias("rows"), F.count_if(priced).alias("priced")).collect()
+    counts: dict[str, dict[datetime.date, int]] = {}
+    for row in rows:
+        if row["date"] is not None and row["country"] is not None and row["priced"]:
+            counts.setdefault(row["country"], {})[row["date"]] = row["priced"]
+    return counts, sum(row["rows"] for row in rows)
+
+
+def decided(
+    counts: Counts,
+    rules: Dates,
+    where: str,
+    live: datetime.date | None = None,
+    holidays: Mapping[str, Set[datetime.date]] | None = None,
+) -> Read:
+    """What of the prices is read, cut at one data date: `live`, else the newest that all countries have reached.
+
+    InputError: a country that `dates.late_countries` does not name has not reached it, or only a part of its tickers.
+    """
+    limit, partial = live, dict[tuple[str, datetime.date], _Session]()
+    while True:
+        found = {name: _sessions(days, rules, limit) for name, days in counts.items()}
+        if not any(found.values()):
+            then = f" on or before {live}, which is Numerai's live date" if live else ""
+            raise InputError(f"{where} has no prices{then}; add them.")
+        partly = {name: _incomplete(days, rules) for name, days in found.items()}
+        partial |= {(name, day.date): day for name, days in partly.items() for day in days}
+        whole = {name: [day.date for day in days[: len(days) - len(partly[name])]] for name, days in found.items()}
+        calendars = Calendars.of(whole, live=live, holidays=holidays)
+        data_date = _data_date(calendars, partly, rules, where)
+        kept = {name: [day for day in days if day <= data_date] for name, days in whole.items()}
+        if kept == whole and not any(day.date > data_date for days in partly.values() for day in days):
+            break
+        limit = data_date  # a session that another one followed may be the newest now, and incomplete
+    until = {name: kept[name][-1] if partly[name] and kept[name] else data_date for name in counts}
+    later = any(day > data_date for days in counts.values() for day in days)
+    notes = [f"the newest era is of {data_date}; nothing later is read"] if live or later else []
+    notes += [f"{_named(name)} is left out of the newest era: it has no prices of {days[-1]}"
+              for name, days in calendars.late.items()]  # fmt: skip
+    notes += [f"{_named(name)}: {day.date} is not read, only {day.tickers} of {day.usual:.0f} tickers have a price"
+              for (name, _), day in sorted(partial.items())]  # fmt: skip
+    return Read(calendars, until, counts, tuple(notes))
+
+
+@dataclass(frozen=True)
+class _Session:
+    date: datetime.date
+    tickers: int
+    usual: float  # how many usually trade
+
+
+def _sessions(days: Mapping[datetime.date, int], rules: Dates, live: datetime.date | None) -> list[_Session]:
+    """Whether a day is a session depends on the days before it only: no later file changes it."""
+    found: list[_Session] = []
+    for day in sorted(day for day in days if live is None or day <= live):
+        is_next = found and day - found[-1].date <= FORGOTTEN
+        usual = median(session.tickers for session in found[-USUAL:]) if is_next else days[day]
+        if days[day] >= rules.session_share * usual:
+            found.append(_Session(day, days[day], usual))
+    return found
+
+
+def _incomplete(found: Sequence[_Session], rules: Dates) -> list[_Session]:
+    """The newest sessions that too many tickers lack, up to the last complete one."""
+    whole = len(found)
+    while whole and _lacking(found[whole - 1]) > (1.0 - rules.complete_share) * found[whole - 1].usual:
+        whole -= 1
+    return list(found[whole:])
+
+
+def _lacking(session: _Session) -> float:
+    return lacking if (lacking := session.usual - session.tickers) > ALLOWED else 0.0
+
+
+def _data_date(
+    calendars: Calendars, partly: Mapping[str, Sequence[_Session]], rules: Dates, where: str
+) -> datetime.date:
+    """Numerai's date, else the newest day of trading that no country lacks, if none is behind by more than LATE.
+
+    InputError: a country that may not be late is.
+    """
+    prompt = [name for name in calendars.by_country if name not in rules.late_countries] or [*calendars.by_country]
+    live, days = calendars.live, sorted({day for name in prompt for day in calendars.by_country[name].dates})
+    lacking = {name: calendars.missing(name, live or days[-1]) for name in prompt}
+    for name, missing in lacking.items():
+        allowed = 0 if live else LATE
+        if len(missing) > allowed or len(partly[name]) > allowed:
+            raise InputError(f"{where}: {_late(name, missing, partly[name], live or days[-1], live)}")
+    first = min((missing[0] for missing in lacking.values() if missing), default=None)
+    return live or next(day for day in reversed(days) if first is None or day < first)
+
+
+def _late(
+    name: str,
+    missing: Sequence[datetime.date],
+    partly: Sequence[_Session],
+    data_date: datetime.date,
+    live: datetime.date | None,
+) -> str:
+    if partly:
+        day = partly[0]
+        what = f"only {day.tickers} of {day.usual:.0f} tickers of {_named(name)} have a price on {day.date}"
+        what, ways = what + _others(partly), ["lower dates.complete_share"]
+    else:
+        what = f"{_named(name)} has no prices of {missing[0]}{_others(missing)}"
+        ways = ["name holidays in dates.holidays"]
+    if name:
+        ways.append(f"leave it out of the newest era by dates.late_countries=[{name}]")
+    else:  # of a universe of several countries some are on holiday on most days
+        ways.insert(0, "name their countries by prices.columns.country")
+    whose = f"Numerai's live date is {data_date}" if live else f"the newest day is {data_date}"
+    return f"{what}, and {whose}; bring them up to date, {', or '.join(ways)}."
+
+
+def _others(days: Sequence[object]) -> str:
+    later = len(days) - 1
+    return f" and {later} later day{'s' if later > 1 else ''}" if later else ""
+
+
+def _named(name: str) -> str:
+    return f"country {name}" if name else "the universe"
+
+
+def refuse_few_tickers(read: Read, where: str, least: int) -> None:
+    """InputError where an era has fewer tickers than `least` (conf: prices.min_tickers)."""
+    calendars, found = read.calendars, dict[int, int]()
+    for era, country, day in calendars.era_days:
+        found[era] = found.get(era, 0) + read.counts[country][day]
+    for era, tickers in found.items():
+        if tickers < least:
+            raise InputError(
+                f"{where}: on {calendars.eras[era]} (era {era}) only {tickers} tickers have a price, fewer than "
+                f"{least} (prices.min_tickers); add the missing prices, cut that date away, or lower the minimum."
+            )
+
+
+def cut(raw: DataFrame, read: Read) -> DataFrame:
+    """The rows that are read: of each country up to its last day. Rows without a date stay, for the check of rows."""
+    later = {name: day for name, day in read.until.items() if max(read.counts[name]) > day}
+    if not later:
+        return raw
+    beyond = [(F.col("country") == name) & (F.col("date") > F.lit(day)) for name, day in sorted(later.items())]
+    return raw.where(~F.coalesce(reduce(or_, beyond), F.lit(False)))
+
+
+def placed(raw: DataFrame, calendars: Calendars) -> DataFrame:
+    """The rows with `session`, the number of their day among their country's; null of a stray row."""
+    # One row a country and trading day: some thousand for each country.
+    rows = [(country, day, n) for country, days in calendars.by_country.items() for n, day in enumerate(days.dates)]
+    frame = raw.sparkSession.createDataFrame(pd.DataFrame(rows), "country string, date date, session int")
+    return raw.join(F.broadcast(frame), on=["country", "date"], how="left")
