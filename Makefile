@@ -2,7 +2,7 @@
 # A step says one line; its details go to var/setup.log and are shown when it fails. Only Python 3.11 must be there.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run test test-full lint bench docs doctor clean distclean
+.PHONY: help setup torch run test test-full test-soak lint bench docs doctor clean distclean
 
 VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
@@ -15,6 +15,7 @@ sum_of = $(shell { echo '$(CURDIR)'; cat $(1); } 2>&1 | cksum | cut -d' ' -f1)
 LOCKS := requirements-build.txt requirements.txt
 PACKAGES := $(VENV)/packages-$(call sum_of,$(LOCKS) lib/eraflow/jars.sha256)
 PROJECT := $(VENV)/project-$(call sum_of,pyproject.toml)
+TORCH := $(VENV)/torch-$(call sum_of,requirements-torch.txt)
 
 # The environment's commands come first, and no other Spark or worker Python of the user's gets in their way.
 IN_VENV := env -u SPARK_HOME -u SPARK_CONF_DIR -u PYSPARK_PYTHON -u PYSPARK_DRIVER_PYTHON PATH="$(VENV)/bin:$$PATH"
@@ -47,17 +48,30 @@ $(PROJECT): $(PACKAGES) | var
 	@$(call step,eraflow itself,$(PIP) --no-deps --editable .)
 	@rm -f $(VENV)/project-* && touch $@
 
+# Its lock holds what the other locks lack, in versions that fit them, so that nothing is to be resolved.
+torch: setup $(TORCH) ## add torch, for the networks and their tests; 5 GB
+
+$(TORCH): $(PACKAGES) | var
+	@$(call step,Torch from its lock (some minutes),$(PIP) --no-deps --require-hashes -r requirements-torch.txt)
+	@rm -f $(VENV)/torch-* && touch $@
+
 var:
 	@mkdir -p var
 
 run: setup ## train, score and report on an embedded synthetic universe; ARGS="--config conf/signals.yml" for others
 	@$(IN_VENV) spark-submit --properties-file conf/spark-local.conf jobs/train.py $(ARGS)
 
+# Two processes, each with its own Spark; the tests of one file stay together and share its fixtures.
+PYTEST := $(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder
+
 test: lint ## check style and types, run the tests (under 10 minutes)
-	@$(IN_VENV) pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PYTEST) -m 'not slow and not soak' $(ARGS)
 
 test-full: setup ## run the long tests: kills, cluster, real prices (ERAFLOW_REAL_DATA names their folder)
-	@$(IN_VENV) pytest -m slow $(ARGS)
+	@$(PYTEST) -m 'slow and not soak' $(ARGS)
+
+test-soak: setup ## run the tests of full size, for hours: all seeds, all kill points; before a claim
+	@$(IN_VENV) pytest -m soak $(ARGS)
 
 lint: setup ## check style and types
 	@$(IN_VENV) ruff check --quiet .

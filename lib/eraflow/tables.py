@@ -38,10 +38,27 @@ class Version:
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of a table that a write replaces: where `condition` holds, none of them of a day before `first`."""
+    """The rows of a table that a write replaces: where `condition` holds.
+
+    None is of a day before `first`, but for labels (sectors), which may be others from `first_label` on.
+    """
 
     first: date
     condition: str
+    first_label: date = date.max
+
+    @property
+    def since(self) -> date:
+        """The first day of which anything may be another."""
+        return min(self.first, self.first_label)
+
+
+def from_day(first: date, last: date | None = None) -> Part:
+    """The rows of a table by `year` and `date` from one day on, or to another one."""
+    condition = f"year >= {first.year} AND date >= '{first}'"
+    if last is not None:
+        condition += f" AND year <= {last.year} AND date <= '{last}'"
+    return Part(first, condition)
 
 
 @dataclass(frozen=True)
@@ -86,6 +103,7 @@ class Store:
             "inputs": {version.table: version.number for version in inputs},
             "manifest": dict(manifest or {}),
             "changed_from": part.first.isoformat() if part else None,
+            "labels_changed_from": part.since.isoformat() if part else None,
         }
         writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
         writer = writer.option("userMetadata", json.dumps(made))
@@ -99,14 +117,18 @@ class Store:
             raise RuntimeError(f"table {table} was changed by somebody else while it was written")
         return written
 
-    def changed_since(self, table: str, number: int) -> date:
-        """The first day on which the newest version may differ from an earlier one; date.min if on any."""
+    def changed_since(self, table: str, number: int, labels: bool = False) -> date:
+        """The first day on which the newest version may differ from an earlier one; date.min if on any.
+
+        A change of labels alone counts where `labels` says so.
+        """
         # One row a version that the log still holds (30 days of them unless the table says otherwise).
         commits = self._delta(table).history().where(F.col("version") > number).select("userMetadata").collect()
         latest = self.latest(table)
         if latest is None or len(commits) != latest.number - number:
             return date.min  # an older log entry is gone
-        days = [json.loads(row["userMetadata"] or "{}").get("changed_from") for row in commits]
+        key = "labels_changed_from" if labels else "changed_from"
+        days = [json.loads(row["userMetadata"] or "{}").get(key) for row in commits]
         return min((date.fromisoformat(day) if day else date.min for day in days), default=date.max)
 
     @contextmanager

@@ -1,6 +1,8 @@
-"""Jobs that are killed or interrupted: the same command goes on and ends with the content of an undisturbed run."""
+"""A run that is stopped at every turn: the same command goes on and ends with the content of an undisturbed run.
 
-import json
+Only what is stopped runs in a process of its own; the others run in the tests' session, which has as many slots.
+"""
+
 import os
 import shutil
 import signal
@@ -11,9 +13,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from pandas.testing import assert_frame_equal
+from pyspark.sql import SparkSession
+from tests.integration.test_train_job import assert_same_run
+
+from eraflow.cli import job
+from eraflow.pipeline.train import train
 
 pytestmark = pytest.mark.slow
 
@@ -21,27 +26,29 @@ ROOT = Path(__file__).parents[2]
 TINY = (
     "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "kinds.lightgbm.trees=40",
     "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=4", "validation.min_train_eras=20", "targets.horizons=[20]",
+    "features.set=momentum",
 )  # fmt: skip
 PATIENCE = 400  # seconds
 
 
-def started(base: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """The main job over base/tables."""
-    return submitted(base, "jobs/train.py", [], [*TINY, f"run.dir={base}/runs"])
+def environment() -> dict[str, str]:
+    """Of a process of its own: this Python's commands, and a JVM that compiles in a hurry, as a short job wants it."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PATH": path, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+
+
+def over(base: Path, settings: Sequence[str]) -> list[str]:
+    """Arguments of a job over base/tables and base/runs."""
+    places = (f"tables.root={base}/tables", f"run.dir={base}/runs")
+    return [part for text in (*settings, *places) for part in ("--set", text)]
 
 
 @contextmanager
-def submitted(
-    base: Path, job: str, options: Sequence[str], settings: Sequence[str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    """A job over base/tables in a process group of its own; its lines go to base/log.txt."""
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", job, *options]
-    command += [part for text in (*settings, f"tables.root={base}/tables") for part in ("--set", text)]
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+def submitted(base: Path, job: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A job in a process group of its own; its lines go to base/log.txt."""
+    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", job, *arguments]
     with (base / "log.txt").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
-        )
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=log, stderr=log, start_new_session=True)
         try:
             yield process
         finally:
@@ -66,30 +73,13 @@ def log_of(base: Path) -> str:
     return (base / "log.txt").read_text(encoding="utf-8", errors="replace")
 
 
-def ended(process: subprocess.Popen[bytes], base: Path) -> int:
-    """The exit code. Of a process that does not end, the failure shows its log with the JVM's threads."""
-    try:
-        return process.wait(timeout=PATIENCE)
-    except subprocess.TimeoutExpired:
-        alive = subprocess.run(["ps", "-o", "pid,stat,wchan:20,args", "-g", str(process.pid)], capture_output=True)
-        os.killpg(process.pid, signal.SIGQUIT)
-        time.sleep(5)
-        raise AssertionError(f"did not end:\n{alive.stdout.decode()}\n{log_of(base)}") from None
-
-
-def completed(base: Path) -> Path:
-    with started(base) as process:
-        assert ended(process, base) == 0, log_of(base)
-    return base / "runs/demo"
+def started(base: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The main job."""
+    return submitted(base, "jobs/train.py", over(base, TINY))
 
 
 def is_done(base: Path, part: str) -> bool:
     return (base / f"runs/demo/state/lightgbm-{part}.json").exists()
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return completed(tmp_path_factory.mktemp("undisturbed"))
 
 
 def with_tables_of(run: Path, base: Path, *tables: str) -> None:
@@ -98,65 +88,45 @@ def with_tables_of(run: Path, base: Path, *tables: str) -> None:
         shutil.copytree(run.parents[1] / "tables" / table, base / "tables" / table)
 
 
-def assert_same_content(run: Path, expected: Path) -> None:
-    models = sorted(str(path.relative_to(expected)) for path in expected.rglob("model.txt"))
-    assert len(models) == 5
-    for name in ("predictions.csv", "per_era.csv", "summary.json", *models):
-        assert (run / name).read_bytes() == (expected / name).read_bytes(), name
-    rows, others = (
-        pd.read_parquet(folder / "oof.parquet").sort_values(["fold", "era", "id"], ignore_index=True)
-        for folder in (run, expected)
-    )
-    assert_frame_equal(rows, others, check_exact=True)
-    here, there = (json.loads((folder / "run.json").read_text(encoding="utf-8")) for folder in (run, expected))
-    for key in ("identity", "folds", "manifest", "quality", "unscored_eras", "tables"):
-        assert here[key] == there[key], key
+def test_a_run_that_is_killed_and_interrupted_goes_on_to_the_content_of_an_undisturbed_one(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    base, run, expected = tmp_path / "stopped", tmp_path / "stopped/runs/demo", tmp_path / "undisturbed/runs/demo"
+    base.mkdir()
+    assert job("", train, over(tmp_path / "undisturbed", TINY)) == 0
+    with_tables_of(expected, base, "prices", "quality")
 
-
-def test_a_run_killed_in_a_fold_goes_on_from_the_last_finished_one(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices", "quality", "features", "eras", "training")
-    with started(tmp_path) as process:
-        wait_for(lambda: is_done(tmp_path, "fold-2"), process, tmp_path)
-        time.sleep(0.2)
-        assert not is_done(tmp_path, "fold-3")
-        assert stop(process, signal.SIGKILL) == -signal.SIGKILL
-    markers = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/demo/state/*")}
-    models = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/demo/models/*/fold-[12]/model.txt")}
-
-    run = completed(tmp_path)
-
-    assert len(models) == 2
-    assert {path: path.stat().st_mtime_ns for path in {**markers, **models}} == {**markers, **models}
-    assert "lightgbm: fold 2 was finished before" in log_of(tmp_path)
-    assert_same_content(run, undisturbed)
-
-
-def test_a_run_killed_while_a_table_is_built_goes_on_from_the_tables_before(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices", "quality")
-    with started(tmp_path) as process:
-        wait_for(lambda: "building table training" in log_of(tmp_path), process, tmp_path)
+    # Killed while a table is built: the tables before it are kept.
+    with started(base) as process:
+        wait_for(lambda: "building table training" in log_of(base), process, base)
         time.sleep(1)
-        stop(process, signal.SIGKILL)
-    assert not list(tmp_path.glob("tables/training/_delta_log/*.json"))
-    assert not (tmp_path / "runs/demo/state").exists()
+        assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    assert not list(base.glob("tables/training/_delta_log/*.json"))
+    assert not (run / "state").exists()
 
-    run = completed(tmp_path)
+    # Killed in a fold: the finished ones are kept.
+    with started(base) as process:
+        wait_for(lambda: is_done(base, "fold-2"), process, base)
+        time.sleep(0.2)
+        assert not is_done(base, "fold-3")
+        assert stop(process, signal.SIGKILL) == -signal.SIGKILL
+    assert "table features: version 0 is fresh" in log_of(base)
+    assert "table training: version 0 written" in log_of(base)
+    models = [*run.glob("models/*/fold-[12]/model.txt")]
+    assert len(models) == 2
+    kept = {path: path.stat().st_mtime_ns for path in (*run.glob("state/*"), *models)}
 
-    assert "table features: version 0 is fresh" in log_of(tmp_path)
-    assert "table training: version 0 written" in log_of(tmp_path)
-    assert_same_content(run, undisturbed)
-
-
-def test_an_interrupted_run_says_so_and_goes_on(undisturbed: Path, tmp_path: Path) -> None:
-    with_tables_of(undisturbed, tmp_path, "prices", "quality", "features", "eras", "training")
-    with started(tmp_path) as process:
-        wait_for(lambda: is_done(tmp_path, "fold-1"), process, tmp_path)
+    # Interrupted by a terminal's Ctrl-C, which reaches Java too, whose own 130 can come before the job's 1.
+    with started(base) as process:
+        wait_for(lambda: is_done(base, "fold-3"), process, base)
         code = stop(process, signal.SIGINT)
-    told = log_of(tmp_path)
+    log = log_of(base)
+    assert code in {1, 130}, f"{code}: {log}"
+    assert "lightgbm: fold 2 was finished before" in log
+    assert log.count("eraflow: interrupted; the same command goes on from what is finished.") == 1
+    assert "Traceback" not in log
 
-    # A terminal's Ctrl-C reaches Java too, whose own 130 can come before the job's 1.
-    assert code in {1, 130}, f"{code}: {told}"
-    assert told.count("eraflow: interrupted; the same command goes on from what is finished.") == 1
-    assert "Traceback" not in told
+    assert job("", train, over(base, TINY)) == 0
 
-    assert_same_content(completed(tmp_path), undisturbed)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert_same_run(run, expected)

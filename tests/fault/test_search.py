@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from tests.fault.test_resume import TINY, ended, log_of, stop, submitted, wait_for, with_tables_of
+from pyspark.sql import SparkSession
+from tests.fault.test_resume import TINY, over, stop, submitted, wait_for, with_tables_of
+
+from eraflow.cli import job
+from eraflow.pipeline.train import train
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 4
+TRIALS = 3
 SEARCHED = (
     *TINY, "validation.folds=1", "models={lightgbm: null, ridge: {kind: linear}}", "search.model=ridge",
     "search.space={penalty: {low: 0.001, high: 1000, log: true}}", f"search.trials={TRIALS}", "search.folds=2",
@@ -31,23 +35,19 @@ def finished_trials(base: Path) -> list[tuple[int, str]]:
         return connection.execute(query).fetchall() if has else []
 
 
-def test_a_run_killed_in_its_search_goes_on_and_counts_every_trial_once(tmp_path: Path) -> None:
+def test_a_run_killed_in_its_search_goes_on_and_counts_every_trial_once(spark: SparkSession, tmp_path: Path) -> None:
     whole, base = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, base):
-        folder.mkdir()
-    with submitted(whole, "jobs/train.py", [], [*SEARCHED, f"run.dir={whole}/runs"]) as process:
-        assert ended(process, whole) == 0, log_of(whole)
+    base.mkdir()
+    assert job("", train, over(whole, SEARCHED)) == 0
     with_tables_of(whole / "runs/demo", base, "prices", "quality", "features", "eras", "training")
-    command = [*SEARCHED, f"run.dir={base}/runs"]
-    with submitted(base, "jobs/train.py", [], command) as process:
+    with submitted(base, "jobs/train.py", over(base, SEARCHED)) as process:
         wait_for(lambda: len(finished_trials(base)) >= 2, process, base)
         stop(process, signal.SIGKILL)
     before = finished_trials(base)
     assert 2 <= len(before) < 2 * TRIALS
     assert not (base / "runs/demo/run.json").exists()
 
-    with submitted(base, "jobs/train.py", [], command) as process:
-        assert ended(process, base) == 0, log_of(base)
+    assert job("", train, over(base, SEARCHED)) == 0
 
     run, expected = base / "runs/demo", whole / "runs/demo"
     assert set(before) < set(finished_trials(base))  # none of them was tried again

@@ -1,16 +1,17 @@
 """Feature tables that are extended by a week: killed amid the writing, completed, exported."""
 
+import logging
 import signal
-import subprocess
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.fault.test_resume import ended, log_of, stop, submitted, wait_for
+from tests.fault.test_resume import over, stop, submitted, wait_for
 
+from eraflow.cli import Option, job
 from eraflow.config import load
+from eraflow.pipeline.upstream import build
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
 
@@ -23,16 +24,14 @@ def universe() -> pd.DataFrame:
     return frame.drop(columns=["file", "unreadable"])
 
 
-def started(base: Path, *options: str) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    """`jobs/features.py` over base/prices.parquet."""
-    return submitted(
-        base, "jobs/features.py", ["--config", "signals.yml", *options], [f"prices.path={base}/prices.parquet"]
-    )
+def arguments(base: Path, *options: str) -> list[str]:
+    """Of `jobs/features.py` over base/prices.parquet."""
+    return ["--config", "signals.yml", *options, *over(base, [f"prices.path={base}/prices.parquet"])]
 
 
 def code_of(base: Path, *options: str) -> int:
-    with started(base, *options) as process:
-        return ended(process, base)
+    """Of the job in the tests' session."""
+    return job("", build, arguments(base, *options), [Option("--export", "export", "FOLDER", "")])
 
 
 def stored(spark: SparkSession, base: Path) -> tuple[int, pd.DataFrame]:
@@ -49,20 +48,21 @@ def exported(folder: Path) -> pd.DataFrame:
 
 
 def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "eraflow")
     raw = universe()
     last_week = sorted(raw["date"].unique())[-5]
     update, fresh = tmp_path / "update", tmp_path / "fresh"
     for base in (update, fresh):
         base.mkdir()
     raw[raw["date"] < last_week].to_parquet(update / "prices.parquet")
-    assert code_of(update) == 0, log_of(update)
+    assert code_of(update) == 0
     number, before = stored(spark, update)
 
     raw.to_parquet(update / "prices.parquet")
     files = set(update.glob("tables/features/year=*/*"))
-    with started(update) as process:
+    with submitted(update, "jobs/features.py", arguments(update)) as process:
         wait_for(lambda: bool(set(update.glob("tables/features/year=*/*")) - files), process, update)
         stop(process, signal.SIGKILL)
 
@@ -70,15 +70,15 @@ def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
     assert number_after == number
     pd.testing.assert_frame_equal(after, before)
 
-    assert code_of(update, "--export", f"{update}/plain") == 0, log_of(update)
-    assert f"table features: version {number + 1} written from {last_week} on" in log_of(update)
+    assert code_of(update, "--export", f"{update}/plain") == 0
+    assert f"table features: version {number + 1} written from {last_week} on" in caplog.text
 
     raw.to_parquet(fresh / "prices.parquet")
-    assert code_of(fresh, "--export", f"{fresh}/plain") == 0, log_of(fresh)
+    assert code_of(fresh, "--export", f"{fresh}/plain") == 0
     one, other = exported(update / "plain"), exported(fresh / "plain")
     assert len(one) == len(raw)
     pd.testing.assert_frame_equal(one, other, rtol=1e-12, atol=1e-10)
     assert pd.read_csv(update / "plain/dictionary.csv")["column"].tolist() == list(one)
 
     assert code_of(update, "--export", f"{update}/plain") == 2
-    assert f"--export {update}/plain: that is there already" in log_of(update)
+    assert f"--export {update}/plain: that is there already" in capsys.readouterr().err

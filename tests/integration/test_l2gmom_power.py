@@ -1,9 +1,10 @@
 """L2GMOM learns a planted network effect end to end; its learned graph beats a fixed one, and the head alone.
 
-Forty universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned
-on its first 86 eras and scored on its last, purged. The fixed graph is the same layers as they begin, at the usual ten
+Universes of 60 tickers in hidden groups of three: the momentum of the other two drives a ticker. Each is learned on its
+first 86 eras and scored on its last, purged. The fixed graph is the same layers as they begin, at the usual ten
 neighbours, with a head that is trained by the same seeds, epochs and watched eras. Two would be the right number, which
-learning has to find; layers and epochs were chosen on universes of other seeds.
+learning has to find; layers and epochs were chosen on universes of other seeds. That the learned graph gains a tenth on
+the fixed one shows over forty universes; twelve have the power for what it gains on none.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from scipy.stats import ttest_1samp
-from tests.integration.test_null_and_power import NETWORK, POWER, SEEDS, band
+from tests.integration.test_null_and_power import NETWORK, POWER, band
 from tests.integration.universes import OVERLAP, Universe, universes
 
 from eraflow.features.cross_section import MISSING
@@ -66,8 +67,8 @@ def rises(values: npt.NDArray[np.float64]) -> bool:
 
 
 @pytest.fixture(scope="module")
-def planted(spark: SparkSession) -> list[Universe]:
-    return universes(spark, SHAPE, SEEDS)
+def planted(spark: SparkSession, seeds: Sequence[int]) -> list[Universe]:
+    return universes(spark, SHAPE, seeds)
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +83,16 @@ def of_each(made: Sequence[Universe], graph: str, folder: Path) -> list[npt.NDAr
         return list(pool.map(partial(era_scores, graph=graph), made, (folder / str(one.seed) for one in made)))
 
 
-@pytest.mark.slow
 def test_the_effect_is_found_in_nine_of_ten_universes(
     learned: list[npt.NDArray[np.float64]], record_property: Callable[[str, object], None]
 ) -> None:
     found = sum(map(rises, learned))
     record_property("mean", float(np.mean([values.mean() for values in learned])))
     record_property("found", found)
-    assert found >= POWER * len(SEEDS)
+    assert found >= POWER * len(learned)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("other", ["fixed", "none"])
+@pytest.mark.parametrize("other", [pytest.param("fixed", marks=pytest.mark.soak), "none"])
 def test_the_learned_graph_beats_a_fixed_one_and_none(
     planted: list[Universe],
     learned: list[npt.NDArray[np.float64]],
@@ -109,7 +108,8 @@ def test_the_learned_graph_beats_a_fixed_one_and_none(
     assert interval.low > 0
 
 
-@pytest.mark.slow
-def test_without_the_effect_nothing_is_found_but_by_chance(spark: SparkSession, tmp_path: Path) -> None:
-    noise = of_each(universes(spark, replace(SHAPE, network=0.0), SEEDS), "learned", tmp_path)
-    assert sum(map(rises, noise)) <= band(SEEDS)[1]
+def test_without_the_effect_nothing_is_found_but_by_chance(
+    spark: SparkSession, seeds: Sequence[int], tmp_path: Path
+) -> None:
+    noise = of_each(universes(spark, replace(SHAPE, network=0.0), seeds), "learned", tmp_path)
+    assert sum(map(rises, noise)) <= band(seeds)[1]

@@ -34,7 +34,7 @@ COLUMNS = list(sets.columns([*FEATURES, *sets.EXPOSURES]))
 RANKED = list(sets.columns(FEATURES))
 RAW = "ticker string, date date, open double, high double, low double, close double, adjusted_close double, \
 volume double, sector string, country string, member boolean, rate double"
-POLICIES = load([], []).quality.model_dump()
+POLICIES = load([], []).quality.policies
 
 
 def calendars_of(raw: pd.DataFrame) -> Calendars:

@@ -17,7 +17,7 @@ from eraflow.cli import job
 from eraflow.config import load
 from eraflow.pipeline.train import train
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import price_files, prices, quality, reference
+from eraflow.sources import faults, price_files, prices, quality, reference
 
 ROOT = Path(__file__).parents[2]
 TICKERS, DAYS = 22, 12
@@ -82,25 +82,22 @@ def refused(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[s
     return message
 
 
-@pytest.mark.parametrize(
-    ("column", "value", "said"),
-    [
-        ("close", -1.0, "column 'close' is not above zero (-1.0) for T08 on 2020-01-07"),
-        ("adjusted_close", 0.0, "column 'adjusted_close' is not above zero (0.0) for T08 on 2020-01-07"),
-        ("high", np.inf, "column 'high' is infinite (inf) for T08 on 2020-01-07"),
-        ("low", np.nan, "column 'low' is empty for T08 on 2020-01-07"),
-        ("volume", None, "column 'volume' is empty for T08 on 2020-01-07"),
-        ("volume", -5.0, "column 'volume' is negative (-5.0) for T08 on 2020-01-07"),
-        ("ticker", None, "column 'ticker' is empty on 2020-01-07"),
-    ],
-)
-def test_a_faulty_value_is_refused(
-    refused: Callable[..., str], tmp_path: Path, column: str, value: object, said: str
-) -> None:
-    csv = saved(with_cell(column, value), tmp_path / "prices.csv")
-    parquet = saved(with_cell(column, value), tmp_path / "prices.parquet")
-    assert refused(csv) == f"prices.csv: {said}; mend or remove the row."
-    assert refused(parquet) == f"prices.parquet: {said}; mend or remove the row."
+SHARE = "faulty rows in 1 of 22 tickers, more than 2.0% (quality.refuse_share): T08 from 2020-01-07"
+
+
+def test_a_faulty_value_is_refused_where_too_many_tickers_have_one(refused: Callable[..., str], tmp_path: Path) -> None:
+    below = refused(saved(with_cell("close", -1.0), tmp_path / "prices.csv"))
+    empty = refused(saved(with_cell("volume", None), tmp_path / "prices.parquet"))
+    mend = "mend or remove the rows, or let them be left out with --set quality"
+    assert below == f"prices.csv: {SHARE} (column 'close' is -1.0); {mend}.impossible=drop."
+    assert empty == f"prices.parquet: {SHARE} (column 'volume' is empty); {mend}.incomplete=drop."
+
+
+def test_a_row_without_ticker_or_date_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    ticker = refused(saved(with_cell("ticker", None), tmp_path / "ticker.parquet"))
+    day = refused(saved(with_cell("date", None), tmp_path / "date.csv"))
+    assert ticker == "ticker.parquet: column 'ticker' is empty on 2020-01-07; mend or remove the row."
+    assert day == "date.csv: column 'date' is empty for T08; mend or remove the row."
 
 
 def test_text_is_no_number_and_no_date(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -126,7 +123,7 @@ def test_a_column_of_another_type_is_refused(refused: Callable[..., str], tmp_pa
 
 def test_a_fault_is_told_by_the_files_own_column_name(refused: Callable[..., str], tmp_path: Path) -> None:
     path = saved(with_cell("close", -1.0).rename(columns={"close": "Last"}), tmp_path / "prices.csv")
-    assert "column 'Last' is not above zero" in refused(path, "prices.columns.close=Last")
+    assert "(column 'Last' is -1.0)" in refused(path, "prices.columns.close=Last")
 
 
 def test_a_missing_column_is_refused_in_one_file_or_in_all(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -143,8 +140,8 @@ def test_a_missing_column_is_refused_in_one_file_or_in_all(refused: Callable[...
 
 
 def test_a_ticker_twice_on_a_date_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
-    path = saved(pd.concat([frame(), frame().iloc[[ROW]]]), tmp_path / "prices.csv")
-    assert refused(path) == ("prices.csv: ticker T08 has 2 rows on 2020-01-07; keep one row for each ticker and date.")
+    path = saved(pd.concat([frame(), frame().iloc[[ROW]].assign(close=12.0)]), tmp_path / "prices.csv")
+    assert f"{SHARE} (2 rows with different values)" in refused(path)
 
 
 def test_an_era_without_enough_tickers_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -203,6 +200,7 @@ def test_a_damaged_file_is_refused(refused: Callable[..., str], tmp_path: Path) 
     assert refused(header) == "header.csv holds no rows; name files with prices in them."
 
 
+@pytest.mark.slow
 def test_spark_submit_ends_with_2_and_without_a_trace(tmp_path: Path) -> None:
     path = saved(with_cell("close", -1.0), tmp_path / "prices.csv")
     settings = [f"prices.path={path}", f"tables.root={tmp_path}/tables", f"run.dir={tmp_path}/runs"]
@@ -222,14 +220,15 @@ def test_spark_submit_ends_with_2_and_without_a_trace(tmp_path: Path) -> None:
     )
 
     assert done.returncode == 2, done.stdout
-    assert f"eraflow: {path}: column 'close' is not above zero (-1.0) for T08 on 2020-01-07; mend" in done.stdout
+    assert f"eraflow: {path}: {SHARE} (column 'close' is -1.0); mend" in done.stdout
     assert "Traceback" not in done.stdout
     assert "\tat " not in done.stdout
     assert nothing_in(tmp_path / "tables")
     assert nothing_in(tmp_path / "runs/signals")
 
 
-SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synthetic.tickers_per_sector=11")
+SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synthetic.tickers_per_sector=11",
+         "features.set=momentum")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -274,8 +273,7 @@ def bars_of(spark: SparkSession, path: object, *settings: str) -> pd.DataFrame:
     """The `prices` table that the files at a path would become."""
     config = load(["signals.yml"], [f"prices.path={path}", *settings])
     raw = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    prices.check(raw, str(path))
-    bars = prices.bars(raw, oracles.calendars_in(raw), config.quality.model_dump()).toPandas()
+    bars = prices.bars(raw, oracles.calendars_in(raw), config.quality.policies).toPandas()
     return bars.sort_values(["ticker", "date"], ignore_index=True)
 
 
@@ -307,8 +305,9 @@ def test_halts_and_gaps_are_accepted_and_counted(spark: SparkSession, tmp_path: 
     rows = with_cell("volume", 0.0).query("ticker != 'T03' or date < '2020-01-08' or date > '2020-01-09'")
 
     bars = bars_of(spark, saved(rows, tmp_path / "prices.parquet"))
-    findings = quality.findings(spark.createDataFrame(bars))
-    found = quality.counted(findings, load([], []).quality.model_dump()).set_index("check")
+    nothing = spark.createDataFrame([], faults.SEEN)
+    findings = quality.findings(spark.createDataFrame(bars), nothing)
+    found = quality.counted(findings, load([], []).quality.policies).set_index("check")
 
     assert bars.query("ticker == 'T03'")["bar"].tolist() == [*range(DAYS - 2)]
     assert bars.query("ticker == 'T03'")["session"].tolist() == [0, 1, *range(4, DAYS)]
@@ -320,6 +319,12 @@ def test_halts_and_gaps_are_accepted_and_counted(spark: SparkSession, tmp_path: 
         "jump (keep)": 0,
         "adjustment (keep)": 0,
         "contradiction (keep)": 0,
+        "incomplete (set_aside)": 0,
+        "impossible (set_aside)": 0,
+        "zero_range (set_aside)": 0,
+        "repeated (set_aside)": 0,
+        "empty (drop)": 0,
+        "repeat (drop)": 0,
     }
     assert "first T08 on 2020-01-07" in found.loc["zero_volume (keep)", "detail"]
     assert "first T03 on 2020-01-10" in found.loc["gap (keep)", "detail"]

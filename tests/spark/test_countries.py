@@ -89,9 +89,8 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     write(folder)
     config = configured(folder)
     read = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    prices.check(read, "prices")
     days = sessions.decided(sessions.counted(read)[0], config.dates, "prices").calendars
-    bars = prices.bars(read, days, config.quality.model_dump()).cache()
+    bars = prices.bars(read, days, config.quality.policies).cache()
     daily = daily_features(bars, [MarketReturn()]).cache()
     training = training_table(
         daily, bars.withColumn("masked", F.lit(False)), days.era_days, days.sessions,

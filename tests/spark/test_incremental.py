@@ -17,6 +17,8 @@ from eraflow.progress import Progress
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
 
+pytestmark = pytest.mark.slow
+
 DAYS = 520
 SCALES = {"obv": 1e9, "atr_14": 100.0}  # volume of a history, price
 
@@ -130,7 +132,6 @@ def assert_same_training(left: pd.DataFrame, right: pd.DataFrame) -> None:
         assert oracles.same_bits(left[name], right[name]), name
 
 
-@pytest.mark.slow
 def test_a_new_week_equals_a_full_computation(
     started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
@@ -142,7 +143,6 @@ def test_a_new_week_equals_a_full_computation(
     assert_same_training(started.training(tables), wanted[1])
 
 
-@pytest.mark.slow
 def test_a_new_week_of_every_set_equals_a_full_computation(
     spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -155,7 +155,6 @@ def test_a_new_week_of_every_set_equals_a_full_computation(
     assert_equal(extended.features(tables), whole.features(whole.run(raw)))
 
 
-@pytest.mark.slow
 def test_a_dividend_restates_nothing(
     started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
@@ -168,7 +167,6 @@ def test_a_dividend_restates_nothing(
     assert_equal(started.features(tables), wanted[0])
 
 
-@pytest.mark.slow
 def test_changed_past_closes_are_noticed(
     complete: Job, raw: pd.DataFrame, wanted: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
 ) -> None:
@@ -185,7 +183,18 @@ def test_changed_past_closes_are_noticed(
     assert_equal(complete.features(tables), fresh.features(fresh.run(changed)))
 
 
-@pytest.mark.slow
+def test_another_sector_makes_no_feature_again(started: Job, raw: pd.DataFrame, last_week: date) -> None:
+    before = raw[raw["date"] < last_week]
+    moved = before.assign(sector=before["sector"].mask(before["ticker"] == "S00T003", "another"))
+    (started.folder / "fresh").mkdir()
+    fresh = Job(started.spark, started.folder / "fresh")
+
+    tables = started.run(moved)
+
+    assert "table features: version 1 written, in which nothing has changed" in started.notes.told, started.notes.told
+    assert_same_training(started.training(tables), fresh.training(fresh.run(moved)))
+
+
 def test_a_row_that_is_gone_is_noticed(started: Job, raw: pd.DataFrame, last_week: date) -> None:
     day = sorted(raw["date"].unique())[DAYS - 30]
     tables = started.run(raw[(raw["date"] < last_week) & ((raw["ticker"] != "S00T003") | (raw["date"] != day))])
@@ -205,7 +214,6 @@ def test_nothing_new_writes_no_row(started: Job, raw: pd.DataFrame, last_week: d
     pd.testing.assert_frame_equal(before, after)
 
 
-@pytest.mark.slow
 def test_a_range_is_made_again(complete: Job, raw: pd.DataFrame) -> None:
     days = sorted(raw["date"].unique())
     first, last = days[400], days[420]

@@ -60,9 +60,9 @@ def test_what_neighbours_say_is_predicted_of_every_row(fitted: Fitted, data: Tra
 
 
 def test_blocks_of_eras_change_nothing(fitted: Fitted, data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = predicted(fitted, data, range(1, 61))
+    whole = predicted(fitted, data, range(44, 57))
     monkeypatch.setattr(l2gmom, "BLOCK", 4)
-    pd.testing.assert_series_equal(predicted(fitted, data, range(1, 61)), whole, check_exact=True)
+    pd.testing.assert_series_equal(predicted(fitted, data, range(44, 57)), whole, check_exact=True)
 
 
 def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: Training) -> None:

@@ -167,6 +167,7 @@ def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training) 
     np.testing.assert_allclose(found.loc[rows.index], native.predict(levels), rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_several_targets_and_seeds_are_one_model(data: Training, tmp_path: Path) -> None:
     both = replace(data, table=data.table.withColumn("other", F.col("target") * 100 + 7))
     settings = config().model_copy(update={"targets": ("target", "other"), "seeds": 2})

@@ -60,7 +60,17 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sampl
     return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
 
 
-@pytest.fixture(scope="module", params=(*KINDS, CHOSEN, pytest.param(FOREST, marks=pytest.mark.slow)), ids=named)
+# Two are LightGBM in another way, and Spark ML's forest is no one's first choice.
+LONG = ("ranking", "several", "spark_forest")
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(own, id=own.name, marks=[pytest.mark.slow] if own.name in LONG else [])
+        for own in (*KINDS, CHOSEN, FOREST)
+    ],
+)
 def fitted(request: pytest.FixtureRequest, data: Sample) -> tuple[Kind, Fitted]:
     return fit(request.param, data)
 
@@ -93,9 +103,17 @@ def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPa
     return sample(spark, base, ["signals.yml"], [f"prices.path={base}/prices.parquet"], least=None)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("own", [*KINDS, FOREST, LEARNED], ids=named)
-@pytest.mark.parametrize("prices", ["demo", "real"])
+# The real prices with the baseline, with trees, and with the kind that no smaller test learns; the rest is the soak's.
+SOME = ("linear", "lightgbm", "l2gmom_graph")
+ON_PRICES = [
+    pytest.param(prices, own, id=f"{prices}-{own.name}",
+                 marks=pytest.mark.slow if prices == "real" and own.name in SOME else pytest.mark.soak)
+    for prices in ("demo", "real")
+    for own in (*KINDS, FOREST, LEARNED)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prices", "own"), ON_PRICES)
 def test_every_kind_passes_on_prices(
     prices: str, own: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -18,7 +18,7 @@ from eraflow.pipeline.report import report
 from eraflow.scoring.compare import differences
 from eraflow.tables import Store
 
-ERAS, ROWS, OVERLAP = 40, 30, 2
+ERAS, ROWS, OVERLAP = 26, 30, 2
 
 
 def rows(seed: int, noise: float) -> pd.DataFrame:

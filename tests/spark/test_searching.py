@@ -32,8 +32,8 @@ SETTINGS = (
     "models={lightgbm: null, ridge: {kind: linear}}",
     "search.model=ridge",
     "search.space={penalty: {low: 0.001, high: 1000, log: true}}",
-    "search.trials=4",
-    "search.folds=3",
+    "search.trials=3",
+    "search.folds=2",
     "search.min_train_eras=12",
 )
 

@@ -73,12 +73,13 @@ def test_rows_are_predicted_alike_alone_and_among_others(fitted: FittedTokens, d
 
 
 @pytest.mark.slow
-def test_several_processes_learn_what_one_does(
-    fitted: FittedTokens, data: Training, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_processes_learn_what_one_does(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    model = TokensModel(config(epochs=3), seed=3)  # rounding, which differs, grows with epochs
+    alone = model.fit(data, range(1, 33), watched=range(35, 41))
     monkeypatch.setattr(sequence, "ROWS_PER_PROCESS", 1000)
-    shared = TokensModel(config(), seed=3).fit(data, range(1, 33), watched=range(35, 41))
-    one, other = (model.predict(data.rows([45])).toPandas().set_index("id")["prediction"] for model in (fitted, shared))
+    shared = model.fit(data, range(1, 33), watched=range(35, 41))
+    one, other = (found.predict(data.rows([45])).toPandas().set_index("id")["prediction"] for found in (alone, shared))
     assert one.corr(other) > 0.999
 
 

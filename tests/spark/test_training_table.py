@@ -46,7 +46,8 @@ def bars(spark: SparkSession) -> DataFrame:
     panel = index_panel().set_axis(oracles.dates("2010-01-04", DAYS)).rename_axis("date")
     rows = panel.melt(var_name="ticker", value_name="close", ignore_index=False).dropna().reset_index()
     prices = dict.fromkeys(("open", "high", "low", "adjusted_close"), rows["close"])
-    raw = rows.assign(**prices, volume=1000.0, sector="one")
+    sector = [("even", "odd")[int(ticker[1:]) % 2] for ticker in rows["ticker"]]
+    raw = rows.assign(**prices, volume=1000.0, sector=sector)
     # The universe's calendar has every session, because others trade on the day of the halt.
     return oracles.bars_of(spark, raw).cache()
 
@@ -114,7 +115,6 @@ def daily_frame() -> pd.DataFrame:
         {
             "ticker": [ticker for ticker, _ in rows],
             "date": [day for _, day in rows],
-            "sector": [("even", "odd")[int(ticker[1:]) % 2] for ticker, _ in rows],
             "country": "",
             "technical": random.normal(size=(len(rows), 1)).tolist(),
             "momentum": random.normal(size=(len(rows), 1)).tolist(),
@@ -130,7 +130,7 @@ CHOSEN = ["momentum", "beta"]
 
 @pytest.fixture(scope="module")
 def training(spark: SparkSession, bars: DataFrame) -> DataFrame:
-    kinds = "ticker string, date date, sector string, country string, technical array<double>, momentum array<double>, \
+    kinds = "ticker string, date date, country string, technical array<double>, momentum array<double>, \
 ranked array<float>, exposures array<double>"
     daily = spark.createDataFrame(daily_frame(), kinds)
     eras = [(era, "", day) for era, day in ERAS.items()]

@@ -4,6 +4,7 @@ import hashlib
 import re
 import ssl
 import subprocess
+import tomllib
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -170,13 +171,23 @@ def test_every_block_of_the_local_settings_says_why() -> None:
     assert [line for before, line in pairwise(lines) if line.startswith("spark.") and not before] == []
 
 
-@pytest.mark.parametrize("lock", ["requirements-build.txt", "requirements.txt", "requirements-java.txt"])
+LOCKS = ("requirements-build.txt", "requirements.txt", "requirements-java.txt", "requirements-torch.txt")
+
+
+@pytest.mark.parametrize("lock", LOCKS)
 def test_locks_have_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     pinned_with_hash = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", re.DOTALL)
     pins = re.split(r"\n(?=\S)", text.strip())
     assert [pin.split()[0] for pin in pins if not pinned_with_hash.match(pin)] == []
     assert re.findall(r"\S*://\S*|^-.*", text, re.MULTILINE) == []
+
+
+def test_torchs_lock_holds_what_pyproject_names_and_no_other_lock() -> None:
+    pins = {lock: dict(re.findall(r"^([\w.-]+)==(\S+) ", (ROOT / lock).read_text(), re.MULTILINE)) for lock in LOCKS}
+    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["torch"]
+    assert wanted == f"torch=={pins['requirements-torch.txt']['torch']}"
+    assert {name for lock in LOCKS[:3] for name in pins[lock]}.isdisjoint(pins["requirements-torch.txt"])
 
 
 def test_java_itself_reads_the_trust_store(tmp_path: Path) -> None:

@@ -148,11 +148,18 @@ def test_wanted_degrees_are_reached(degree: int, nodes: int) -> None:
         assert learned(rows, degree).degree == pytest.approx(degree, rel=0.15)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("days", [252, 1260])
-def test_graphs_of_real_returns(real_prices: Path, days: int) -> None:
+@pytest.mark.parametrize(
+    ("days", "every"),
+    [
+        pytest.param(252, 3, id="a third of tickers", marks=pytest.mark.slow),
+        pytest.param(252, 1, id="one year", marks=pytest.mark.soak),
+        pytest.param(1260, 1, id="five years", marks=pytest.mark.soak),
+    ],
+)
+def test_graphs_of_real_returns(real_prices: Path, days: int, every: int) -> None:
     table = pd.read_parquet(real_prices, columns=["ticker", "date", "adjusted_close"])
     closes = table.pivot(index="date", columns="ticker", values="adjusted_close").tail(days + 1).dropna(axis=1)
+    closes = closes.iloc[:, ::every]
     returns = closes.pct_change().dropna()
     distances = all_pairs(squared_distances((returns / returns.std()).to_numpy().T.copy()), 60)
 

@@ -85,10 +85,11 @@ class Signals(Section):
 
 
 Policy = Literal["keep", "mask", "drop"]
+FaultPolicy = Literal["set_aside", "drop", "refuse"]
 
 
 class Quality(Section):
-    """What becomes of suspicious prices, by check."""
+    """What becomes of suspicious prices and of faulty rows, by check."""
 
     gap: Literal["keep", "mask"]
     zero_volume: Policy
@@ -96,6 +97,16 @@ class Quality(Section):
     jump: Policy
     adjustment: Policy
     contradiction: Policy
+    incomplete: FaultPolicy
+    impossible: FaultPolicy
+    zero_range: FaultPolicy
+    repeated: FaultPolicy
+    refuse_share: Annotated[float, Field(ge=0.0, le=1.0)]
+
+    @property
+    def policies(self) -> dict[str, str]:
+        """The policy of each check."""
+        return self.model_dump(exclude={"refuse_share"})
 
 
 class Synthetic(Section):

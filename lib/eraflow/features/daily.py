@@ -17,13 +17,13 @@ from eraflow.features.sets import EXPOSURES, columns, families
 # Daily returns enter a mean over tickers clipped to this and as whole multiples of 1e-12: a sum of integers does not
 # depend on the order in which Spark meets the rows, so that cutting or re-reading a file changes no bit of it.
 MEAN_CLIP, MEAN_UNIT = 0.5, 1e-12
-KEYS = ("ticker", "date", "session", "sector", "country")
+KEYS = ("ticker", "date", "session", "country")
 
 
 def daily_features(prices: DataFrame, features: Sequence[Feature]) -> DataFrame:
     """The daily features of all of `prices`.
 
-    `ticker, date, session, sector, country, bar, year`; a double array for each family and `exposures`;
+    `ticker, date, session, country, bar, year`; a double array for each family and `exposures`;
     `ranked array<float>`; `states array<double>`. Array elements follow `sets.columns`; an element is null while its
     look-back is not filled. `ranked` holds what is compared across tickers: the outputs without a scale, rounded to
     float so that no rounding noise parts equals. `states` is what `later_features` goes on from, null at most bars.
@@ -65,6 +65,11 @@ def later_features(
     bars = _bars(recent, to_last, going_on.outputs)
     wide = with_series(bars, going_on.outputs, _KEPT, going_on.states, SPACING)
     return _packed(wide.where(F.col("date") >= F.lit(first)), features)
+
+
+def reads_sectors(features: Sequence[Feature]) -> bool:
+    """Whether daily features depend on which sector a ticker is of."""
+    return SECTOR.name in inputs_of(_outputs(features).values())
 
 
 _KEPT = (*KEYS, "bar", "year")

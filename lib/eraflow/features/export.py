@@ -12,13 +12,15 @@ from eraflow.features.feature import Feature
 from eraflow.features.sets import EXPOSURES, columns, families
 
 
-def plain(daily: DataFrame, features: Sequence[Feature]) -> DataFrame:
-    """`date, ticker, session, sector` and a double column for each feature and exposure, sorted by date and ticker."""
+def plain(daily: DataFrame, prices: DataFrame, features: Sequence[Feature]) -> DataFrame:
+    """`date, ticker, session, sector` (of the prices) and a double column for each feature and exposure, sorted."""
     arrays = families([*features, *EXPOSURES])
     values = [
         F.get(family, F.lit(place)).alias(name) for family, names in arrays.items() for place, name in enumerate(names)
     ]
-    frame = daily.select("date", "ticker", "session", "sector", *values)
+    sectors = prices.select("date", "ticker", "sector")
+    rows = daily.join(sectors, on=["date", "ticker"], how="left")
+    frame = rows.select("date", "ticker", "session", "sector", *values)
     return frame.repartitionByRange("date").sortWithinPartitions("date", "ticker")
 
 

@@ -80,7 +80,7 @@ def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
 
 
 def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:
-    """`ticker, date, country, member, masked` and, for each horizon, the forward return.
+    """`ticker, date, country, sector, member, masked` and, for each horizon, the forward return.
 
     It is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
     label's last day is not known yet, where the ticker has no price near enough to its ends, or where it reaches over a
@@ -99,7 +99,7 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
 
     entry = price_after(lag, max(0, lag - STALE_SESSIONS + 1))
     return prices.join(_sessions(prices.sparkSession, sessions), on="country", how="inner").select(
-        "ticker", "date", "country", "member", "masked", *(label(horizon) for horizon in horizons)
+        "ticker", "date", "country", "sector", "member", "masked", *(label(horizon) for horizon in horizons)
     )
 
 

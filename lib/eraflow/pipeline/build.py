@@ -14,18 +14,19 @@ from pyspark.sql import functions as F
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.features import sets
-from eraflow.features.daily import daily_features, later_features
+from eraflow.features.daily import daily_features, later_features, reads_sectors
 from eraflow.features.ranking import Ranking
 from eraflow.features.signals import SignalsFeature
 from eraflow.graphs.assets import NETWORK
 from eraflow.pipeline.fresh import Freshness, Made
 from eraflow.pipeline.network import Networks
+from eraflow.pipeline.price_table import SEEN, PriceTable
 from eraflow.pipeline.reading import calendars
 from eraflow.pipeline.training_table import TrainingTable, era_days
 from eraflow.progress import Progress
-from eraflow.sources import lives, price_files, prices, quality, reference, sessions, signals_files, synthetic, updates
+from eraflow.sources import faults, lives, price_files, prices, quality, reference, sessions, signals_files, synthetic
 from eraflow.sources.calendar import Calendars
-from eraflow.tables import Part, Store, Version
+from eraflow.tables import Store, Version, from_day
 
 Days = Callable[[], Calendars]
 
@@ -88,39 +89,20 @@ class Builder:
 
     def prices(self) -> Version:
         """Checked daily prices. Raises InputError, with nothing written, where the source has faults."""
-        where, policies = self._source_name(), self._policies
-
-        def make() -> Made:
-            raw, read = self._read()
-            self._check(raw, read)
-            return Made(prices.bars(raw, read.calendars, policies), {"source": where})
-
-        def make_later(there: Version) -> Made | Version:
-            raw, read = self._read()
-            stored = self.store.read(there)
-            with price_files.reading():
-                update = updates.compare(raw, stored)
-            first = update.first
-            self.progress.note(f"table prices: {update}" + (f"; changed from {first}" if first else ""))
-            if first is None:
-                return there
-            later = F.col("date") >= F.lit(first)
-            self._check(raw if update.repeated else raw.where(F.col("date").isNull() | later), read)
-            anchors = updates.anchors(stored, first)
-            touched = raw.join(F.broadcast(anchors), on="ticker", how="left")
-            touched = touched.where(later | (F.col("date") == F.col("anchor_date"))).select(raw.columns)
-            return Made(prices.bars(touched, read.calendars, policies, anchors), {"source": where}, _from_day(first))
-
-        settings, state = self._source_identity()
-        return self._fresh.version("prices", [settings, policies], state, (), make, make_later, ("year",))
+        settings, files = self._source_identity()
+        return self._price_table.version(settings, files)
 
     def quality(self, raw: Version) -> Version:
-        """What the prices hold that is suspicious, row by row."""
+        """What the prices hold that is suspicious, row by row, and what of the raw prices is left out."""
+        seen = self._price_table.seen(raw)
+        if seen is None:
+            raise RuntimeError(f"table {SEEN} lacks the version that the prices name")
 
         def make() -> Made:
-            return Made(quality.findings(self.store.read(raw)).coalesce(1), {"policies": self._policies})
+            found = quality.findings(self.store.read(raw), self.store.read(seen))
+            return Made(found.coalesce(1), {"policies": self._policies})
 
-        return self._fresh.version("quality", None, None, (raw,), make)
+        return self._fresh.version("quality", None, seen.manifest["faults"], (raw,), make)
 
     def features(self, raw: Version, rebuild: tuple[date, date] | None = None) -> Version:
         """The daily features. `rebuild` makes the days of a range again whether they are fresh or not."""
@@ -131,13 +113,14 @@ class Builder:
             return Made(daily_features(self._kept(raw), chosen), manifest)
 
         def make_later(there: Version) -> Made | None:
-            first, last = self.store.changed_since("prices", there.inputs["prices"]), None
+            first = self.store.changed_since("prices", there.inputs["prices"], labels=reads_sectors(chosen))
+            last = None
             if first == date.min:
                 return None
             if rebuild:
                 first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
             later = later_features(self._kept(raw), chosen, self.store.read(there), first, last)
-            return Made(later, manifest, _from_day(first, last))
+            return Made(later, manifest, from_day(first, last))
 
         recipe = [sets.fingerprint(chosen), sets.fingerprint(sets.EXPOSURES)]
         return self._fresh.version(
@@ -218,6 +201,11 @@ class Builder:
             raise InputError(f"targets.exposures: there is no exposure {unknown[0]!r}; choose from {', '.join(known)}.")
 
     @property
+    def _price_table(self) -> PriceTable:
+        minimum, chosen = self.config.prices.min_tickers, self.config.quality
+        return PriceTable(self.store, self._fresh, self._read, self._source_name(), minimum, chosen)
+
+    @property
     def _fresh(self) -> Freshness:
         return Freshness(self.store, self.progress)
 
@@ -232,7 +220,7 @@ class Builder:
 
     @property
     def _policies(self) -> dict[str, str]:
-        return self.config.quality.model_dump()
+        return self.config.quality.policies
 
     def _kept(self, raw: Version) -> DataFrame:
         return prices.kept(self.store.read(raw))
@@ -262,18 +250,13 @@ class Builder:
             if not rows:
                 raise InputError(f"{where} holds no rows; name files with prices in them.")
             if not counts:  # no row has a date and a price
-                prices.check(reference.enriched(raw, self.config.prices), where)
+                raw = reference.enriched(raw, self.config.prices)
+                faults.judged(faults.seen(raw), raw, self._policies, self.config.quality.refuse_share, where)
             read = sessions.decided(counts, rules, where, self._live, self._holidays)
             for note in read.notes:
                 self.progress.note(note)
             enriched = reference.enriched(sessions.cut(raw, read), self.config.prices)
             return lives.renamed(enriched, rules.reused_after), read
-
-    def _check(self, raw: DataFrame, read: sessions.Read) -> None:
-        """Raises InputError for faulty rows, and for eras with too few tickers."""
-        where = self._source_name()
-        prices.check(raw, where)
-        sessions.refuse_few_tickers(read, where, self.config.prices.min_tickers)
 
     def _calendars(self, raw: Version, signals: Version | None) -> Calendars:
         """The days of the tables that are there, and those that Numerai names."""
@@ -315,10 +298,3 @@ class Builder:
             settings = self.config.prices.model_dump(exclude={"path", "universe", "rates", "note"})
             return [settings, rules], [[(file.path, file.size, file.modified) for file in found], cut]
         return [self.config.synthetic.model_dump(mode="json"), self.config.prices.min_tickers, rules], cut
-
-
-def _from_day(first: date, last: date | None = None) -> Part:
-    condition = f"year >= {first.year} AND date >= '{first}'"
-    if last is not None:
-        condition += f" AND year <= {last.year} AND date <= '{last}'"
-    return Part(first, condition)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from pyspark.sql import DataFrame
 
@@ -62,6 +63,7 @@ class Freshness:
         made = made or make()
         manifest = {**made.manifest, "recipe": recipe}
         version = self.store.write(table, made.frame, wanted, inputs, manifest, partition_by, made.part)
-        since = f" from {made.part.first} on" if made.part else ""
+        since = f" from {made.part.since} on" if made.part else ""
+        since = since if made.part is None or made.part.since < date.max else ", in which nothing has changed"
         self.progress.note(f"table {table}: version {version.number} written{since}")
         return version

@@ -110,7 +110,7 @@ def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:
 
 
 def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
-    found = quality.counted(store.read(tables.quality), config.quality.model_dump())
+    found = quality.counted(store.read(tables.quality), config.quality.policies)
     if tables.signals_match is None:
         return found
     return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)

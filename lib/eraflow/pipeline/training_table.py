@@ -51,7 +51,8 @@ class TrainingTable:
         config, targets = self.config, self.config.targets
         rules, theirs = config.features.model_dump(mode="json"), [config.signals.features, targets.signals]
         recipe: list[object] = [targets.exposures, targets.horizons, targets.lag, config.tables.era_block, rules]
-        return [*recipe, theirs, config.quality.model_dump(), *([self.networks.recipe] if self.edges else [])]
+        masking = [check for check, policy in config.quality.policies.items() if policy == "mask"]
+        return [*recipe, theirs, masking, *([self.networks.recipe] if self.edges else [])]
 
     @property
     def _manifest(self) -> dict[str, object]:
@@ -81,9 +82,9 @@ class TrainingTable:
         return Made(self._frame(days, era), self._manifest, Part(days.eras[era], condition))
 
     def _changed(self, there: Version) -> date:
-        """The first day on which features or networks may differ from those that `there` was made from."""
-        inputs = ("features", *(["graph_edges"] if self.edges else []))
-        return min(self.store.changed_since(name, there.inputs[name]) for name in inputs)
+        """The first day on which sectors, features or networks may differ from those that `there` was made from."""
+        inputs = ("prices", "features", *(["graph_edges"] if self.edges else []))
+        return min(self.store.changed_since(name, there.inputs[name], labels=True) for name in inputs)
 
     def _frame(self, days: Calendars, first: int) -> DataFrame:
         """The rows of the eras from `first` on."""

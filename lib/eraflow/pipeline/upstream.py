@@ -57,7 +57,8 @@ def build(
         if export:
             progress.stage(f"exporting to {export}")
             chosen = sets.feature_set(config.features.set)
-            write_plain(plain(store.read(tables.features), chosen), dictionary(chosen), export)
+            daily, prices = store.read(tables.features), store.read(tables.prices)
+            write_plain(plain(daily, prices, chosen), dictionary(chosen), export)
             told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
     return told
 

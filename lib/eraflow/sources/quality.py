@@ -1,7 +1,7 @@
-"""Data quality: what daily prices hold that is accepted but suspicious, and what a policy does about it.
+"""Data quality: what daily prices hold that is sound in form but suspicious, and what a policy does about it.
 
-Each check names rows; conf's `quality` section says for each check but `stray`, whose rows count for nothing, what
-becomes of them:
+Faulty rows are gone before (`eraflow.sources.faults`). Each check names rows; conf's `quality` section says for each
+check but `stray`, whose rows count for nothing, what becomes of them:
 
 - `keep`: the row counts like any other; the report counts it.
 - `mask`: the ticker has no features on that day, and a label that reaches over it is unknown.
@@ -11,11 +11,15 @@ becomes of them:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import reduce
+from operator import or_
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+
+from eraflow.sources import faults
 
 JUMP = 0.5  # a one-day move beyond this, up or down
 ADJUSTED = 0.1  # a change of the adjustment factor beyond this
@@ -29,28 +33,56 @@ MEANINGS: Mapping[str, str] = {
     "adjustment": "the adjusted close moves where the traded price does not: a wrong split or dividend",
     "contradiction": "the high is below, or the low above, another price of the day",
 }
-BEFORE = ("close_before", "adjusted_before", "session_before")
+_ROW_CHECKS = ("zero_volume", "contradiction")
 
 
-def flags() -> Column:
-    """The names of the checks that a row fails, `array<string>`; of a row with the columns BEFORE of the day before."""
-    gap = F.col("session") - F.col("session_before") > 1
-    stale = (F.col("close") == F.col("close_before")) & (F.col("volume") == 0)
-    moved = F.col("adjusted_close") / F.col("adjusted_before")
-    traded = F.col("close") / F.col("close_before")
-    # An adjustment takes a move of the traded price away. One that makes a move, and no small one, is wrong.
-    made = F.abs(F.log(moved)) > F.abs(F.log(traded)) + ADJUSTED
-    failed: Mapping[str, Column] = {
+def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
+    """The rows with `flags array<string>` (the checks that they fail), `kept`, `left_out` and `adjusted_before`.
+
+    `left_out` says that the row's move counts as none; `adjusted_before` is the adjusted close of the last row that is
+    kept, null at the first. Reads `session` beside the columns of the raw prices.
+
+    A row is held against the last row before it that is kept, so that a dropped row is as if the file lacked it. Which
+    rows are kept is known in two steps. `stray`, `zero_volume` and `contradiction` are seen in the row alone. A row is
+    stale if it repeats the close of the last row that these keep: that close is the close of the last row that is kept
+    in the end, since a stale row that is dropped has the same. `gap`, `jump` and `adjustment` drop no rows, and are
+    measured when it is known which are kept.
+    """
+    before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
+
+    def last(value: Column, where: Column) -> Column:
+        return F.last(F.when(where, value), ignorenulls=True).over(before)
+
+    failed = {
         "stray": F.col("session").isNull(),
-        "gap": gap,
         "zero_volume": F.col("volume") == 0,
-        "stale": stale,
-        "jump": F.abs(moved - 1.0) > JUMP,
-        "adjustment": made,
         "contradiction": (F.col("high") < F.greatest("low", "open", "close"))
         | (F.col("low") > F.least("high", "open", "close")),
     }
-    return F.array_compact(F.array(*(F.when(failed[name], F.lit(name)) for name in MEANINGS)))
+    dropped = ["stray", *(name for name in _ROW_CHECKS if policies[name] == "drop")]
+    passed = ~_any(failed[name] for name in dropped)
+    rows = rows.withColumn("close_before", last(F.col("close"), passed))
+    failed["stale"] = (F.col("close") == F.col("close_before")) & failed["zero_volume"]
+    failed["stale"] = F.coalesce(failed["stale"], F.lit(False))
+    kept = passed & ~failed["stale"] if policies["stale"] == "drop" else passed
+    rows = rows.withColumn("kept", kept)
+    rows = rows.withColumn("before", last(F.struct("adjusted_close", "session"), F.col("kept")))
+    failed |= _moves(F.col("close") / F.col("close_before"), F.col("adjusted_close") / F.col("before.adjusted_close"))
+    failed["gap"] = F.col("session") - F.col("before.session") > 1
+    flags = F.array_compact(F.array(*(F.when(failed[name], F.lit(name)) for name in MEANINGS)))
+    return rows.withColumn("flags", flags).withColumns(
+        {"left_out": fails(policies, "drop", MOVES), "adjusted_before": F.col("before.adjusted_close")}
+    )
+
+
+def _moves(traded: Column, moved: Column) -> dict[str, Column]:
+    # An adjustment takes a move of the traded price away. One that makes a move, and no small one, is wrong.
+    made = F.abs(F.log(moved)) > F.abs(F.log(traded)) + ADJUSTED
+    return {"jump": F.abs(moved - 1.0) > JUMP, "adjustment": made}
+
+
+def _any(conditions: Iterable[Column]) -> Column:
+    return reduce(or_, conditions, F.lit(False))
 
 
 def fails(policies: Mapping[str, str], policy: str, of: tuple[str, ...] = tuple(MEANINGS)) -> Column:
@@ -59,24 +91,59 @@ def fails(policies: Mapping[str, str], policy: str, of: tuple[str, ...] = tuple(
     return F.arrays_overlap("flags", F.array(*map(F.lit, names))) if names else F.lit(False)
 
 
-def findings(prices: DataFrame) -> DataFrame:
-    """`ticker, date, check, close, volume, daily_return`: a row for each check that a row of the prices fails."""
-    return prices.where(F.size("flags") > 0).select(
-        "ticker", "date", F.explode("flags").alias("check"), "close", "volume", "daily_return"
-    )
+def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
+    """`ticker, date, check, close, volume, daily_return, rows, fault`: what is suspicious, and what is faulty.
+
+    Of the prices one row for each check that a row fails, `rows` being 1. Of the faulty rows that were seen
+    (`faults.SEEN`) one for each ticker and check: the first date, the number of rows, and in `fault` what the first
+    holds.
+    """
+    nothing = F.lit(None)
+    unknown = [nothing.cast("double").alias(name) for name in ("close", "volume", "daily_return")]
+    suspicious = prices.where(F.size("flags") > 0).select(
+        "ticker", "date", F.explode("flags").alias("check"), "close", "volume", "daily_return",
+        F.lit(1).cast("bigint").alias("rows"), nothing.cast("string").alias("fault"),
+    )  # fmt: skip
+    fault = F.concat_ws(" is ", "first.column", F.coalesce("first.value", F.lit("empty")))
+    faulty = (
+        seen.where(F.col("check").isNotNull())
+        .groupBy("ticker", "check")
+        .agg(F.sum("rows").alias("rows"), F.min("first").alias("first"))
+        .select(
+            "ticker", "first.date", "check", *unknown, "rows",
+            F.when(F.col("first.column") != "", fault).alias("fault"),
+        )
+    )  # fmt: skip
+    return suspicious.unionByName(faulty)
 
 
 def counted(found: DataFrame, policies: Mapping[str, str]) -> pd.DataFrame:
-    """The findings by check: columns `check, count, detail` (a handful of rows), checks without findings included."""
+    """The findings by check: columns `check, count, detail` (a handful of rows), checks without findings included.
+
+    Tickers that are set aside are named, each with the day from which on it is left out.
+    """
     by_check = found.groupBy("check").agg(
-        F.count("*").alias("count"),
+        F.sum("rows").alias("count"),
         F.countDistinct("ticker").alias("tickers"),
         F.min(F.struct("date", "ticker")).alias("first"),
     )
     rows = {row["check"]: row for row in by_check.collect()}  # one row a check
+    aside = _set_aside(found, policies)
     table = []
-    for name, meaning in MEANINGS.items():
+    for name, meaning in {**MEANINGS, **faults.CHECKS, **faults.DROPPED}.items():
         row = rows.get(name)
         seen = f"{row['tickers']} tickers, first {row['first']['ticker']} on {row['first']['date']}" if row else "none"
+        seen = f"set aside: {aside[name]}" if name in aside else seen
         table.append((f"{name} ({policies.get(name, 'drop')})", int(row["count"]) if row else 0, f"{meaning}; {seen}"))
     return pd.DataFrame(table, columns=["check", "count", "detail"])
+
+
+def _set_aside(found: DataFrame, policies: Mapping[str, str]) -> dict[str, str]:
+    """By check the tickers that it sets aside, with their days: so many as quality.refuse_share allows."""
+    names = [name for name in faults.CHECKS if policies[name] == "set_aside"]
+    first = F.min(F.struct("date", "check")).alias("first")
+    aside = found.where(F.col("check").isin(names)).groupBy("ticker").agg(first).orderBy("ticker").collect()
+    named: dict[str, list[str]] = {}
+    for row in aside:
+        named.setdefault(row["first"]["check"], []).append(f"{row['ticker']} from {row['first']['date']}")
+    return {check: ", ".join(tickers) for check, tickers in named.items()}
