@@ -28,8 +28,8 @@ from eraflow.sources.calendar import Calendars
 HORIZONS, LAG, EXPOSURES = (5, 20), 2, ("beta", "size", "volatility", "momentum")
 ALL = sets.SETS["all"]
 IN_MONEY = ("amihud_21", "dollar_volume_21")
-# The 157 columns of alpha158, four in five of all, have their units tested beside their definitions
-# and their future on the real prices; here they are part of the soak.
+# The 157 columns of alpha158, four in five of what there is to compute, have their units tested beside their
+# definitions and their future on the real prices; here they are part of the soak.
 SETS = {"main": sets.SETS["main"], "all but alpha158": ALL[: -len(sets.SETS["alpha158"])], "all": ALL}
 QUOTED = ["open", "high", "low", "close", "adjusted_close"]
 DAYS_BETWEEN = 10

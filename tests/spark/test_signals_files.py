@@ -1,7 +1,7 @@
 """Numerai Signals' files, invented in the shape of v2.1: what meets the prices, what does not, what is refused."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ from eraflow.features import cross_section
 from eraflow.pipeline.build import Builder, Tables
 from eraflow.pipeline.upstream import build
 from eraflow.sources import signals_files
+from eraflow.sources.signals_files import with_tickers
+from eraflow.sources.ticker_map import Line
 from eraflow.tables import Store
 
 FEATURES = ["feature_value_factor", "feature_rsi_60d_country_ranknorm"]
@@ -131,6 +133,23 @@ def test_a_friday_without_trading_belongs_to_the_day_before_it(rows: pd.DataFram
     thursday = rows[rows["date"] == pd.Timestamp(GOOD_FRIDAY) - pd.Timedelta(days=1)]
 
     assert thursday[TARGET].notna().sum() == len(TICKERS) - len(UNKNOWN)
+
+
+def test_of_two_rows_of_a_week_the_first_line_of_the_map_has_the_ticker(spark: SparkSession) -> None:
+    """FB became META on a Thursday; in one week Numerai has both."""
+    before, both, after = date(2022, 6, 3), date(2022, 6, 10), date(2022, 6, 17)
+    theirs = spark.createDataFrame(
+        [("FB US", before), ("FB US", both), ("META US", both), ("META US", after), ("X US", both)],
+        "numerai_ticker string, date date",
+    )
+    lines = [Line("META", "META US", rank=0), Line("META", "FB US", last=both, rank=1), Line("X", "X US", last=before)]
+
+    found = {(row["numerai_ticker"], row["date"]): row["ticker"] for row in with_tickers(theirs, lines).collect()}
+
+    assert found == {
+        ("FB US", before): "META", ("FB US", both): None, ("META US", both): "META", ("META US", after): "META",
+        ("X US", both): None,
+    }  # fmt: skip
 
 
 def test_what_met_and_what_did_not_is_told(store: Store, tables: Tables, rows: pd.DataFrame) -> None:
