@@ -89,7 +89,8 @@ def run(case: Case, side: str, trees: int, runs: int) -> tuple[Measured, dict[st
         words = (str(case.files), str(case.folder / "tables"), "all", str(case.eras), str(trees), str(runs), out)
         command = submit(case.heap, "benchmarks/_spark_train.py", *words)
     else:
-        inputs = (str(case.files / "train.parquet"), str(case.files / "features.json"), "all", str(trees))
+        # Ours runs first: features in its order, and its target.
+        inputs = (str(case.files / "train.parquet"), str(case.folder / "model/model.json"), str(trees))
         if side == "naive":
             command = submit("12g", "benchmarks/_naive_spark_train.py", *inputs, out)
         else:

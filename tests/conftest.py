@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 
-REAL_PRICES = "sp500_daily_1999_2018.parquet"
-
 # Tests compile thousands of plans that see few rows each: the JVM's second compiler would take more time than its code
 # gives back (a Classic run on a full disk: 126 seconds of processor time, 69 without it), and two such processes with
 # 3 GB of heap each would be too much for a machine of 8 GB. Only tests of full size run as the product does.
@@ -27,6 +25,14 @@ def spark(request: pytest.FixtureRequest):
         spark = session("tests")
     yield spark
     spark.stop()
+
+
+def real(name: str) -> Path:
+    """A file of real data; a test that needs it skips where it is absent."""
+    folder = Path(os.environ.get("ERAFLOW_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / name).is_file():
+        pytest.skip(f"no {name} in {folder}: set ERAFLOW_REAL_DATA to the folder that holds it")
+    return folder / name
 
 
 def failed_if_skipped(report: Any) -> Any:
@@ -48,8 +54,17 @@ def pytest_make_collect_report() -> Generator[None, Any, Any]:
 
 @pytest.fixture(scope="session")
 def real_prices() -> Path:
-    """The file of real daily prices; tests that need it skip where it is absent."""
-    folder = Path(os.environ.get("ERAFLOW_REAL_DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not (folder / REAL_PRICES).is_file():
-        pytest.skip(f"no {REAL_PRICES} in {folder}: set ERAFLOW_REAL_DATA to the folder that holds it")
-    return folder / REAL_PRICES
+    """Real daily prices."""
+    return real("sp500_daily_1999_2018.parquet")
+
+
+@pytest.fixture(scope="session")
+def real_metadata() -> Path:
+    """Numerai's own features.json of v5.0."""
+    return real("numerai/features_v5.0.json")
+
+
+@pytest.fixture(scope="session")
+def real_columns() -> list[str]:
+    """The names of v5.3's features."""
+    return real("numerai/columns_v5.3.txt").read_text().split()

@@ -2,7 +2,7 @@
 
 `frame` is how example scripts do it: pandas reads the columns, and a Dataset is made of them. `sequence` keeps them as
 int8 in memory and hands LightGBM some rows at a time.
-Arguments: train.parquet, features.json, the feature set, trees, repetitions, `frame` or `sequence`, the output.
+Arguments: train.parquet, the model.json that eraflow has saved, trees, repetitions, `frame` or `sequence`, the output.
 """
 
 import gc
@@ -20,7 +20,6 @@ SEEDS = ("feature_fraction_seed", "bagging_seed", "data_random_seed")
 PARAMETERS = {"objective": "regression", "learning_rate": 0.01, "max_depth": 5, "num_leaves": 31, "max_bin": 7,
               "feature_fraction": 0.1, "min_data_in_leaf": 20, "num_threads": 2, "seed": 1, "verbosity": -1,
               "force_col_wise": True, "deterministic": True, **dict.fromkeys(SEEDS, 1)}  # fmt: skip
-TARGET = "target"
 
 
 class Rows(lgb.Sequence):
@@ -40,38 +39,38 @@ class Rows(lgb.Sequence):
         return found
 
 
-def read_frame(path: str, features: list[str]) -> tuple[pd.DataFrame, pd.Series]:
-    frame = pd.read_parquet(path, columns=["era", TARGET, *features]).dropna(subset=TARGET)
-    return frame[features], frame[TARGET]
+def read_frame(path: str, features: list[str], target: str) -> tuple[pd.DataFrame, pd.Series]:
+    frame = pd.read_parquet(path, columns=["era", target, *features]).dropna(subset=target)
+    return frame[features], frame[target]
 
 
-def read_levels(path: str, features: list[str]) -> tuple[np.ndarray, np.ndarray]:
+def read_levels(path: str, features: list[str], target: str) -> tuple[np.ndarray, np.ndarray]:
     file = pq.ParquetFile(path)
     levels = np.empty((len(features), file.metadata.num_rows), dtype=np.int8)
-    begin, target = 0, []
+    begin, values = 0, []
     for group in range(file.num_row_groups):
-        rows = file.read_row_group(group, columns=[TARGET, *features])
-        target.append(rows.column(TARGET).to_numpy())
+        rows = file.read_row_group(group, columns=[target, *features])
+        values.append(rows.column(target).to_numpy())
         for place, name in enumerate(features):
             column = rows.column(name).fill_null(-1)
             levels[place, begin : begin + rows.num_rows] = column.to_numpy()
         begin += rows.num_rows
-    return levels, np.concatenate(target)
+    return levels, np.concatenate(values)
 
 
-def main(path: str, catalogue: str, chosen: str, trees: str, runs: str, way: str, out: str) -> None:
-    with open(catalogue) as text:
-        sets = json.load(text)["feature_sets"]
+def main(path: str, saved: str, trees: str, runs: str, way: str, out: str) -> None:
+    with open(saved) as text:
+        model = json.load(text)
     # In the order in which eraflow packs them: a share of the features is drawn by their places.
-    features = list(dict.fromkeys([*sets["small"], *sets["medium"], *sets[chosen]]))
+    features, name = model["feature_names"], model["target"]
     seconds = []
     for _ in range(int(runs)):
         started = time.monotonic()
         if way == "frame":
-            data, target = read_frame(path, features)
+            data, target = read_frame(path, features, name)
             dataset = lgb.Dataset(data, label=target, params=PARAMETERS, free_raw_data=False)
         else:
-            data, target = read_levels(path, features)
+            data, target = read_levels(path, features, name)
             dataset = lgb.Dataset(Rows(data), label=target, params=PARAMETERS, feature_name=features)
         dataset.construct()
         loaded = time.monotonic()
@@ -88,7 +87,7 @@ def main(path: str, catalogue: str, chosen: str, trees: str, runs: str, way: str
         print(seconds[-1], flush=True)
         del data, dataset
         gc.collect()
-    ids = pd.read_parquet(path, columns=["id", TARGET]).dropna(subset=TARGET)["id"].to_numpy()
+    ids = pd.read_parquet(path, columns=["id", name]).dropna(subset=name)["id"].to_numpy()
     pd.DataFrame({"id": ids, "prediction": predictions}).to_parquet(out)
     print(json.dumps({"runs": seconds}))
 

@@ -43,7 +43,7 @@ class Part:
     None is of a day before `first`, but for labels (sectors), which may be others from `first_label` on.
     """
 
-    first: date
+    first: date  # date.min where rows have no days
     condition: str
     first_label: date = date.max
 

@@ -19,7 +19,8 @@ from eraflow.pipeline.upstream import build, ingest
 
 SMALL = (
     "classic_synthetic.train_eras=60", "classic_synthetic.validation_eras=40", "classic_synthetic.rows_per_era=60",
-    "classic_synthetic.features=50", "classic_synthetic.signal=0.5", "classic.features=small", "kinds.lightgbm.trees=5",
+    "classic_synthetic.features=50", "classic_synthetic.signal=2.0", "classic.features=all", "targets.main=target",
+    "kinds.lightgbm.trees=5",
     "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20",
 )  # fmt: skip
 LIVE = 101
@@ -60,19 +61,26 @@ def test_folds_leave_out_as_many_eras_as_numerais_own_models(base: Path) -> None
     assert max(told["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
 
 
-def test_a_feature_set_is_the_one_that_the_files_name(base: Path) -> None:
-    small = json.loads((files(base) / "features.json").read_text())["feature_sets"]["small"]
+def test_a_feature_set_is_the_one_that_the_files_name_block_by_block(base: Path) -> None:
+    sets = json.loads((files(base) / "features.json").read_text())["feature_sets"]
     learned = json.loads((base / "runs/classic-synthetic/models/lightgbm/fold-1/model.json").read_text())
 
-    assert learned["feature_names"] == small
+    def part(is_small: bool, is_medium: bool) -> list[str]:
+        return [x for x in sets["all"] if (x in sets["small"], x in sets["medium"]) == (is_small, is_medium)]
+
+    parts = [part(True, True), part(True, False), part(False, True), part(False, False)]
+    assert all(parts)
+    assert learned["feature_names"] == [name for block in parts for name in block]
 
 
 def test_the_alias_is_named_and_the_data_called_invented(base: Path) -> None:
     page = (base / "runs/classic-synthetic/report.html").read_text()
 
     assert "target_ender_60 (target in the files)" in page
+    assert "Models are scored on target_ender_60, and Numerai pays on target_ender_20" in page
     assert "The data set is invented" in page
     assert "eras that lack features" in page
+    assert "features that the live rows lack" in page
 
 
 def test_predictions_are_a_submission_of_the_live_rows(base: Path) -> None:
@@ -103,12 +111,22 @@ def test_a_finished_run_is_left_alone(base: Path, capsys: pytest.CaptureFixture[
 
 
 def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
-    other = ("run.name=other", "classic.features=all", "targets.main=target_ralph_20", "validation.folds=1")
-    assert job("", train, arguments(base, *other)) == 0
+    models = ("models.few={kind: lightgbm, features: [small]}", "models.groups={kind: linear, features: [rain, faith]}")
+    other = ("run.name=other", "classic.features=[small, rain, faith]", "targets.main=target_ender_20",
+             "validation.folds=1")  # fmt: skip
+    assert job("", train, arguments(base, *models, *other)) == 0
 
     told = json.loads((base / "runs/other/run.json").read_text())
-    assert told["tables"] == {"classic_eras": 0, "classic_training": 0}
+    sets = json.loads((files(base) / "features.json").read_text())["feature_sets"]
+    learned = {
+        name: set(json.loads((base / f"runs/other/models/{name}/final/model.json").read_text())["feature_names"])
+        for name in ("lightgbm", "few", "groups")
+    }
+    groups = {*sets["rain"], *sets["faith"]}
+    assert learned == {"lightgbm": {*sets["small"], *groups}, "few": set(sets["small"]), "groups": groups}
+    assert told["tables"] == {"classic_eras": 0, "classic_training": 0, "classic_targets": 0}
     assert len(told["folds"][0]["purged"]) == 8
+    assert "Numerai pays on" not in (base / "runs/other/report.html").read_text()
     assert versions(base) == 1
 
 
@@ -155,20 +173,22 @@ def test_models_learn_what_others_leave_of_a_target_and_are_scored_on_the_target
     assert versions(base) == 1  # nothing was packed again
 
 
-def test_residuals_are_a_copy_of_the_packed_rows_with_one_column_more(base: Path, spark: SparkSession) -> None:
+def test_residual_targets_stand_beside_the_packed_rows(base: Path, spark: SparkSession) -> None:
     made, packed = (
-        spark.read.format("delta").load(f"{base}/tables/classic_{name}").toPandas().sort_values("id", ignore_index=True)
-        for name in ("residuals", "training")
+        spark.read.format("delta").load(f"{base}/tables/classic_{name}") for name in ("residuals", "training")
     )
-    benchmarks = pd.read_parquet(files(base) / "train_benchmark_models.parquet").set_index("id")
+    train, benchmarks = (
+        pd.read_parquet(files(base) / f"train{name}.parquet").query("era == '0007'").set_index("id")
+        for name in ("", "_benchmark_models")
+    )
+    ids = packed.where("era = 7").orderBy("row").toPandas()["id"]
+    values = made.where("era = 7").first()
 
-    pd.testing.assert_frame_equal(made[["id", "era", "target_ender_60"]], packed[["id", "era", "target_ender_60"]])
-    assert made["features"].map(list).tolist() == packed["features_small"].map(list).tolist()
-    assert made.loc[made["era"] == LIVE, [BENCHMARK, META]].isna().all(axis=None)
-    era = made[made["era"] == 7].set_index("id")
-    told = numerai.gaussian(numerai.tie_kept_rank(benchmarks.loc[era.index, ["v53_example_ender60"]]))
-    left = numerai.neutralize(era[["target_ender_60"]].astype(float), told)["target_ender_60"]
-    np.testing.assert_allclose(era[BENCHMARK], left, atol=1e-6)
+    normal = numerai.gaussian(numerai.tie_kept_rank(benchmarks[["v53_example_ender60"]].sort_index()))
+    left = numerai.neutralize(train[["target_ender_60"]].astype(float).sort_index(), normal)["target_ender_60"]
+    np.testing.assert_allclose(values[BENCHMARK], left[ids], atol=1e-6)
+    assert np.isnan(values[META]).all()
+    assert made.count() == LIVE - 1
 
 
 def test_predictions_that_are_there_twice_are_refused(base: Path, capsys: pytest.CaptureFixture[str]) -> None:

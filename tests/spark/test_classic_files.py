@@ -18,7 +18,7 @@ from eraflow.sources import classic_files, classic_synthetic
 from eraflow.sources.classic_files import Folder
 
 SETTINGS = ClassicSynthetic(
-    train_eras=20, validation_eras=18, rows_per_era=60, features=50, signal=0.1, absent="both", seed=3
+    train_eras=20, validation_eras=18, rows_per_era=60, features=50, metadata=None, signal=0.1, absent="both", seed=3
 )
 
 
@@ -68,11 +68,56 @@ def test_targets_of_neighbouring_eras_overlap_by_as_many_weeks_as_numerais(tmp_p
     assert [len(coming) for coming in returns[-13:]] == [12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0][:13]
 
 
-def test_small_features_come_first(whole: Path) -> None:
+def members(catalogue: classic_files.Catalogue) -> dict[str, list[str]]:
+    return {name: [catalogue.features[place] for place in places] for name, places in catalogue.sets.items()}
+
+
+def test_sets_overlap_and_keep_their_order(whole: Path) -> None:
+    named = json.loads((whole / "features.json").read_text())["feature_sets"]
     catalogue = classic_files.catalogue(Folder(str(whole)))
 
-    assert [len(catalogue.sets[name]) for name in ("small", "medium", "all")] == [42, 50, 50]
-    assert catalogue.features[:42] == catalogue.sets["small"]
+    assert members(catalogue) == named
+    assert catalogue.features == tuple(named["all"])
+    small, medium = set(named["small"]), set(named["medium"])
+    assert len(small & medium) == 3 < len(small) == 10
+    assert any(places != tuple(sorted(places)) for places in catalogue.sets.values())
+
+
+def test_metadata_without_a_set_of_all_features_take_it_from_the_columns(folder: Path) -> None:
+    metadata = json.loads((folder / "features.json").read_text())
+    every = metadata["feature_sets"].pop("all")
+    (folder / "features.json").write_text(json.dumps(metadata | {"feature_stats": {every[0]: {"min": 0.1}}}))
+
+    catalogue = classic_files.catalogue(Folder(str(folder)))
+
+    assert members(catalogue) == metadata["feature_sets"] | {"all": every}
+    assert {split.name for split in found(folder)} == {"train", "validation", "live"}
+
+
+def test_a_set_with_a_feature_twice_is_refused(folder: Path) -> None:
+    path = folder / "features.json"
+    metadata = json.loads(path.read_text())
+    metadata["feature_sets"]["small"].append(metadata["feature_sets"]["small"][0])
+    path.write_text(json.dumps(metadata))
+
+    with pytest.raises(InputError) as refused:
+        found(folder)
+    assert str(refused.value) == f"{path}: the set 'small' names a feature twice; download it again."
+
+
+def test_real_metadata_are_taken_as_they_are(real_metadata: Path, tmp_path: Path) -> None:
+    settings = SETTINGS.model_copy(
+        update={"metadata": str(real_metadata), "train_eras": 2, "validation_eras": 1, "rows_per_era": 20}
+    )
+    classic_synthetic.write(settings, tmp_path)
+    named = json.loads(real_metadata.read_text())
+
+    catalogue = classic_files.catalogue(Folder(str(tmp_path)))
+    assert members(catalogue) == named["feature_sets"]
+    assert [len(catalogue.sets[name]) for name in ("small", "medium", "rain", "all")] == [42, 705, 666, 2376]
+    assert {*found(tmp_path)[0].targets, "target"} == set(named["targets"])
+    train = pd.read_parquet(tmp_path / "train.parquet")
+    assert (train["target"].dropna() == train.loc[train["target"].notna(), "target_cyrusd_20"]).all()
 
 
 def test_the_planted_signal_is_in_the_targets_and_in_the_benchmarks(tmp_path: Path) -> None:
@@ -124,6 +169,13 @@ def other_catalogue(folder: Path) -> None:
     path.write_text(json.dumps(told))
 
 
+def strange_set(folder: Path) -> None:
+    path = folder / "features.json"
+    told = json.loads(path.read_text())
+    told["feature_sets"]["small"].append("feature_nowhere")
+    path.write_text(json.dumps(told))
+
+
 def smaller_catalogue(folder: Path) -> None:
     path = folder / "features.json"
     told = json.loads(path.read_text())
@@ -161,6 +213,7 @@ def shared_era(folder: Path) -> None:
 FAULTS = {
     truncated: "train.parquet has no readable parquet footer: it is not whole; download it again.",
     other_catalogue: "train.parquet has no column 'feature_rain_9999', which features.json names",
+    strange_set: "train.parquet has no column 'feature_nowhere', which features.json names; take both from one",
     smaller_catalogue: "that features.json does not name; take both from one version.",
     seven: "holds 7 in row group 0, where features are from 0 to 4",
     twice: "has 2 rows; download the files of one round again.",

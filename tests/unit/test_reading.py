@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from eraflow.pipeline.reading import label_reach, sets_within
+from eraflow.pipeline.reading import label_reach
 from eraflow.validation import EraSpan
 
 FRIDAYS = {era: date(2021, 1, 1) + timedelta(weeks=era) for era in range(1, 30)}
@@ -19,9 +19,3 @@ def test_a_week_without_an_era_counts_by_its_number() -> None:
     spans = [EraSpan(3, FRIDAYS[3], FRIDAYS[6])]
 
     assert label_reach(spans, gap) == 3
-
-
-def test_sets_that_reach_beyond_the_features_are_no_families() -> None:
-    manifest = {"blocks": {"one": ["a", "b"], "rest": ["c"]}, "sets": {"small": [0, 1], "rain": [1, 2], "dew": [1]}}
-
-    assert sets_within(manifest, ["a", "b"]) == {"small": ("a", "b"), "dew": ("b",)}

@@ -172,12 +172,23 @@ class Synthetic(Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+
+
 class Classic(Section):
     """Numerai Classic's files."""
 
     path: str | None
     dataset: str | None
-    features: str
+    features: Annotated[Names, Field(min_length=1)]
+    read_fast: tuple[str, ...]
+    paid_target: str
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Classic:
+        if any(len(set(names)) < len(names) for names in (self.features, self.read_fast)):
+            raise ValueError("a feature set is named twice")
+        return self
 
 
 class ClassicSynthetic(Section):
@@ -187,6 +198,7 @@ class ClassicSynthetic(Section):
     validation_eras: PositiveInt
     rows_per_era: Annotated[int, Field(ge=20)]
     features: PositiveInt
+    metadata: str | None
     signal: Annotated[float, Field(ge=0.0)]
     absent: Literal["nulls", "twos", "both"]
     seed: Annotated[int, Field(ge=0)]

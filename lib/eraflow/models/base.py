@@ -12,6 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
+from eraflow.features.packing import elements
 
 _PLACES = 1_000_000  # that hashes of ids fall into
 
@@ -79,18 +80,6 @@ class Training:
 def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
     """Rows with some of their features, told by a flag for each."""
     return rows if all(taken) else rows.withColumn("features", elements(F.col("features"), taken))
-
-
-def elements(array: Column, taken: Sequence[bool]) -> Column:
-    """Some elements of an array, told by a flag for each; an array of another length is an error."""
-    places = F.array(*(F.lit(place) for place, is_taken in enumerate(taken) if is_taken))
-    return of_width(array, len(taken), F.transform(places, lambda place: F.get(array, place)))
-
-
-def of_width(array: Column, width: int, made: Column) -> Column:
-    """What is `made` of an array of features; one of another length is an error."""
-    told = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {width}"))
-    return F.when(F.size(array) == width, made).otherwise(F.raise_error(told))
 
 
 def sampled(rows: DataFrame, share: float) -> DataFrame:

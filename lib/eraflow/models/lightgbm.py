@@ -21,7 +21,8 @@ from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGB
 
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models.base import Training, check_features, of_width, sampled
+from eraflow.features.packing import of_width
+from eraflow.models.base import Training, check_features, sampled
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).

@@ -15,7 +15,8 @@ from pyspark.sql import functions as F
 
 from eraflow.config.models import SparkForest
 from eraflow.errors import InputError
-from eraflow.models.base import Training, check_features, of_width
+from eraflow.features.packing import of_width
+from eraflow.models.base import Training, check_features
 from eraflow.session import fixed_partitions
 
 BINS = 8  # more than five levels and missing, which is a level below them

@@ -25,9 +25,10 @@ class Dataset:
 
     `spans`: of each era with a known target the span of its label. `unlabelled`: eras whose label has ended without
     one. `overlap`: how many consecutive eras share returns with one of them. `era_dates` are empty where only numbers
-    are known. `submission` makes the file of `id, prediction` of the live era, and `check_live` raises InputError where
-    the live rows make none. `references` are what scores are held against, `reference_files` tell when their files
-    have changed. `asset` is an SQL expression of `id` for what is the same in all eras, if anything is.
+    are known. `live` are the rows of the live era (`id, era, features`); `submission` makes the file of their
+    `id, prediction`, and `check_live` raises InputError where they make none. `references` are what scores are held
+    against, `reference_files` tell when their files have changed. `asset` is an SQL expression of `id` for what is the
+    same in all eras, if anything is.
     """
 
     tables: tuple[Version, ...]
@@ -36,10 +37,11 @@ class Dataset:
     spans: Sequence[EraSpan]
     unlabelled: Sequence[int]
     overlap: int
+    live: DataFrame
     live_era: int
     era_dates: Mapping[int, date]
     submission: Callable[[pd.DataFrame], pd.DataFrame]
-    check_live: Callable[[DataFrame], None]
+    check_live: Callable[[], None]
     references: References
     reference_files: Sequence[Any]
     asset: str | None

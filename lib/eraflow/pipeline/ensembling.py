@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow import submission
@@ -69,7 +69,7 @@ class Ensembling:
         self._write_weights(ensemble, by_era)
         eras = [row["era"] for row in predictions.select("era").distinct().collect()]  # one row an era
         with timed(took, PREDICT):
-            mixed = ensemble.predict(predictions, by_era, self._features(eras))
+            mixed = ensemble.predict(predictions, by_era, self._features(self.data.training.rows(eras)))
             ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
             target = f"{self.folder.predictions()}/model={ensemble.name}"
             ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
@@ -94,7 +94,7 @@ class Ensembling:
         by_era = dict.fromkeys(fold.validation, own)
         self._write_weights(ensemble, {first.era: own}, "holdout_weights.csv")
         predictions = self.spark.read.parquet(self.folder.holdout()).where(F.col("model").isin(list(ensemble.models)))
-        mixed = ensemble.predict(predictions, by_era, self._features(list(fold.validation)))
+        mixed = ensemble.predict(predictions, by_era, self._features(self.data.training.rows(fold.validation)))
         ordered = mixed.drop("model", "fold").repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(self.folder.holdout(ensemble.name))
         self.folder.mark_done(f"{ensemble.name}-holdout", {"weights_from_eras": len(spans)})
@@ -115,15 +115,14 @@ class Ensembling:
         parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
         rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
         live = rows.withColumns({"fold": F.lit(LIVE_FOLD), "target": F.lit(None).cast("float")})
-        mixed = ensemble.predict(live, by_era, self._features([self.data.live_era])).toPandas()
+        mixed = ensemble.predict(live, by_era, self._features(self.data.live)).toPandas()
         submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
         submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
         if submit:
             submission.write(submitted, self.folder.path / "predictions.csv")
 
-    def _features(self, eras: list[int]) -> Features:
-        training = self.data.training
-        return Features(training.rows(eras), training.feature_names, training.missing)
+    def _features(self, rows: DataFrame) -> Features:
+        return Features(rows, self.data.training.feature_names, self.data.training.missing)
 
     def _live_span(self) -> EraSpan:
         """The live era, whose label nobody knows, as a moment on its date."""

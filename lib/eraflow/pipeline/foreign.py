@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 from eraflow import scoring
 from eraflow.config import Config
 from eraflow.errors import InputError
+from eraflow.features.packing import PackedSets
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.reading import training
 from eraflow.pipeline.scores import ASSET, classic_references, signals_references
@@ -70,8 +71,9 @@ Found = tuple[References, str | None, Callable[[DataFrame], pd.DataFrame] | None
 
 
 def _of_classic(config: Config, store: Store, versions: Mapping[str, Version]) -> Found:
-    folder = Folder(str(versions["classic_eras"].manifest["source"]))
-    return classic_references(config, store, folder, versions["classic_training"]), None, None
+    eras, packed = versions["classic_eras"], versions["classic_training"]
+    folder, sets = Folder(str(eras.manifest["source"])), PackedSets.of({**eras.manifest, **packed.manifest})
+    return classic_references(config, store, folder, sets, packed), None, None
 
 
 def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -> Found:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from datetime import date
 from operator import attrgetter
-from typing import Any
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.errors import InputError
-from eraflow.models.base import Training, elements
+from eraflow.models.base import Training
 from eraflow.sources.calendar import Calendars
 from eraflow.tables import Store, Version
 from eraflow.validation import EraSpan
@@ -72,37 +70,3 @@ def training(store: Store, version: Version, target: str) -> Training:
     manifest = version.manifest
     names, missing = tuple(manifest["features"]), int(manifest["missing"])
     return Training(store.read(version), names, target, missing, families=manifest["families"])
-
-
-def sets_within(manifest: Mapping[str, Any], names: Collection[str]) -> dict[str, tuple[str, ...]]:
-    """Of a table of nested blocks the sets that hold none but these features, with their members."""
-    every = [member for members in manifest["blocks"].values() for member in members]
-    named = {key: tuple(every[place] for place in places) for key, places in manifest["sets"].items()}
-    held = set(names)
-    return {key: members for key, members in named.items() if held.issuperset(members)}
-
-
-def feature_set(
-    manifest: Mapping[str, Any], name: str, key: str = "classic.features"
-) -> tuple[tuple[str, ...], Column]:
-    """Of a table of nested blocks the names of a set's features, and the set as one array; reads the blocks it needs.
-
-    InputError, which names the config's key, where there is no such set.
-    """
-    blocks, sets = manifest["blocks"], manifest["sets"]
-    if name not in sets:
-        raise InputError(f"{key}: there is no feature set {name!r}; choose one of {', '.join(sets)}.")
-    wanted = set(sets[name])
-    names: list[str] = []
-    read: list[Column] = []
-    taken: list[bool] = []
-    begin = 0
-    for column, members in blocks.items():
-        here = [begin + place in wanted for place in range(len(members))]
-        if any(here):
-            read.append(F.col(column))
-            taken += here
-            names += [member for member, chosen in zip(members, here, strict=True) if chosen]
-        begin += len(members)
-    array = F.concat(*read)
-    return tuple(names), array if all(taken) else elements(array, taken)

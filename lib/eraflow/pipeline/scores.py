@@ -11,8 +11,8 @@ from pyspark.sql import DataFrame
 
 from eraflow.config import Config
 from eraflow.errors import InputError
+from eraflow.features.packing import PackedSets
 from eraflow.models.base import Training
-from eraflow.pipeline.reading import feature_set
 from eraflow.scoring import FeatureSet, References
 from eraflow.scoring import strategy as portfolio
 from eraflow.scoring.strategy import Holding
@@ -48,7 +48,9 @@ def signals_references(
     )
 
 
-def classic_references(config: Config, store: Store, folder: Folder, packed: Version) -> References:
+def classic_references(
+    config: Config, store: Store, folder: Folder, feature_sets: PackedSets, packed: Version
+) -> References:
     """Meta model, benchmark models, example predictions and feature sets, as far as they are there and asked for."""
     others = other_models(store.spark, folder, config.scoring.benchmarks)
     rows = store.read(packed)
@@ -57,8 +59,8 @@ def classic_references(config: Config, store: Store, folder: Folder, packed: Ver
         example = [others.example.join(rows.select("id", "era"), on="id", how="inner")]
     columns, sets = [], {}
     for name in config.scoring.feature_sets:
-        chosen = config.classic.features if name == OWN else name
-        names, array = feature_set(packed.manifest, chosen, "scoring.feature_sets")
+        chosen = config.classic.features if name == OWN else (name,)
+        names, array = feature_sets.chosen(chosen, "scoring.feature_sets")
         columns.append(array.alias(f"features_of_{name}"))
         sets[name] = FeatureSet(f"features_of_{name}", names, int(packed.manifest["missing"]))
     features = (rows.select("id", "era", *columns),) if sets else ()

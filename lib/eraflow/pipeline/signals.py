@@ -56,6 +56,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     theirs = store.read(tables.signals) if tables.signals else None
     first_week = date.fromisoformat(tables.eras.manifest["first_week"])
     names, is_live = (None, True) if theirs is None else signals_files.live_names(theirs, live_date)
+    live = data.rows([live_era])
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
@@ -66,10 +67,11 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         spans=[span for span in spans if span.era in known],
         unlabelled=[span.era for span in spans if span.era not in known],
         overlap=overlap,
+        live=live,
         live_era=live_era,
         era_dates=era_dates,
         submission=lambda live: submission.signals(live.assign(id=lives.named(live["id"])), names),
-        check_live=lambda live: _check_live(live, names, data, era_dates),
+        check_live=lambda: _check_live(live, names, data, era_dates),
         references=signals_references(config, store, data, theirs, first_week),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
         asset=ASSET,

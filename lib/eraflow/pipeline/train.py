@@ -106,7 +106,7 @@ class _Run:
         seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
         folds = splitter(self.config).split(seen)
         self._refuse_settings(folds)
-        data.check_live(data.training.rows([data.live_era]))
+        data.check_live()
         identity = self._identity(folds)
         if self.folder.claim(fingerprint(identity), identity):
             self._track(identity)  # it may have been refused, or not been asked for
@@ -328,7 +328,7 @@ class _Run:
             fitted = self._fit(self._searching.settings(name, "final", self._seen), eras, part)
         fitted.save(self.folder.model(name, "final"))
         with timed(took, PREDICT):
-            live = fitted.predict(self.data.training.rows([live_era])).toPandas()  # the rows of one era
+            live = fitted.predict(self.data.live).toPandas()  # the rows of one era
         live.sort_values("id").to_parquet(self.folder.live(name), index=False)
         submission.write(self.data.submission(live), self.folder.model(name, "final") / "live.csv")
         if name == self.config.submission:

@@ -10,8 +10,9 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features import sets
 from eraflow.features.export import dictionary, plain
-from eraflow.pipeline import classic, traded_money
+from eraflow.pipeline import traded_money
 from eraflow.pipeline.build import Builder
+from eraflow.pipeline.classic_build import Builder as ClassicBuilder
 from eraflow.progress import Progress
 from eraflow.tables import Store, Version, refuse_taken, write_plain
 
@@ -21,7 +22,7 @@ def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str
     store = Store(spark, config.tables.root)
     with store.lock():
         if config.is_classic:
-            files = classic.Builder(config, store, progress)
+            files = ClassicBuilder(config, store, progress)
             return _told(files.eras(files.folder()))
         return _told(Builder(spark, config, store, progress).prices())
 
@@ -47,7 +48,7 @@ def build(
         if first or export:
             raise InputError("--from, --to and --export are for price features; leave them out with Numerai Classic.")
         with store.lock():
-            return _told(*classic.Builder(config, store, progress).tables())
+            return _told(*ClassicBuilder(config, store, progress).tables())
     if export:
         refuse_taken(spark, export)
     with store.lock():

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +26,23 @@ from eraflow.sources.files import reading
 KEYS = ("id", "era", "data_type")
 KINDS = {"train": ("train",), "validation": ("validation", "test"), "live": ("live",)}  # data_type by file
 SPLITS = tuple(KINDS)
+LABELLED = ("train", "validation")  # the files whose rows are learned from and validated
 LIVE_ERA = "X"
 ALIAS = "target"  # a column that equals one of the named targets; which one has changed between versions
-NESTED = ("small", "medium", "all")
+ALL = "all"  # the set of all features, whether features.json names it or not
+FEATURE = "feature_"  # how the name of a feature's column begins
 GREATEST = 4  # of the bins that integers name, from 0; floats name them from 0 to 1
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What features.json tells: features in the order of the nested sets, and every set by name."""
+    """The features of a round's files in order, and every set as places among these, in the set's own order.
 
-    features: tuple[str, ...]  # small, then the rest of medium, then the others
-    sets: Mapping[str, tuple[str, ...]]
+    Sets overlap as they like: of v5.0's 42 `small` features 31 are not `medium`. The set `all` is always there.
+    """
+
+    features: tuple[str, ...]
+    sets: Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -90,38 +95,48 @@ class Folder:
 
 
 def catalogue(folder: Folder) -> Catalogue:
-    """The folder's features.json. InputError: it is missing, no JSON, lacks a set, or sets do not nest."""
+    """What the folder's features.json says; what it lacks (v4 names no set `all`) is taken from the files' columns.
+
+    InputError: it is missing, no JSON, or names a feature twice in a set.
+    """
     place = f"{folder.path}/features.json"
     if not folder.has("features.json"):
         raise InputError(f"{place} is not there; download it with the round's other files, or check classic.path.")
     try:
-        told = json.loads(folder.text("features.json"))
-        sets = {str(name): tuple(map(str, members)) for name, members in told["feature_sets"].items()}
+        metadata = json.loads(folder.text("features.json"))
+        named = {str(name): tuple(map(str, members)) for name, members in metadata["feature_sets"].items()}
     except (ValueError, KeyError, TypeError, AttributeError):
         raise InputError(f"{place} is no catalogue of feature sets; download it again.") from None
-    if missing := [name for name in NESTED if name not in sets]:
-        raise InputError(f"{place} names no feature set {missing[0]!r}; download the one of this round.")
-    for name, members in sets.items():
+    for name, members in named.items():
         if len(set(members)) < len(members):
             raise InputError(f"{place}: the set {name!r} names a feature twice; download it again.")
-    for inner, outer in (("small", "medium"), *((name, "all") for name in sets)):
-        if foreign := [name for name in sets[inner] if name not in set(sets[outer])]:
-            raise InputError(
-                f"{place}: {foreign[0]!r} is in the set {inner!r} but not in {outer!r}; download it again."
-            )
-    return Catalogue(tuple(dict.fromkeys(name for block in NESTED for name in sets[block])), sets)
+    every = named.get(ALL) or _columns(folder)
+    # A feature that a set alone names is one of the catalogue, so that a file without it is refused.
+    features = tuple(dict.fromkeys([*every, *chain.from_iterable(named.values())]))
+    place_of = {name: at for at, name in enumerate(features)}
+    sets = {name: tuple(place_of[member] for member in members) for name, members in named.items()}
+    return Catalogue(features, {**sets, ALL: tuple(place_of[name] for name in every)})
 
 
-def splits(folder: Folder, known: Catalogue) -> tuple[Split, ...]:
-    """The round's files that are there, in the order of SPLITS.
+def _columns(folder: Folder) -> list[str]:
+    """The features of the first file that is there."""
+    for name in SPLITS:
+        if folder.has(f"{name}.parquet"):
+            columns = folder.footer(f"{name}.parquet").schema.to_arrow_schema().names
+            return [column for column in columns if column.startswith(FEATURE)]
+    return []
+
+
+def splits(folder: Folder, known: Catalogue, names: Sequence[str] = SPLITS) -> tuple[Split, ...]:
+    """Those of the round's files of these names that are there, in this order.
 
     InputError: none is there; no footer; a key or a feature that is missing, a feature that features.json does not
     know; a type that is none of int8 and float; a feature value outside its bins; files of one round that differ.
     """
-    found = tuple(_split(folder, name, known) for name in SPLITS if folder.has(f"{name}.parquet"))
+    found = tuple(_split(folder, name, known) for name in names if folder.has(f"{name}.parquet"))
     if not found:
         raise InputError(
-            f"classic.path: {folder.path} holds none of {', '.join(f'{name}.parquet' for name in SPLITS)}; download "
+            f"classic.path: {folder.path} holds none of {', '.join(f'{name}.parquet' for name in names)}; download "
             "them, or check the path."
         )
     first = found[0]
@@ -152,7 +167,7 @@ def _split(folder: Folder, name: str, known: Catalogue) -> Split:
             )
     mine = set(known.features)
     for column in schema.names:
-        if column.startswith("feature_") and column not in mine:
+        if column.startswith(FEATURE) and column not in mine:
             raise InputError(f"{path} has a column {column!r} that features.json does not name; take both from one "
                              "version.")  # fmt: skip
     targets = tuple(name for name in schema.names if name.startswith("target_"))

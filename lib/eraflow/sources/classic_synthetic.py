@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eraflow.config import ClassicSynthetic
+from eraflow.errors import InputError
 
 Bytes = npt.NDArray[np.int8]  # stocks x features
 Floats = npt.NDArray[np.float64]
@@ -30,10 +31,11 @@ NAMED = (
     "agnes", "alpha", "bravo", "caroline", "charlie", "claudia", "cyrusd", "delta", "echo", "ender", "jasper", "jeremy",
     "ralph", "rowan", "sam", "teager2b", "tyler", "victor", "waldo", "xerxes",
 )  # fmt: skip
-WEEKS = {20: 4, 60: 12}  # of a target's trading days
-ALIAS = "target_ender_60"  # what v5.3 calls `target`
+ALIAS = "target"
+ALIASES = ("target_ender_60", "target_cyrusd_20")  # what v5.3 and v5.0 call `target`
+LONGEST = 12  # weeks of a target
 TARGET_SHARES = (0.05, 0.25, 0.75, 0.95)  # of the lowest bin, of the two lowest, ...
-SMALL, MEDIUM = 42, 780
+SMALL, SMALL_IN_MEDIUM, MEDIUM = 42, 11, 780
 GROUPS = {
     "intelligence": 35, "charisma": 290, "strength": 135, "dexterity": 51, "constitution": 335, "wisdom": 140,
     "agility": 145, "serenity": 95, "sunshine": 325, "rain": 666, "midnight": 244, "faith": 372, "quantum": 807,
@@ -61,39 +63,101 @@ class Week:
     returns: Floats  # of the week that follows
 
 
+@dataclass(frozen=True)
+class Shape:
+    """What a data set's columns are: features in the order of the files, targets, and what features.json says."""
+
+    features: tuple[str, ...]
+    targets: tuple[str, ...]  # `target_NAME_DAYS`
+    metadata: Mapping[str, Any]
+
+    @property
+    def alias(self) -> str:
+        """The target that the column `target` equals."""
+        return next((name for name in ALIASES if name in self.targets), self.targets[0])
+
+    @property
+    def groups(self) -> npt.NDArray[np.intp]:
+        """Of each feature a number from 0 to that of the last group: what moves together."""
+        sets = self.metadata["feature_sets"]
+        found = {name: place for place, group in enumerate(GROUPS) for name in sets.get(group, ())}
+        return np.array([found.get(name, place % len(GROUPS)) for place, name in enumerate(self.features)])
+
+
+def shape(config: ClassicSynthetic) -> Shape:
+    """The shape that `config.metadata`, a features.json of Numerai, tells, or an invented one.
+
+    InputError: the metadata cannot be read, or name no feature or no target.
+    """
+    if config.metadata is None:
+        return _invented_shape(config.features)
+    try:
+        found = json.loads(Path(config.metadata).read_text(encoding="utf-8"))
+        sets, targets = found["feature_sets"], tuple(x for x in found["targets"] if _weeks(x))
+        # As in Numerai's own files, where the set `all` is sorted.
+        features = sets.get("all") or sorted({name for members in sets.values() for name in members})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        features, targets, found = [], (), {}
+    if not features or not targets:
+        raise InputError(
+            f"classic_synthetic.metadata: {config.metadata} is no features.json with feature_sets and targets; name "
+            "another."
+        )
+    return Shape(tuple(features), targets, found)
+
+
+def metadata(config: ClassicSynthetic) -> str | None:
+    """A hash of the metadata's content, where the config names some."""
+    if config.metadata is None:
+        return None
+    described = shape(config)
+    return hashlib.sha256(json.dumps(described.metadata, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _weeks(target: str) -> int:
+    """The weeks of `target_NAME_DAYS`: 4 for 20 trading days, 12 for 60; 0 of any other name, as `target`."""
+    days = target.rpartition("_")[2]
+    return min(max(1, int(days) // 5), LONGEST) if days.isdigit() else 0
+
+
 def write(config: ClassicSynthetic, folder: Path) -> None:
     """Writes a round's files of Numerai Classic below `folder`, at most some hundred megabytes of them in memory.
 
     features.json; {train, validation, live}.parquet; meta_model.parquet; {train, validation, live}_benchmark_models and
     {validation, live}_example_preds.parquet. The schema's metadata calls each of them synthetic.
     """
+    described = shape(config)
     folder.mkdir(parents=True, exist_ok=True)
-    names = feature_names(config.features)
     last_train, last = config.train_eras, config.train_eras + config.validation_eras
-    with Files(folder, names, config) as files:
+    with Files(folder, described, config) as files:
         for era, week, coming in eras(config):
             split = "train" if era <= last_train else "validation" if era <= last else "live"
             files.add(split, era, week, coming)
     # Last, so that a folder that has it is whole.
     part = folder / "features.json.part"
-    part.write_text(json.dumps(catalogue(names), indent=1) + "\n", encoding="utf-8")
+    part.write_text(json.dumps({"synthetic": True, **described.metadata}, indent=1) + "\n", encoding="utf-8")
     part.replace(folder / "features.json")
 
 
-def feature_names(count: int) -> list[str]:
-    """Small first, then the rest of medium, then the others: each the group it belongs to and a number."""
-    groups = list(GROUPS)
+def _invented_shape(count: int) -> Shape:
+    """So many features, each the group it belongs to and a number, in sets that overlap as the real ones do.
+
+    Of v5.0's 42 `small` features 11 are `medium`; a group's features stand in an order of its own.
+    """
+    random, groups = np.random.default_rng(53), list(GROUPS)
     shares = np.array(list(GROUPS.values())) / sum(GROUPS.values())
-    of_feature = np.random.default_rng(53).choice(len(groups), size=count, p=shares)
-    return [f"feature_{groups[group]}_{place:04d}" for place, group in enumerate(of_feature)]
-
-
-def catalogue(names: list[str]) -> dict[str, Any]:
-    """What features.json tells: nested sets, groups and targets."""
-    sets = {"small": names[:SMALL], "medium": names[:MEDIUM], "all": names}
-    sets |= {group: members for group in GROUPS if (members := [name for name in names if f"_{group}_" in name])}
-    targets = ["target", *(f"target_{name}_{days}" for days in WEEKS for name in NAMED)]
-    return {"synthetic": True, "feature_stats": {}, "feature_sets": sets, "targets": targets}
+    of_feature = random.choice(len(groups), size=count, p=shares)
+    names = [f"feature_{groups[group]}_{place:04d}" for place, group in enumerate(of_feature)]
+    small, medium = min(SMALL, max(1, count // 5)), min(MEDIUM, max(1, count * 4 // 5))
+    shuffled = random.permutation(count)
+    both = round(small * SMALL_IN_MEDIUM / SMALL)
+    members = {"small": shuffled[medium - both : medium - both + small], "medium": shuffled[:medium]}
+    sets = {name: [names[place] for place in sorted(places)] for name, places in members.items()} | {"all": names}
+    for group in GROUPS:
+        if mine := [name for name in names if f"_{group}_" in name]:
+            sets[group] = [mine[place] for place in random.permutation(len(mine))]
+    targets = tuple(f"target_{name}_{days}" for name in NAMED for days in (20, 60))
+    return Shape(tuple(names), targets, {"feature_sets": sets, "targets": [*targets, ALIAS]})
 
 
 def eras(config: ClassicSynthetic) -> Iterator[tuple[int, Week, list[Floats]]]:
@@ -105,8 +169,8 @@ def eras(config: ClassicSynthetic) -> Iterator[tuple[int, Week, list[Floats]]]:
         waiting.append(week)
         if number == live:
             break
-        if len(waiting) > max(WEEKS.values()):
-            yield era, waiting[0], [later.returns for later in list(waiting)[: max(WEEKS.values())]]
+        if len(waiting) > LONGEST:
+            yield era, waiting[0], [later.returns for later in list(waiting)[:LONGEST]]
             waiting.popleft()
             era += 1
     while waiting:
@@ -119,8 +183,9 @@ def eras(config: ClassicSynthetic) -> Iterator[tuple[int, Week, list[Floats]]]:
 def weeks(config: ClassicSynthetic) -> Iterator[Week]:
     """The hidden stocks' weeks, without end."""
     random = np.random.default_rng([config.seed, config.features])
-    stocks, count = config.rows_per_era, config.features
-    factor_of = _groups(count) * FACTORS + random.integers(0, FACTORS, count)
+    described = shape(config)
+    stocks, count = config.rows_per_era, len(described.features)
+    factor_of = described.groups * FACTORS + random.integers(0, FACTORS, count)
     common = random.uniform(0.3, 0.9, count).astype(
         np.float32
     )  # the part of a feature's deviation that is its factor's
@@ -153,16 +218,11 @@ def _quintiles(levels: npt.NDArray[np.float32]) -> Bytes:
     return features
 
 
-def _groups(count: int) -> npt.NDArray[np.intp]:
-    known = {group: place for place, group in enumerate(GROUPS)}
-    return np.array([known[name.split("_")[1]] for name in feature_names(count)], dtype=np.intp)
-
-
 class Files:
     """The parquet files of a round, open until the last era is in; each is written under another name until then."""
 
-    def __init__(self, folder: Path, names: list[str], config: ClassicSynthetic) -> None:
-        self._folder, self._names, self._config = folder, names, config
+    def __init__(self, folder: Path, described: Shape, config: ClassicSynthetic) -> None:
+        self._folder, self._shape, self._config = folder, described, config
         self._waiting: dict[str, list[pa.Table]] = {}
         self._writers: dict[str, pq.ParquetWriter] = {}
 
@@ -182,7 +242,7 @@ class Files:
 
     def add(self, split: str, era: int, week: Week, coming: list[Floats]) -> None:
         """An era's rows, in an order of their own, in every file that has them."""
-        random = np.random.default_rng([self._config.seed, self._config.features, era])
+        random = np.random.default_rng([self._config.seed, len(self._shape.features), era])
         order = random.permutation(len(week.signal))
         label = "X" if split == "live" else f"{era:04d}"
         keys = {"id": [_id(self._config.seed, era, int(stock)) for stock in order], "era": [label] * len(order)}
@@ -201,22 +261,22 @@ class Files:
     def _targets(self, random: np.random.Generator, coming: list[Floats]) -> dict[str, Floats]:
         """Bins of the return over the weeks to come; each named target sees it through a little noise of its own."""
         found = {}
-        for days, weeks_long in WEEKS.items():
-            stocks = self._config.rows_per_era
+        stocks = self._config.rows_per_era
+        for name in sorted(self._shape.targets, key=_weeks):
+            weeks_long = _weeks(name)
             known = len(coming) >= weeks_long
             total = np.sum(coming[:weeks_long], axis=0) if known else np.full(stocks, np.nan)
-            for name in NAMED:
-                seen = total + random.normal(0.0, 0.3 * weeks_long**0.5, stocks)
-                found[f"target_{name}_{days}"] = _target_bins(seen) if known else total
-        return {"target": found[ALIAS], **found}
+            seen = total + random.normal(0.0, 0.3 * weeks_long**0.5, stocks)
+            found[name] = _target_bins(seen) if known else total
+        return {ALIAS: found[self._shape.alias], **found}
 
     def _features(self, random: np.random.Generator, era: int, features: Bytes) -> dict[str, Any]:
         """Feature columns. What an era does not have is 2 throughout, or null: both happen in the real data."""
         written_as = self._config.absent
         first_eras = era <= self._config.train_eras * LATE_FEATURES
-        late = np.random.default_rng([self._config.seed, 2]).random(len(self._names)) < LATE_FEATURES
+        late = np.random.default_rng([self._config.seed, 2]).random(len(self._shape.features)) < LATE_FEATURES
         columns: dict[str, Any] = {}
-        for place, name in enumerate(self._names):
+        for place, name in enumerate(self._shape.features):
             column = np.ascontiguousarray(features[:, place])
             if first_eras and late[place]:
                 as_null = written_as == "nulls" or (written_as == "both" and place % 2 == 1)
