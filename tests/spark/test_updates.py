@@ -30,7 +30,7 @@ SETTINGS = (*(f"quality.{policy}" for policy in POLICIES), "quality.refuse_share
 
 
 # What only another unit or rounding is: the table keeps what it has.
-RESTATED = ("dividend2", "dividend4", "split")
+RESTATED = ("dividend2", "dividend4", "split", "adjusted", "shares")
 
 
 def rounded(frame: pd.DataFrame, decimals: int) -> pd.DataFrame:
@@ -55,6 +55,13 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
             if week >= 2:
                 frame[[*PRICES, "adjusted_close"]] /= 3.0
                 frame["volume"] *= 3.0
+            return rounded(frame, 4)
+        case "adjusted":  # a dividend in week 2 makes all earlier prices less, not volumes
+            for name in [*PRICES, "adjusted_close"] if week >= 2 else []:
+                frame[name] = frame[name].where(frame["date"] >= DAYS[WEEKS[1] + 2], frame[name] * 0.987)
+            return rounded(frame, 4)
+        case "shares":  # volumes alone are adjusted for a split in week 2
+            frame["volume"] *= 3.0 if week >= 2 else 1.0
             return rounded(frame, 4)
         case "sector":
             return frame.assign(sector="other" if week >= 1 else "one")
@@ -90,8 +97,8 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
 
 
 FEEDS = (
-    "plain", "dividend2", "dividend4", "split", "sector", "label", "return", "close", "gone", "late", "empty", "twice",
-    "contradicting", "faulty", "ended", "listed",
+    "plain", "dividend2", "dividend4", "split", "adjusted", "shares", "sector", "label", "return", "close", "gone",
+    "late", "empty", "twice", "contradicting", "faulty", "ended", "listed",
 )  # fmt: skip
 
 
@@ -166,7 +173,8 @@ def test_what_is_restated_without_a_change_is_the_same_but_for_its_unit_and_roun
     pd.testing.assert_frame_equal(found[same], wanted[same])
     rounding = 1.5e-3 if kind == "dividend2" else 2e-4
     np.testing.assert_allclose(found["daily_return"], wanted["daily_return"], atol=2 * rounding)
-    np.testing.assert_allclose(found["close"] * found["volume"], wanted["close"] * wanted["volume"], rtol=rounding)
+    if kind not in ("adjusted", "shares"):  # where prices or volumes alone are adjusted, so is what was traded
+        np.testing.assert_allclose(found["close"] * found["volume"], wanted["close"] * wanted["volume"], rtol=rounding)
     unit = (found["close"] / wanted["close"]).groupby(found["ticker"])
     assert (unit.max() / unit.min()).max() < 1.0 + rounding
 

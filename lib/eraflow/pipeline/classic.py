@@ -17,7 +17,7 @@ from eraflow.models.base import Training
 from eraflow.pipeline.classic_build import Builder, Live
 from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.scores import classic_references
+from eraflow.pipeline.scores import OWN, classic_references
 from eraflow.progress import Progress
 from eraflow.sources.classic_files import ALIAS
 from eraflow.sources.classic_labels import with_labels
@@ -34,6 +34,9 @@ UNPAID_NOTE = (
     "Models are scored on {target}, and Numerai pays on {paid}: set targets.main={paid} to learn and score what is "
     "paid, or classic.paid_target if that has changed."
 )
+ABSENT_NOTE = (
+    "Models are scored on {target}, and Numerai pays on {paid}, which these files do not have: take the newest version."
+)
 
 
 def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
@@ -46,13 +49,15 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     chosen.refuse_unknown_models(others, folder)
     sets = builder.sets(eras)
     names, _ = sets.chosen(config.classic.features)
+    for name in set(config.scoring.feature_sets) - {OWN}:
+        sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
     live = builder.live(folder, eras, names)
     packed = builder.training(folder, eras)
     labels = builder.labels(folder, eras, packed)
     residuals = (builder.residuals(packed, labels, chosen, others, folder),) if chosen.residuals else ()
     training = _training(config, store, sets, packed, (labels, *residuals), chosen)
     checks = residual_checks(training.table, chosen.residuals)
-    target, source = chosen.main, eras.manifest["source"]
+    target, source, is_real = chosen.main, folder.path, config.source == "classic"
     # One row an era.
     rows = store.read(eras).select("era", "split", "rows", "nulls", "absent", "unknown").orderBy("era").collect()
     labelled = [row["era"] for row in rows if target not in row["unknown"]]
@@ -77,7 +82,8 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         submission=submission.classic,
         check_live=lambda: submission.check_rows(live.survey.rows),
         references=classic_references(config, store, folder, sets, packed),
-        reference_files=folder.identity(MODEL_FILES) if config.source == "classic" else (),
+        # Another live file makes another run: a finished one has predicted its own.
+        reference_files=[live.survey.levels_hash.hex(), *(folder.identity(MODEL_FILES) if is_real else ())],
         asset=None,
         strategy=None,
         quality=lambda: _quality(rows, eras.manifest, [*_lacking(live, len(names)), *checks]),
@@ -155,5 +161,6 @@ def _notes(config: Config, manifest: Mapping[str, Any], target: str) -> tuple[st
     if manifest["gaps"]:
         notes.append("Era numbers have gaps; purges count era numbers, so that none is shorter for it.")
     if target != paid:
-        notes.append(UNPAID_NOTE.format(target=target, paid=paid))
+        note = UNPAID_NOTE if paid in manifest["targets"] else ABSENT_NOTE
+        notes.append(note.format(target=target, paid=paid))
     return tuple(notes)

@@ -34,6 +34,9 @@ from eraflow.tables import Part, Store, Version
 FILES = ("features.json", *(f"{split}.parquet" for split in SPLITS))
 LABELLED_FILES = ("features.json", *(f"{split}.parquet" for split in LABELLED))
 ERAS = "classic_eras"
+PACKED_FROM = (
+    "packed_from"  # of a manifest: by era a hash of the names, sizes and times of the files it was packed from
+)
 # What an era's packed features depend on, and what its targets depend on beside.
 OF_FEATURES = ("rows", "absent", "levels_hash")
 OF_LABELS = (*OF_FEATURES, "targets_hash")
@@ -77,10 +80,13 @@ class Builder:
     def eras(self, folder: Folder) -> Version:
         """`era, split, rows, nulls, absent` (a bit a feature), `unknown` (targets), `levels_hash, targets_hash`."""
         state = [list(file) for file in folder.identity(LABELLED_FILES)]
+        place = folder.path  # where models of others are looked for
 
         def make(there: Version | None = None) -> Made:
             catalogue = classic_files.catalogue(folder)
             files = classic_files.splits(folder, catalogue, LABELLED)
+            for target in files[0].targets:
+                horizon(target)  # refused before anything is written
             contents = classic_files.contents(self.store.spark, files)
             described = _described(folder, catalogue, contents, files) | {"files": state}
             before = self._unchanged(there, described) if there else []
@@ -95,7 +101,7 @@ class Builder:
             frame = self.store.spark.createDataFrame(rows, schema).coalesce(1)
             return Made(frame, described, None, content)
 
-        return self._fresh.version(ERAS, None, state, (), make, make)
+        return self._fresh.version(ERAS, None, [place, state], (), make, make)
 
     def sets(self, eras: Version) -> PackedSets:
         """The feature sets of the files, and the blocks that packed rows hold them in."""
@@ -107,6 +113,9 @@ class Builder:
         """`id, era, row, era_block` and the blocks of levels; an era is packed again if its features have changed."""
         catalogue, columns = _catalogue(eras), self.sets(eras).blocks
         block, rows = self.config.tables.era_block, self._rows(eras)
+        # Numbers of rows follow the order of the files that an era is packed from, which hashes do not tell.
+        files_now = fingerprint([list(file) for file in folder.identity(LABELLED_FILES)])
+        described = {"blocks": columns, "dtype": "int8", "missing": MISSING}
 
         def frame(wanted: Mapping[int, Row]) -> DataFrame:
             files = classic_files.splits(folder, catalogue, LABELLED)
@@ -115,17 +124,16 @@ class Builder:
             return classic_packing.packed(self.store.spark, folder, files, names, columns, Wanted(absent, block))
 
         def make() -> Made:
-            # Numbers of rows follow the order of the files that they were first packed from.
-            numbering = fingerprint([list(file) for file in folder.identity(LABELLED_FILES)])
-            manifest = {"blocks": columns, "dtype": "int8", "missing": MISSING, "numbering": numbering}
-            return Made(frame(rows), manifest)
+            return Made(frame(rows), {**described, PACKED_FROM: {str(era): files_now for era in rows}})
 
         def make_later(there: Version) -> Made | None:
             changed = self._changed(there, rows, OF_FEATURES)
             if changed is None:
                 return None
-            manifest = {key: there.manifest[key] for key in ("blocks", "dtype", "missing", "numbering")}
-            return Made(frame({era: rows[era] for era in changed if era in rows}), manifest, _part(changed, block))
+            new = {era: rows[era] for era in changed if era in rows}
+            packed_from = {str(era): there.manifest[PACKED_FROM].get(str(era)) for era in rows}
+            manifest = {**described, PACKED_FROM: packed_from | {str(era): files_now for era in new}}
+            return Made(frame(new), manifest, _part(changed, block))
 
         recipe, needs = [catalogue.features, columns, block], _needs(rows, OF_FEATURES)
         return self._fresh.version(
@@ -142,18 +150,24 @@ class Builder:
             found = classic_labels.of_files(self.store.spark, files, numbered, targets, wanted)
             return classic_labels.by_era(found, targets, block)
 
-        manifest = {"targets": {name: horizon(name) for name in targets}}
+        packed_from = packed.manifest[PACKED_FROM]
+        manifest = {"targets": {name: horizon(name) for name in targets}, PACKED_FROM: packed_from}
 
         def make_later(there: Version) -> Made | None:
             changed = self._changed(there, rows, OF_LABELS)
             if changed is None:
                 return None
-            return Made(frame([era for era in changed if era in rows]), manifest, _part(changed, block))
+            before = there.manifest[PACKED_FROM]
+            moved = {int(era) for era, files in packed_from.items() if before.get(era) != files}
+            changed = sorted(moved.union(changed))
+            part = _part(changed, block)
+            return Made(frame([era for era in changed if era in rows]), manifest, part, content)
 
-        recipe, needs = [targets, block, packed.manifest["numbering"]], _needs(rows, OF_LABELS)
+        recipe, needs = [targets, block], _needs(rows, OF_LABELS)
+        content = fingerprint(recipe, needs)
         return self._fresh.version(
-            "classic_targets", recipe, None, (eras, packed), lambda: Made(frame(list(rows)), manifest), make_later,
-            ("era_block",), needs=needs,
+            "classic_targets", recipe, None, (eras, packed), lambda: Made(frame(list(rows)), manifest, None, content),
+            make_later, ("era_block",), needs=[packed_from, needs],
         )  # fmt: skip
 
     def residuals(
@@ -171,7 +185,8 @@ class Builder:
             found = with_residuals(labelled, others.parts, targets.residuals)
             return Made(classic_labels.by_era(found, list(targets.residuals), self.config.tables.era_block), {})
 
-        recipe = [targets.columns, {name: vars(own) for name, own in targets.residuals.items()}]
+        named = {name: vars(residual) for name, residual in targets.residuals.items()}
+        recipe = [targets.columns, named, packed.manifest[PACKED_FROM]]
         state = folder.identity(MODEL_FILES) if self.config.source == "classic" else self._invented
         return self._fresh.version(
             "classic_residuals", recipe, state, (packed, labels), make, partition_by=("era_block",)
@@ -195,7 +210,8 @@ class Builder:
         wanted = Wanted({era: found[0].absent}, self.config.tables.era_block, era)
         columns = {"features": tuple(range(len(features)))}
         rows = classic_packing.packed(spark, folder, [split], features, columns, wanted)
-        return Live(era, found[0], rows.select("id", "era", "features"))
+        # Read once: the file may be another one before the last model has predicted.
+        return Live(era, found[0], rows.select("id", "era", "features").localCheckpoint())
 
     def _unchanged(self, there: Version, described: Mapping[str, Any]) -> list[Row]:
         """The rows of `there` whose files are as they were, where features and targets are so too."""
@@ -232,7 +248,7 @@ class Builder:
 
 @dataclass(frozen=True)
 class Live:
-    """The live rows of a round, `id, era, features`, read from their file whenever they are used."""
+    """The live rows of a round, `id, era, features`."""
 
     era: int  # the number after the last era of the other files
     survey: EraSurvey

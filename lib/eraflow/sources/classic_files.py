@@ -113,6 +113,8 @@ def catalogue(folder: Folder) -> Catalogue:
     every = named.get(ALL) or _columns(folder)
     # A feature that a set alone names is one of the catalogue, so that a file without it is refused.
     features = tuple(dict.fromkeys([*every, *chain.from_iterable(named.values())]))
+    if not features:
+        raise InputError(f"{place} names no features, and the files have no column {FEATURE}...; download them again.")
     place_of = {name: at for at, name in enumerate(features)}
     sets = {name: tuple(place_of[member] for member in members) for name, members in named.items()}
     return Catalogue(features, {**sets, ALL: tuple(place_of[name] for name in every)})
@@ -232,6 +234,8 @@ def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
             _refuse_wrong(split, row)
         if split.name != "live":
             eras[split.name] = tuple(sorted(int(row["era"]) for row in rows))
+            if twice := [era for era, later in pairwise(eras[split.name]) if era == later]:
+                raise InputError(f"{split.path} writes era {twice[0]:04d} in two ways; download it again.")
     if both := sorted(set(eras.get("train", ())) & set(eras.get("validation", ()))):
         raise InputError(f"era {both[0]:04d} is in train.parquet and in validation.parquet; download both again.")
     known = [(split, row) for split, rows in told.items() if split.name != "live" for row in rows]

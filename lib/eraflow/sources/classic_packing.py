@@ -44,7 +44,10 @@ def blocks(catalogue: Catalogue, fast: Sequence[str]) -> dict[str, tuple[int, ..
         parts.setdefault(tuple(name for name in fast if place in members[name]), []).append(place)
     # Those in the most sets come first, those in none last: an order that depends on nothing but the sets.
     ordered = sorted(parts, key=lambda names: (-len(names), [fast.index(name) for name in names]))
-    return {_column(names): tuple(parts[names]) for names in ordered}
+    columns = {_column(names).lower(): tuple(parts[names]) for names in ordered}
+    if len(columns) < len(ordered):
+        raise InputError(f"classic.read_fast: {', '.join(fast)} give two arrays of features one name; leave a set out.")
+    return columns
 
 
 def _column(sets: Sequence[str]) -> str:

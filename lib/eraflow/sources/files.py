@@ -45,12 +45,19 @@ def listed(spark: SparkSession, pattern: str) -> list[SourceFile]:
     """
     place = _on_this_machine(spark, pattern)
     found = list(_listed_here(place) if place is not None else _listed_in_store(spark, pattern))
-    named = [file for file, below in found if not below]
+    # A file that a pattern has found may be another one's note; one that is named itself is taken as it is.
+    exact = not set("*?[{") & set(pattern) or (place is not None and os.path.exists(place))
+    named = [file for file, below in found if not below and (exact or _is_prices(file.path))]
     below = [file for file, below in found if below and _is_seen(below)]
     kept = [file for file in below if file.path.lower().endswith((*_PARQUET, *_CSV))]
     if not kept:
         kept = [file for file in below if file.path.lower().endswith(_TEXT)]
     return sorted([*named, *kept], key=lambda file: file.path)
+
+
+def _is_prices(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return _is_seen(name) and name.lower().endswith((*_PARQUET, *_CSV, *_TEXT))
 
 
 def _is_seen(below: str) -> bool:

@@ -19,7 +19,8 @@ def renamed(raw: DataFrame, reused_after: int) -> DataFrame:
     its total return start anew.
     """
     # Rows a ticker and month instead of a day: a gap that counts spans whole months.
-    months = raw.where(F.col("date").isNotNull()).groupBy("ticker", F.trunc("date", "month").alias("month"))
+    priced = raw.where(F.col("date").isNotNull() & F.col("close").isNotNull() & ~F.isnan("close"))
+    months = priced.groupBy("ticker", F.trunc("date", "month").alias("month"))
     spans = months.agg(F.min("date").alias("first"), F.max("date").alias("last"))
     before = F.lag("last").over(Window.partitionBy("ticker").orderBy("month"))
     gaps = spans.withColumn("before", before).where(F.datediff("first", "before") > reused_after)

@@ -46,12 +46,13 @@ def with_total_return(prices: DataFrame, spark: SparkSession, actions: str | Non
 
 
 def _actions(spark: SparkSession, path: str) -> pd.DataFrame:
-    """`ticker, date, dividend, split` of a small file. InputError: what is no date or number."""
+    """`ticker, date, dividend, split`, a row a ticker and day, of a small file. InputError: no date or number."""
     table = small_table(spark, path, "prices.actions", COLUMNS)
     found = pd.DataFrame({"ticker": table["ticker"], "date": [day_of_text(str(text)) for text in table["date"]]})
     for name, nothing in (("dividend", 0.0), ("split", 1.0)):
         text = table[name].where(table[name].notna() & (table[name] != ""), str(nothing))
         found[name] = pd.to_numeric(text, errors="coerce")
+    found["split"] = found["split"].mask(found["split"] == 0, 1.0)  # as vendors write a day without one
     wrong = found["date"].isna() | ~(found["dividend"] >= 0) | ~(found["split"] > 0)
     if wrong.any():
         row = table[wrong].iloc[0]
@@ -59,4 +60,6 @@ def _actions(spark: SparkSession, path: str) -> pd.DataFrame:
             f"{path}: the row of {row['ticker']} on {row['date']} has no date (YYYY-MM-DD), a dividend below 0 or a "
             "split that is no number above 0; mend or remove it."
         )
-    return found
+    # A regular and a special dividend of one day add up; the same line twice is one.
+    by_day = found.drop_duplicates().groupby(["ticker", "date"], as_index=False)
+    return by_day.agg({"dividend": "sum", "split": "prod"})[list(COLUMNS)]

@@ -234,7 +234,11 @@ def typed_rows(part: Part, file: BinaryIO, group: Group) -> Iterator[pa.RecordBa
     ):
         length = len(next(iter(columns.values())))
         if length:
-            yield _typed(columns, length, part.path, reading)
+            try:
+                typed = _typed(columns, length, part.path, reading)
+            except pa.ArrowInvalid:
+                raise unreadable(part.path, "a column of words is no UTF-8 text") from None
+            yield typed
         if broken:
             yield _broken(broken, part.path)
 

@@ -203,11 +203,10 @@ def rows(
     try:
         parts = _csv_rows(part, file, layout, short) if is_text(part.path) else _parquet_rows(part, file, layout, names)
         for columns, broken in parts:
-            length = len(next(iter(columns.values()))) if columns else 0
-            stated = {name: constant(keys[name], length) for name in layout.keys}
             tables = _long(columns, layout.fields) if layout.fields else [columns]
             for table in tables:
-                yield {**table, **stated} if not layout.fields else table, broken
+                length = len(next(iter(table.values()))) if table else 0
+                yield {**table, **{name: constant(keys[name], length) for name in layout.keys}}, broken
                 broken = []
     except pa.ArrowNotImplementedError as error:
         raise unreadable(part.path, _cause(error)) from None

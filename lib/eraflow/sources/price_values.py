@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
+from math import isfinite
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -55,7 +56,10 @@ def day_of_text(
 def _number(text: str) -> int | None:
     if whole := _WHOLE.fullmatch(text):
         return int(whole[1])
-    return int(float(text)) if _FLOAT.fullmatch(text) else None
+    if not _FLOAT.fullmatch(text):
+        return None
+    number = float(text)
+    return int(number) if isfinite(number) else None
 
 
 def _written(text: str, form: str) -> date | None:
@@ -128,6 +132,8 @@ def days(column: pa.Array, formats: tuple[str, ...] = (), zone: str | None = Non
     A zone of the column's type is the exchange's, unless it is UTC.
     """
     kind = column.type
+    if pa.types.is_null(kind):
+        return pa.nulls(len(column), pa.date32())
     if pa.types.is_date(kind):
         whole = column.cast(pa.date32())
         inside = pc.and_(pc.greater_equal(whole, _FIRST), pc.less_equal(whole, _LAST))
@@ -175,10 +181,10 @@ def numbers(column: pa.Array, written: Numbers = "plain") -> pa.Array:
     NaN, NA and null are no number.
     """
     if not is_words(column.type):
-        return column.cast(pa.float64(), safe=False)
+        return _without_nan(column.cast(pa.float64(), safe=False))
     if written == "plain":
         with suppress(pa.ArrowInvalid):  # most files have nothing but numbers
-            return column.cast(pa.float64())
+            return _without_nan(column.cast(pa.float64()))
     text = pc.if_else(pc.is_in(pc.utf8_lower(column), pa.array(EMPTY)), pa.scalar(None, pa.string()), column)
     if written != "plain":
         text = pc.utf8_upper(pc.replace_substring_regex(text, _SIGNS, ""))
@@ -190,6 +196,11 @@ def numbers(column: pa.Array, written: Numbers = "plain") -> pa.Array:
             text = pc.replace_substring(text, letter, exponent)
     sound = pc.match_substring_regex(text, _PLAIN)
     return pc.if_else(sound, text, pa.scalar(None, pa.string())).cast(pa.float64())
+
+
+def _without_nan(column: pa.Array) -> pa.Array:
+    """NaN as null: Spark takes it for a number above all others."""
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
 
 
 def words(column: pa.Array) -> pa.Array:

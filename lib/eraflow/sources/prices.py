@@ -12,6 +12,7 @@ from eraflow.sources import quality, sessions
 from eraflow.sources.calendar import Calendars
 
 _PRICES = ("open", "high", "low", "close")
+_CLOSE = 1e-3  # how near a ratio of volumes is to the unit that it stands for
 
 
 def bars(
@@ -66,15 +67,19 @@ def bars(
 def _in_units_of(anchors: DataFrame, raw: DataFrame, first: date, to_now: WindowSpec) -> DataFrame:
     """Each ticker's anchor and its rows from `first` on, as if the vendor had never restated prices and volumes.
 
-    At a split a vendor may divide all closes of a ticker by one factor and multiply its volumes by it. The table keeps
-    the unit that it has, as its index keeps its level.
+    At a split a vendor may divide all closes of a ticker by one factor and multiply its volumes by it; one that adjusts
+    closes for dividends divides them alone. The table keeps the units that it has, as its index keeps its level.
     """
     rows = raw.join(F.broadcast(anchors), on="ticker", how="left")
     rows = rows.where((F.col("date") == F.col("anchor_date")) | (F.col("date") >= F.lit(first)))
     unit = F.coalesce(F.first("close").over(to_now) / F.col("anchor_close"), F.lit(1.0))  # an anchor comes first
-    rows = rows.withColumn("unit", unit)
+    before = F.when(F.col("anchor_volume") > 0, F.first("volume").over(to_now))
+    ratio = F.when(before > 0, F.col("anchor_volume") / before)
+    # Volumes are whole numbers, so that their ratio is no exact one.
+    shares = F.when(F.abs(ratio - 1.0) < _CLOSE, 1.0).when(F.abs(ratio / unit - 1.0) < _CLOSE, unit)
+    rows = rows.withColumns({"unit": unit, "shares": F.coalesce(shares, ratio, unit)})
     same = {name: F.col(name) / F.col("unit") for name in _PRICES}
-    return rows.withColumns({**same, "volume": F.col("volume") * F.col("unit")}).drop("unit")
+    return rows.withColumns({**same, "volume": F.col("volume") * F.col("shares")}).drop("unit", "shares")
 
 
 def kept(prices: DataFrame) -> DataFrame:

@@ -41,10 +41,12 @@ class Read:
 
 
 def counted(raw: DataFrame) -> tuple[dict[str, dict[datetime.date, int]], int]:
-    """By country and day the number of tickers with a price; and how many rows there are at all."""
-    priced = F.col("close").isNotNull() & ~F.isnan("close")
+    """By country and day the number of tickers with a price above 0; and how many rows there are at all."""
+    priced = (F.col("close") > 0) & ~F.isnan("close")  # Spark holds NaN to be above all numbers
+    # A ticker counts once a day: files may overlap.
+    tickers = F.count_distinct(F.when(priced, F.col("ticker"))).alias("priced")
     # One row a country and trading day: some thousand for each country.
-    rows = raw.groupBy("country", "date").agg(F.count("*").alias("rows"), F.count_if(priced).alias("priced")).collect()
+    rows = raw.groupBy("country", "date").agg(F.count("*").alias("rows"), tickers).collect()
     counts: dict[str, dict[datetime.date, int]] = {}
     for row in rows:
         if row["date"] is not None and row["country"] is not None and row["priced"]:

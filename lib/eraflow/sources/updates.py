@@ -99,12 +99,11 @@ def _joined(raw: DataFrame, stored: DataFrame) -> DataFrame:
 
 def _by_ticker(rows: DataFrame) -> DataFrame:
     """`ticker, first_new, new_rows, restated, first_sector`: the first days on which it is new, or not what it was."""
-    closes = [F.when(F.col("now").isNotNull() & F.col("then").isNotNull(), F.col(f"{side}.close")) for side in _SIDES]
-    most = F.percentile_approx(closes[0] / closes[1], 0.5)  # a ratio that is there: 1 unless most closes are others
     prices = F.array(*(F.col(f"now.{name}") for name in _PRICES))
     # A handful of numbers a ticker.
     tickers = rows.groupBy("ticker").agg(
-        F.when(most == 1.0, 1.0).otherwise(F.sum(closes[0]) / F.sum(closes[1])).alias("unit"),
+        _ratio("close", *_SIDES).alias("unit"),
+        _ratio("volume", *reversed(_SIDES)).alias("volume_unit"),
         _decimals(F.array("now.adjusted_close")).alias("adjusted_decimals"),
         _decimals(prices).alias("decimals"),
         F.min("now.close").alias("least"),
@@ -124,6 +123,14 @@ def _by_ticker(rows: DataFrame) -> DataFrame:
     inserted = F.when(F.col("first_new") <= F.col("last_old"), F.col("first_new"))
     restated = F.least("first_other", inserted).alias("restated")
     return by_ticker.select("ticker", "first_new", "new_rows", restated, "first_sector")
+
+
+def _ratio(column: str, over: str, under: str) -> Column:
+    """How many times larger a ticker's values are on one side than on the other, exactly 1 where most are equal."""
+    both = F.col("now").isNotNull() & F.col("then").isNotNull() & (F.col(f"{under}.{column}") > 0)
+    above, below = (F.when(both, F.col(f"{side}.{column}")) for side in (over, under))
+    most = F.percentile_approx(above / below, 0.5)  # a ratio that is there
+    return F.when(most == 1.0, 1.0).otherwise(F.coalesce(F.sum(above) / F.sum(below), F.lit(1.0)))
 
 
 def relabelled(stored: DataFrame, raw: DataFrame, first: date, until: date | None) -> DataFrame:
@@ -157,11 +164,12 @@ def _summed(by_ticker: DataFrame) -> Update:
 
 
 def _same() -> Column:
-    """Whether a row is as in the table, or so in another unit: prices times `unit`, volumes over it, then rounded.
+    """Whether a row is as in the table, or so in other units: prices times `unit`, volumes over `volume_unit`.
 
-    The unit is itself a ratio of two rounded prices, at worst of the ticker's least.
+    The unit is itself a ratio of two rounded prices, at worst of the ticker's least. At a split both units are one; a
+    vendor that adjusts closes for dividends changes prices alone, one that adjusts volumes for splits volumes alone.
     """
-    exact, scaled = F.lit(True), F.col("unit") != 1.0
+    exact, scaled = F.lit(True), (F.col("unit") != 1.0) | (F.col("volume_unit") != 1.0)
     for name in (*_PRICES, "volume", *_LABELS):
         exact = exact & F.col(f"now.{name}").eqNullSafe(F.col(f"then.{name}"))
     unit, rounding = F.col("unit"), F.pow(F.lit(10.0), -F.col("decimals")) * (1.0 + F.col("unit"))
@@ -169,8 +177,8 @@ def _same() -> Column:
     for name in _PRICES:
         there = F.col(f"then.{name}") * unit
         scaled = scaled & (F.abs(F.col(f"now.{name}") - there) <= rounding + relative * there)
-    volume = F.col("then.volume")
-    scaled = scaled & (F.abs(F.col("now.volume") * unit - volume) <= 1.0 + unit + (relative + VOLUMES) * volume)
+    volume, shares = F.col("then.volume"), F.col("volume_unit")
+    scaled = scaled & (F.abs(F.col("now.volume") * shares - volume) <= 1.0 + shares + (relative + VOLUMES) * volume)
     for name in _LABELS:
         scaled = scaled & F.col(f"now.{name}").eqNullSafe(F.col(f"then.{name}"))
     return exact | scaled
@@ -209,8 +217,8 @@ def _is_repeat() -> Column:
 
 
 def anchors(stored: DataFrame, first: date) -> DataFrame:
-    """`ticker, anchor_{date, bar, level, correction, close}`: each ticker's last bar before `first`, to go on from."""
-    last = F.max(F.struct("date", "bar", "total_return", "correction", "close")).alias("last")
+    """`ticker, anchor_{date, bar, level, correction, close, volume}`: each ticker's last bar before `first`."""
+    last = F.max(F.struct("date", "bar", "total_return", "correction", "close", "volume")).alias("last")
     return (
         stored.where((F.col("date") < F.lit(first)) & F.col("bar").isNotNull())
         .groupBy("ticker")
@@ -222,5 +230,6 @@ def anchors(stored: DataFrame, first: date) -> DataFrame:
             F.col("last.total_return").alias("anchor_level"),
             F.col("last.correction").alias("anchor_correction"),
             F.col("last.close").alias("anchor_close"),
+            F.col("last.volume").alias("anchor_volume"),
         )
     )
