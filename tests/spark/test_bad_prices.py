@@ -230,6 +230,7 @@ SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synth
          "features.set=momentum")  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -18,6 +18,8 @@ from eraflow.progress import PlainProgress
 from eraflow.sources import classic_synthetic
 from eraflow.tables import Store, Version
 
+pytestmark = pytest.mark.slow
+
 ROWS, LAST = 40, 24
 WAITING = ("0015", "0016", "0017", "0018", "0019")  # eras whose targets of 20 days become known within the week
 SETTINGS = ClassicSynthetic(

@@ -17,6 +17,8 @@ from eraflow.pipeline.build import Builder, Tables
 from eraflow.sources import lives
 from eraflow.tables import Store
 
+pytestmark = pytest.mark.slow
+
 # New York's: Labor Day, Good Friday, Juneteenth, Independence Day (kept on Friday in 2026), Christmas.
 US_CLOSED = [
     "2024-09-02", "2024-12-25", "2025-04-18", "2025-06-19", "2025-07-04", "2025-09-01", "2025-12-25", "2026-04-03",

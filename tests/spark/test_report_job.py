@@ -108,9 +108,10 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
         files / "validation_example_preds.parquet"
     )
     store = Store(spark, f"{base}/tables")
-    store.write("classic_eras", spark.createDataFrame([(1,)], "era int"), "a", manifest={"source": str(files)})
+    described = {"source": str(files), "features": FEATURES, "sets": {"small": [0, 1, 2]}}
+    store.write("classic_eras", spark.createDataFrame([(1,)], "era int"), "a", manifest=described)
     packed = frame[["id", "era"]].assign(features_small=levels.astype("int8").to_numpy().tolist())
-    manifest = {"blocks": {"features_small": FEATURES}, "sets": {"small": [0, 1, 2]}, "missing": -1}
+    manifest = {"blocks": {"features_small": [0, 1, 2]}, "missing": -1}
     table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
     store.write("classic_training", table, "b", manifest=manifest)
     own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]

@@ -61,9 +61,9 @@ def training(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> T
 def dataset(training: Training, references: References | None = None) -> Dataset:
     return Dataset(
         tables=(), training=training, manifest={}, spans=spans_from_numbers(range(1, ERAS + 1), 20), unlabelled=(),
-        overlap=5, live_era=ERAS + 1, era_dates={}, submission=submission.classic, check_live=lambda live: None,
-        references=references or References(), reference_files=(), asset=None, strategy=None, quality=pd.DataFrame,
-        notes=(), facts={},
+        overlap=5, live=training.rows([ERAS]), live_era=ERAS + 1, era_dates={}, submission=submission.classic,
+        check_live=lambda: None, references=references or References(), reference_files=(), asset=None, strategy=None,
+        quality=pd.DataFrame, notes=(), facts={},
     )  # fmt: skip
 
 

@@ -21,6 +21,8 @@ from eraflow.sources.signals_files import with_tickers
 from eraflow.sources.ticker_map import Line
 from eraflow.tables import Store
 
+pytestmark = pytest.mark.slow
+
 FEATURES = ["feature_value_factor", "feature_rsi_60d_country_ranknorm"]
 TARGET = "target_factor_neutral_20"
 TICKERS = [f"T{number:02}" for number in range(24)]

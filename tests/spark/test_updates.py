@@ -22,6 +22,8 @@ from eraflow.pipeline.build import Builder
 from eraflow.sources import updates
 from eraflow.tables import Store, Version
 
+pytestmark = pytest.mark.slow
+
 DAYS = list(pd.bdate_range("2019-11-04", periods=75).date)  # two years, so that only a part of a history is compared
 WEEKS = (60, 67, 75)  # days that the files hold when they are read
 PRICES = ["open", "high", "low", "close"]

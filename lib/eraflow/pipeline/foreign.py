@@ -28,6 +28,7 @@ from eraflow.sources.classic_models import BENCHMARK_FILES, EXAMPLE_FILE, META_F
 from eraflow.sources.predictions import foreign
 from eraflow.tables import Store, Version
 
+OLDER = "the run's tables are of another version of eraflow"
 NOT_OF_SIGNALS = "Numerai's files of Signals hold none"
 
 
@@ -60,6 +61,8 @@ def known(spark: SparkSession, run: RunFolder) -> Known:
     )
     versions = {table: store.version(table, told["tables"][table]) for table in needed}
     there = {table: version for table, version in versions.items() if version is not None}
+    if config.is_classic and "classic_eras" in there and "features" not in there["classic_eras"].manifest:
+        return Known(lacking=(f"only metrics of predictions and targets: {OLDER}",))
     if gone := [table for table in needed if table not in there]:
         reason = f"version {told['tables'][gone[0]]} of table {gone[0]} is not in {config.tables.root} any more"
         return Known(lacking=(f"only metrics of predictions and targets: {reason}",))
