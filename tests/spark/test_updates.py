@@ -28,7 +28,8 @@ DAYS = list(pd.bdate_range("2019-11-04", periods=75).date)  # two years, so that
 WEEKS = (60, 67, 75)  # days that the files hold when they are read
 PRICES = ["open", "high", "low", "close"]
 POLICIES = ("zero_volume=drop", "jump=drop", "contradiction=drop", "stale=mask")
-SETTINGS = (*(f"quality.{policy}" for policy in POLICIES), "quality.refuse_share=0.5", "prices.min_tickers=3")
+SETTINGS = (*(f"quality.{policy}" for policy in POLICIES), "quality.refuse_share=0.5", "prices.min_tickers=3",
+            "dates.complete_share=0.7")  # fmt: skip
 
 
 # What only another unit or rounding is: the table keeps what it has.
