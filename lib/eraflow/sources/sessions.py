@@ -41,8 +41,8 @@ class Read:
 
 
 def counted(raw: DataFrame) -> tuple[dict[str, dict[datetime.date, int]], int]:
-    """By country and day the number of tickers with a price above 0; and how many rows there are at all."""
-    priced = (F.col("close") > 0) & ~F.isnan("close")  # Spark holds NaN to be above all numbers
+    """By country and day the number of tickers with a price; and how many rows there are at all."""
+    priced = F.col("close").isNotNull() & ~F.isnan("close")
     # A ticker counts once a day: files may overlap.
     tickers = F.count_distinct(F.when(priced, F.col("ticker"))).alias("priced")
     # One row a country and trading day: some thousand for each country.
