@@ -41,8 +41,8 @@ Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
 def universe() -> pd.DataFrame:
-    """14 tickers, 430 days; one is listed late, one delisted before the cut, one halted for three days."""
-    settings = {"sectors": 2, "tickers_per_sector": 7, "days": 430, "momentum": 0.1, "network": 0.0, "seed": 4}
+    """18 tickers, 430 days; one is listed late, one delisted before the cut, one halted for three days."""
+    settings = {"sectors": 2, "tickers_per_sector": 9, "days": 430, "momentum": 0.1, "network": 0.0, "seed": 4}
     raw = pd.concat([synthetic.sector_prices(sector, start="2008-01-02", **settings) for sector in range(2)])
     ticker, day = raw["ticker"], raw["date"]
     late = (ticker == "S00T001") & (day < date(2008, 6, 2))
