@@ -94,7 +94,7 @@ def test_a_run_that_is_killed_and_interrupted_goes_on_to_the_content_of_an_undis
     base, run, expected = tmp_path / "stopped", tmp_path / "stopped/runs/demo", tmp_path / "undisturbed/runs/demo"
     base.mkdir()
     assert job("", train, over(tmp_path / "undisturbed", TINY)) == 0
-    with_tables_of(expected, base, "prices", "quality")
+    with_tables_of(expected, base, "prices", "prices_seen", "quality")
 
     # Killed while a table is built: the tables before it are kept.
     with started(base) as process:

@@ -39,7 +39,7 @@ def test_a_run_killed_in_its_search_goes_on_and_counts_every_trial_once(spark: S
     whole, base = tmp_path / "whole", tmp_path / "killed"
     base.mkdir()
     assert job("", train, over(whole, SEARCHED)) == 0
-    with_tables_of(whole / "runs/demo", base, "prices", "quality", "features", "eras", "training")
+    with_tables_of(whole / "runs/demo", base, "prices", "prices_seen", "quality", "features", "eras", "training")
     with submitted(base, "jobs/train.py", over(base, SEARCHED)) as process:
         wait_for(lambda: len(finished_trials(base)) >= 2, process, base)
         stop(process, signal.SIGKILL)

@@ -62,7 +62,8 @@ class PriceTable:
             before = self.seen(there)
             return self._later(there, before, read) if before else None
 
-        return self.fresh.version("prices", recipe, state, (), make, make_later, ("year",))
+        lost = current is not None and last is None  # somebody has removed what the files held: all is read again
+        return self.fresh.version("prices", recipe, state, (), make, make_later, ("year",), again=lost)
 
     def seen(self, made: Version) -> Version | None:
         """What the files held when they were last found to be what this version of the prices holds."""
