@@ -10,8 +10,10 @@ import pytest
 
 # Tests compile thousands of plans that see few rows each: the JVM's second compiler would take more time than its code
 # gives back (a Classic run on a full disk: 126 seconds of processor time, 69 without it), and two such processes with
-# 3 GB of heap each would be too much for a machine of 8 GB. Only tests of full size run as the product does.
-SMALL = "--driver-memory 2g --driver-java-options '-XX:TieredStopAtLevel=1 -XX:+UseSerialGC' pyspark-shell"
+# 3 GB of heap each would be too much for a machine of 8 GB. The first compiler alone has room for 48 MB of code, and
+# without more of it turns itself off after some hundred tests. Only tests of full size run as the product does.
+JAVA = "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"
+SMALL = f"--driver-memory 2g --driver-java-options '{JAVA} -XX:+UseSerialGC' pyspark-shell"
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ PATIENCE = 400  # seconds
 def environment() -> dict[str, str]:
     """Of a process of its own: this Python's commands, and a JVM that compiles in a hurry, as a short job wants it."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    return {**os.environ, "PATH": path, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
+    return {**os.environ, "PATH": path, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=240m"}
 
 
 def over(base: Path, settings: Sequence[str]) -> list[str]:
