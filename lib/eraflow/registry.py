@@ -16,11 +16,11 @@ from eraflow.config.models import (
     SparkForest,
     Tokens,
 )
-from eraflow.graphs.expansion import FeatureNetwork
-from eraflow.graphs.model import FittedNetworkModel, NetworkModel, load_network
 from eraflow.models import selection
 from eraflow.models.base import Fitted, Model, Training
 from eraflow.models.chosen import ChosenFeatures, FittedChosen
+from eraflow.models.expanded import FittedNetworkModel, NetworkModel, load_network
+from eraflow.models.expansion import FeatureNetwork
 from eraflow.models.l2gmom import FittedL2gmom, L2gmomModel
 from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
 from eraflow.models.linear import FittedLinear, LinearModel

@@ -14,8 +14,8 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.graphs.expansion import FeatureNetwork, FittedNetwork
 from eraflow.models.base import Training
+from eraflow.models.expansion import FeatureNetwork, FittedNetwork
 from eraflow.models.premia import premia
 
 ERAS, ROWS, FEATURES = 30, 80, 24

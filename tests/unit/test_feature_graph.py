@@ -7,7 +7,7 @@ import pytest
 
 from eraflow.features.cross_section import Levels, Matrix, Vector
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, split_pairs
-from eraflow.models.premia import Premia, centred, standardised
+from eraflow.models.premia import centred, standardised
 
 FEATURES, ERAS, ROWS, PAIRS = 780, 150, 800, 40
 LEARNED = 110  # eras
@@ -21,12 +21,13 @@ class Market:
     target: list[Vector]
 
     @property
-    def premia(self) -> Premia:
+    def premia(self) -> Matrix:
+        """Eras x features: correlations with the target."""
         found = [
             standardised(values[:, None].astype(np.float32))[:, 0] @ standardised(centred(rows, -1))
             for rows, values in zip(self.levels[:LEARNED], self.target[:LEARNED], strict=True)
         ]
-        return Premia(np.arange(LEARNED), np.array(found, dtype=np.float64), np.eye(FEATURES))
+        return np.array(found, dtype=np.float64)
 
     def gain(self, pairs: np.ndarray) -> Vector:
         """Of each later era the correlation with the target of the pairs' products, weighted by what they paid."""
@@ -61,7 +62,7 @@ def comoving() -> Market:
 
 
 def test_pairs_whose_premia_move_together_are_found_and_their_products_pay(comoving: Market) -> None:
-    found = FeatureGraph.of(comoving.premia, degree=5).strongest(PAIRS)
+    found = FeatureGraph.of(comoving.premia, np.eye(FEATURES), degree=5).strongest(PAIRS)
 
     gain = comoving.gain(found) - comoving.gain(random_pairs(FEATURES, PAIRS, seed=1))
     assert precision(found) > 0.9
@@ -70,24 +71,25 @@ def test_pairs_whose_premia_move_together_are_found_and_their_products_pay(comov
 
 def test_a_pure_product_is_not_found() -> None:
     # It has no correlation of its own with the target, so there is no premium to move together.
-    assert precision(FeatureGraph.of(market(premium=0.0, product=0.1).premia, degree=5).strongest(PAIRS)) < 0.1
+    premia = market(premium=0.0, product=0.1).premia
+    assert precision(FeatureGraph.of(premia, np.eye(FEATURES), degree=5).strongest(PAIRS)) < 0.1
 
 
 def test_likeness_of_the_features_counts_by_its_share() -> None:
     random = np.random.default_rng(2)
     alike = np.eye(60)
     alike[0, 1] = alike[1, 0] = 0.99
-    found = Premia(np.arange(80), random.normal(size=(80, 60)), alike)
+    premia = random.normal(size=(80, 60))
 
-    assert FeatureGraph.of(found, degree=3, mutual=0.5).strongest(1).tolist() == [[0, 1]]
-    assert FeatureGraph.of(found, degree=3).strongest(1).tolist() != [[0, 1]]
+    assert FeatureGraph.of(premia, alike, degree=3, share=0.5).strongest(1).tolist() == [[0, 1]]
+    assert FeatureGraph.of(premia, alike, degree=3).strongest(1).tolist() != [[0, 1]]
 
 
 def blocks() -> FeatureGraph:
     """Three groups of 15 features with common premia."""
     random = np.random.default_rng(3)
     common = np.repeat(random.normal(size=(200, 3)), 15, axis=1)
-    return FeatureGraph.of(Premia(np.arange(200), common + random.normal(size=(200, 45)), np.eye(45)), degree=8)
+    return FeatureGraph.of(common + random.normal(size=(200, 45)), np.eye(45), degree=8)
 
 
 def test_groups_are_the_planted_ones() -> None:

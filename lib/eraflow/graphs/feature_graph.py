@@ -17,7 +17,6 @@ from eraflow.graphs.distances import all_pairs
 from eraflow.graphs.edges import Matrix
 from eraflow.graphs.history import normalised
 from eraflow.graphs.learner import Graph, learn
-from eraflow.models.premia import Premia
 
 Pairs = npt.NDArray[np.intp]  # k x 2 (or 3), ascending within each
 
@@ -29,15 +28,16 @@ class FeatureGraph:
     graph: Graph
 
     @classmethod
-    def of(cls, premia: Premia, degree: float, mutual: float = 0.0) -> FeatureGraph:
+    def of(cls, premia: Matrix, alike: Matrix, degree: float, share: float = 0.0) -> FeatureGraph:
         """From squared distances 2 − 2ρ between features.
 
-        ρ is the correlation of their premia over the eras and, by the share `mutual`, their own mean correlation.
+        ρ is the correlation of their `premia` (eras x features) over the eras and, by the `share`, how much they are
+        `alike` (features x features): their own mean correlation.
         """
-        series = premia.correlations - premia.correlations.mean(axis=0)
+        series = premia - premia.mean(axis=0)
         length = np.linalg.norm(series, axis=0)
         series = series / np.where(length > 1e-12, length, np.inf)
-        likeness = (1.0 - mutual) * (series.T @ series) + mutual * premia.mutual
+        likeness = (1.0 - share) * (series.T @ series) + share * alike
         squared = np.maximum(0.0, 2.0 - 2.0 * likeness)
         np.fill_diagonal(squared, 0.0)
         return cls(learn(all_pairs(squared, round(10 * degree)), degree))

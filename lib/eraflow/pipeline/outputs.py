@@ -17,7 +17,7 @@ from eraflow.config.ensembles import Ensemble
 from eraflow.config.models import AnyModel, Model
 from eraflow.frames import read_frame
 from eraflow.graphs.described import drawn
-from eraflow.graphs.model import EDGES
+from eraflow.models.expanded import EDGES
 from eraflow.models.selection import SAVED
 from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset

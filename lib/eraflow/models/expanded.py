@@ -12,10 +12,10 @@ import numpy as np
 from pyspark.sql import DataFrame
 
 from eraflow.frames import read_frame
-from eraflow.graphs.expansion import FeatureMomentum, FeatureNetwork, FittedNetwork
 from eraflow.graphs.feature_graph import split_pairs
 from eraflow.models.base import Model, Training, check_features
 from eraflow.models.behind import FittedBehind
+from eraflow.models.expansion import FeatureMomentum, FeatureNetwork, FittedNetwork
 from eraflow.models.lightgbm import FittedLightGbm
 
 ABOUT, ARRAYS, EDGES = "network.json", "network.npz", "network.csv"

@@ -59,7 +59,7 @@ class FeatureNetwork:
     def fit(self, training: Training, eras: Sequence[int]) -> FittedNetwork:
         """What the labelled rows of `eras` say; no other row is read."""
         found = premia(training, eras)
-        graph = FeatureGraph.of(found, self.degree, self.mutual)
+        graph = FeatureGraph.of(found.correlations, found.mutual, self.degree, self.mutual)
         projections = self._projections(graph, found)
         unbinned = FittedNetwork(
             base=training.feature_names,
