@@ -14,12 +14,15 @@ from datetime import date
 from typing import Any, NoReturn
 
 from eraflow import disk
+from eraflow.causes import first_line, refusal
 from eraflow.config import Config, load
 from eraflow.errors import InputError, PartFailedError
-from eraflow.progress import shown
-from eraflow.session import end_session, session
+from eraflow.logfile import LogFile
+from eraflow.progress import Progress, shown
+from eraflow.session import end_session, javas_output, session
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+AGAIN = "the same command goes on from what is finished"
 
 Work = Callable[..., Sequence[str]]  # of the session, the config, the progress, and the options' values by name
 
@@ -47,7 +50,8 @@ def day(text: str) -> date:
 def job(description: str, work: Work, arguments: Sequence[str] | None = None, options: Sequence[Option] = ()) -> int:
     """Runs `work` and returns the exit code: 0 done, 2 bad config or input (one message, no trace), 1 anything else.
 
-    The lines that `work` returns go to standard output; progress and messages go to standard error.
+    The lines that `work` returns go to standard output; progress and messages go to standard error. Of a failure the
+    line that says the most is shown; the whole cause, with what Java and native code have written, is in a log file.
     """
     given = _parser(description, options).parse_args(arguments)
     values = {option.name: getattr(given, option.name) for option in options}
@@ -57,23 +61,43 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
     logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
     try:
         config = load(given.config, given.settings)
-        with shown() as progress, _disk_told(config):
-            progress.stage("starting Spark")
-            spark = session()
-            with _interruptible():
-                lines = work(spark, config, progress, **values)
     except InputError as error:
-        print(f"eraflow: {error}", file=sys.stderr)
-        return BAD_INPUT
+        return _told(error, BAD_INPUT)
+    log, code = LogFile.of_command(config.run.name), FAILED
+    try:
+        lines = _worked(config, log, lambda spark, progress: work(spark, config, progress, **values))
+        code = DONE
     except PartFailedError as error:
         print("\n".join(error.lines))
-        print(f"eraflow: {error}", file=sys.stderr)
-        return FAILED
+        _told(f"these models failed, {log.path} has the causes, and the same command tries them again: {error}")
     except KeyboardInterrupt:
-        print("eraflow: interrupted; the same command goes on from what is finished.", file=sys.stderr)
-        return FAILED
-    print("\n".join(lines))
-    return DONE
+        _told(f"interrupted; {AGAIN}.")
+    except Exception as error:
+        if refused := refusal(error):
+            code = _told(refused, BAD_INPUT)
+        else:
+            log.cause("failed", error)
+            _told(f"{first_line(error)} ({log.path} has the whole cause; {AGAIN})")
+    finally:
+        log.close(code != FAILED)
+    if code == DONE:
+        print("\n".join(lines))
+    return code
+
+
+def _told(what: object, code: int = FAILED) -> int:
+    print(f"eraflow: {what}", file=sys.stderr)
+    return code
+
+
+def _worked(config: Config, log: LogFile, work: Callable[[Any, Progress], Sequence[str]]) -> Sequence[str]:
+    """What the work returns, its progress shown and logged."""
+    with shown(log) as progress, _disk_told(config):
+        progress.stage("starting Spark")
+        spark = session()
+        with javas_output(spark) as follow, _interruptible():
+            log.follow(follow)
+            return work(spark, progress)
 
 
 def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentParser:
@@ -107,11 +131,11 @@ def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentPar
 
 
 def leave(code: int) -> NoReturn:
-    """Ends the process of a job, and Spark with it. Databricks ends its own."""
+    """Ends the process of a job, and Spark with it, whatever still runs in there. Databricks ends its own."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if code == DONE and "DATABRICKS_RUNTIME_VERSION" not in os.environ:
-        end_session()
+    if "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+        end_session(code)
         os._exit(code)
     raise SystemExit(code)
 

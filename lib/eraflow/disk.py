@@ -9,17 +9,15 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from eraflow.causes import chain, text_of
+
 _TOLD = "No space left on device"  # as a JVM and a Python worker tell it, inside the text of another error
 _TEMPORARY = "SPARK_LOCAL_DIRS"  # Spark's own variable
 
 
-def is_full(error: BaseException | None) -> bool:
+def is_full(error: BaseException) -> bool:
     """Whether this error, or one that it came of, is that of a full disk."""
-    while error is not None:
-        if getattr(error, "errno", None) == errno.ENOSPC or _TOLD in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
+    return any(getattr(one, "errno", None) == errno.ENOSPC or _TOLD in text_of(one) for one in chain(error))
 
 
 def told(places: Mapping[str, str | None]) -> str:

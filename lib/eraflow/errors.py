@@ -10,13 +10,16 @@ class InputError(Exception):
     """
 
 
+class FitFailedError(Exception):
+    """A fit that native code, a worker or a lost task has ended; the message is the line that says why."""
+
+
 class PartFailedError(Exception):
     """Some models failed and the others are finished; a job shows both and exits with code 1.
 
-    `failures`: the reason by model. `lines`: what the job has to tell of the others.
+    `failures`: the line that says why, by model. `lines`: what the job has to tell of the others.
     """
 
     def __init__(self, failures: Mapping[str, str], lines: Sequence[str]) -> None:
-        told = "; ".join(f"{name}: {reason}" for name, reason in failures.items())
-        super().__init__(f"these models failed, and the same command tries them again: {told}")
+        super().__init__("; ".join(f"{name}: {reason}" for name, reason in failures.items()))
         self.lines = tuple(lines)

@@ -1,4 +1,4 @@
-"""Progress of a job: one live line on a terminal, plain log lines elsewhere. The library reports, the job shows."""
+"""Progress of a job: one live line on a terminal, plain lines elsewhere, and all of it in the job's log file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -18,6 +19,9 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.progress import Progress as LiveProgress
+
+from eraflow.causes import first_line
+from eraflow.logfile import LogFile
 
 log = logging.getLogger("eraflow")
 
@@ -37,11 +41,41 @@ class Progress(Protocol):
         """A finished fact that stays on the screen."""
         ...
 
+    def failed(self, name: str, error: Exception) -> None:
+        """A part of the work has failed and the rest goes on: a line on the screen, the whole cause in the log."""
+        ...
 
-class PlainProgress:
-    """Log lines, each with the seconds since the start: for files, pipes and clusters."""
+    def log_in(self, path: Path) -> None:
+        """The work has a folder now: its log is this file."""
+        ...
 
-    def __init__(self) -> None:
+
+class _Logged:
+    """What every progress does beside showing: it keeps the log, where there is one."""
+
+    def __init__(self, kept: LogFile | None = None) -> None:
+        self._kept = kept
+
+    def log_in(self, path: Path) -> None:
+        if self._kept:
+            self._kept.keep(path)
+
+    def _write(self, text: str) -> None:
+        if self._kept:
+            self._kept.write(text)
+
+    def _cause(self, name: str, error: Exception) -> str:
+        """The line for the screen."""
+        if self._kept:
+            self._kept.cause(f"{name} failed", error)
+        return f"{name} failed: {first_line(error)}"
+
+
+class PlainProgress(_Logged):
+    """Lines, each with the seconds since the start: for files, pipes and clusters."""
+
+    def __init__(self, kept: LogFile | None = None) -> None:
+        super().__init__(kept)
         self._start = time.monotonic()
 
     def stage(self, name: str) -> None:
@@ -53,37 +87,54 @@ class PlainProgress:
     def note(self, text: str) -> None:
         self._line(text)
 
+    def failed(self, name: str, error: Exception) -> None:
+        self._show(self._cause(name, error))
+
     def _line(self, text: str) -> None:
+        self._write(text)
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         log.info("[%5.0f s] %s", time.monotonic() - self._start, text)
 
 
-class TerminalProgress:
+class TerminalProgress(_Logged):
     """One live line: what runs, how far, how long, and how much longer."""
 
-    def __init__(self, live: LiveProgress) -> None:
+    def __init__(self, live: LiveProgress, kept: LogFile | None = None) -> None:
+        super().__init__(kept)
         self._live = live
         self._task = live.add_task("starting", total=None)
 
     def stage(self, name: str) -> None:
+        self._write(name)
         self._live.reset(self._task, description=name, total=None)
 
     def step(self, name: str, done: int, total: int) -> None:
+        self._write(f"{name} ({done}/{total} done)")
         if done == 0:
             self._live.reset(self._task, description=name, total=total)
         self._live.update(self._task, description=name, completed=done, total=total)
 
     def note(self, text: str) -> None:
+        self._write(text)
+        self._show(text)
+
+    def failed(self, name: str, error: Exception) -> None:
+        self._show(self._cause(name, error))
+
+    def _show(self, text: str) -> None:
         self._live.console.print(text, highlight=False, markup=False)
 
 
 @contextmanager
-def shown() -> Iterator[Progress]:
-    """The progress that fits where standard error goes."""
+def shown(kept: LogFile | None = None) -> Iterator[Progress]:
+    """The progress that fits where standard error goes; what it reports is in the log too, where one is kept."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield PlainProgress()
+        yield PlainProgress(kept)
         return
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), BarColumn(bar_width=24))
     times = (MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(compact=True))
     with LiveProgress(*columns, *times, console=console, transient=True) as live:
-        yield TerminalProgress(live)
+        yield TerminalProgress(live, kept)

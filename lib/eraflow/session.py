@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from py4j.protocol import Py4JError
@@ -12,6 +14,8 @@ from pyspark.sql import SparkSession
 
 from eraflow import environment
 from eraflow.errors import InputError
+
+STOPPING = 15.0  # seconds in which Spark, and then its Java, have to stop
 
 
 def session(name: str = "eraflow") -> SparkSession:
@@ -50,21 +54,69 @@ def _settled(spark: SparkSession) -> SparkSession:
     return spark
 
 
-def end_session() -> None:
-    """Stops the active session and, where spark-submit started this process, its JVM.
+def end_session(code: int) -> None:
+    """Stops the active session and, where spark-submit started this process, its JVM, which then ends with the code.
 
-    Each fit of SynapseML's LightGBM leaves an idle thread that is no daemon, and goes only when its pool happens to be
-    collected as garbage. With it a JVM whose work is done does not end by itself.
+    Each fit of SynapseML's LightGBM leaves an idle thread that is no daemon, and a task that native code holds does not
+    end either. So what does not stop by itself in time is ended.
     """
-    active = SparkSession.getActiveSession()
-    if active is None:
+    with suppress(Py4JError, OSError):  # Java may be gone, or be going since a Ctrl-C
+        active = SparkSession.getActiveSession()
+        if active is None:
+            return
+        jvm: Any = active.sparkContext._jvm
+        on_this_machine = _is_ours(active)
+        _at_most(STOPPING, active.stop)
+        if on_this_machine:  # a cluster's master would take it for a failure, and ends its JVM itself
+            _at_most(STOPPING, lambda: jvm.java.lang.System.exit(code))
+            jvm.java.lang.Runtime.getRuntime().halt(code)
+
+
+def _is_ours(spark: SparkSession) -> bool:
+    """Whether Java's process was started for this job on this machine."""
+    return (
+        "DATABRICKS_RUNTIME_VERSION" not in os.environ
+        and spark.conf.get("spark.submit.deployMode", "client") == "client"
+    )
+
+
+def _at_most(seconds: float, call: Callable[[], object]) -> None:
+    """Waits for the call no longer than that."""
+
+    def made() -> None:
+        with suppress(Py4JError, OSError):  # the end of a JVM is not answered, and asked again of one that has gone
+            call()
+
+    thread = Thread(target=made, daemon=True)
+    thread.start()
+    thread.join(seconds)
+
+
+@contextmanager
+def javas_output(spark: SparkSession) -> Iterator[Callable[[Path], None]]:
+    """A function that sends what Java, its logs and Spark's Python workers print to the end of a file, until it ends.
+
+    Native code prints past Java: what LightGBM has to say is silenced where it is called. A platform's own Java keeps
+    its output.
+    """
+    if not _is_ours(spark):
+        yield lambda path: None
         return
-    jvm: Any = active.sparkContext._jvm
-    on_this_machine = active.conf.get("spark.submit.deployMode", "client") == "client"
-    active.stop()
-    if on_this_machine:  # a cluster's master would take it for a failure, and ends its JVM itself
-        with suppress(Py4JError, OSError):  # the call is not answered, and asked again of a JVM that has gone
-            jvm.java.lang.System.exit(0)
+    jvm: Any = spark.sparkContext._jvm
+    system = jvm.java.lang.System
+    out, err = system.out, system.err
+
+    def into(path: Path) -> None:
+        stream = jvm.java.io.PrintStream(jvm.java.io.FileOutputStream(str(path), True), True)
+        system.setOut(stream)
+        system.setErr(stream)
+
+    try:
+        yield into
+    finally:
+        with suppress(Py4JError, OSError):
+            system.setOut(out)
+            system.setErr(err)
 
 
 def slots(spark: SparkSession) -> int:

@@ -1,16 +1,28 @@
-"""What every job shares: exit codes, and where its lines go."""
+"""What every job shares: exit codes, where its lines go, and what is left of a failure."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from eraflow import cli
-from eraflow.errors import InputError
+from eraflow.errors import InputError, PartFailedError
+from eraflow.progress import Progress
 
 
 @pytest.fixture(autouse=True)
-def no_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_spark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Jobs start no Spark, and their logs are below the test's own folder."""
+
+    @contextmanager
+    def none(_: None) -> Iterator[Any]:
+        yield lambda path: None
+
     monkeypatch.setattr(cli, "session", lambda: None)
+    monkeypatch.setattr(cli, "javas_output", none)
+    monkeypatch.chdir(tmp_path)
 
 
 def raising(error: BaseException) -> cli.Work:
@@ -57,9 +69,66 @@ def test_an_interrupt_ends_with_1_and_says_how_to_go_on(capsys: pytest.CaptureFi
     assert "interrupted; the same command goes on" in capsys.readouterr().err
 
 
-def test_a_fault_of_ours_is_not_hidden() -> None:
-    with pytest.raises(ZeroDivisionError):
-        cli.job("", raising(ZeroDivisionError()), [])
+def test_a_failure_ends_with_1_its_line_and_the_whole_cause_in_the_log(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def work(_: Any, __: Any, progress: Progress) -> list[str]:
+        progress.note("table prices: version 0 written")
+        raise ZeroDivisionError("division by zero")
+
+    assert cli.job("", work, []) == 1
+
+    (log,) = (tmp_path / "var/log").glob("demo-*.txt")
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"eraflow: ZeroDivisionError: division by zero ({log} has the whole cause; the same command goes on from what "
+        "is finished)"
+    )
+    assert "  table prices: version 0 written\n" in log.read_text()
+    assert 'raise ZeroDivisionError("division by zero")' in log.read_text()
+
+
+def test_a_run_keeps_its_log_in_its_folder_one_command_after_the_other(tmp_path: Path) -> None:
+    place = tmp_path / "runs/demo/log.txt"
+
+    def work(_: Any, __: Any, progress: Progress) -> list[str]:
+        progress.note("before the run has a folder")
+        progress.log_in(place)
+        progress.failed("ridge", MemoryError("9 GB for an array"))
+        raise PartFailedError({"ridge": "MemoryError: 9 GB for an array"}, ["lightgbm: mean"])
+
+    assert cli.job("", work, []) == 1
+    assert cli.job("", work, []) == 1
+
+    assert not list((tmp_path / "var/log").iterdir())
+    log = place.read_text()
+    assert log.count("  before the run has a folder\n") == log.count("ridge failed\nMemoryError: 9 GB for an arr") == 2
+
+
+def test_models_that_failed_are_told_with_the_log_that_has_their_causes(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    failures = {"ridge": "MemoryError: 9 GB for an array", "both": "its model ridge failed."}
+    assert cli.job("", raising(PartFailedError(failures, ["lightgbm: mean"])), []) == 1
+
+    told = capsys.readouterr()
+    (log,) = (tmp_path / "var/log").iterdir()
+    assert told.out == "lightgbm: mean\n"
+    assert told.err.splitlines()[-1] == (
+        f"eraflow: these models failed, {log} has the causes, and the same command tries them again: ridge: "
+        "MemoryError: 9 GB for an array; both: its model ridge failed."
+    )
+
+
+@pytest.mark.parametrize("work", [lambda *_: (), raising(InputError("mend it."))])
+def test_a_command_that_is_done_or_refused_leaves_no_log_without_a_run(work: cli.Work, tmp_path: Path) -> None:
+    cli.job("", work, [])
+    assert not list(tmp_path.rglob("*.txt"))
+
+
+def test_an_exception_that_came_of_itself_ends_the_job() -> None:
+    error = ValueError("no fit")
+    error.__cause__ = error
+    assert cli.job("", raising(error), []) == 1
 
 
 def test_unknown_arguments_end_with_2(capsys: pytest.CaptureFixture[str]) -> None:

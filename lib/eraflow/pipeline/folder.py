@@ -67,6 +67,11 @@ class RunFolder:
         """Where the trials of a search for settings stand."""
         return self.path / "search.sqlite3"
 
+    @property
+    def log(self) -> Path:
+        """What the commands of this run did, and the whole cause of what failed."""
+        return self.path / "log.txt"
+
     def live(self, model: str) -> Path:
         """Where a model's predictions of the live era stand, as it made them."""
         return self.model(model, "final") / "live.parquet"

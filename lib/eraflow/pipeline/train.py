@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow import disk, registry, scoring, search, submission, tracking
+from eraflow.causes import first_line, refusal
 from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel, L2gmom, LevelsModel, Sequences, Tokens
 from eraflow.errors import InputError, PartFailedError
@@ -112,6 +112,7 @@ class _Run:
             self._track(identity)  # it may have been refused, or not been asked for
             done = f"{self.folder.path} is finished already; nothing was done."
             return (done, *outputs.headlines(self.folder.path))
+        self.progress.log_in(self.folder.log)
         started = time.time()
         failed = self._fit_models(folds)
         if len(failed) == len(self.config.models):
@@ -127,7 +128,7 @@ class _Run:
             folds=folds,
             scored=scored,
             unscored=unscored,
-            failed={name: _reason(error) for name, error in failed.items()},
+            failed={name: first_line(error) for name, error in failed.items()},
             strategy=strategy,
             predicted=prediction_histogram(predictions).toPandas(),  # models x bins rows
             seconds=time.time() - started,
@@ -149,6 +150,7 @@ class _Run:
                 f"{self.folder.path} is no finished run of this configuration and these data; give the --config and "
                 "--set that it was trained with, or train it first."
             )
+        self.progress.log_in(self.folder.log)
         for name in self.config.models:
             if self.folder.is_done(f"{name}-holdout"):
                 continue
@@ -245,10 +247,10 @@ class _Run:
                 self._fit_folds(name, folds)
                 self._predict_live(name)
             except Exception as error:  # one model's failure does not cost the others
-                failed[name] = _told(error)
                 if len(self.config.models) == 1 or disk.is_full(error):  # no other model would fare better
-                    raise failed[name] from error
-                self.progress.note(f"{name} failed: {_reason(failed[name])}")
+                    raise
+                failed[name] = refusal(error) or error
+                self.progress.failed(name, failed[name])
         return failed
 
     def _blend(self, failed: Mapping[str, Exception]) -> dict[str, Exception]:
@@ -264,8 +266,8 @@ class _Run:
                     build(name, settings, self.config.validation.purge), submit=name == self.config.submission
                 )
             except Exception as error:
-                lost[name] = _told(error)
-                self.progress.note(f"{name} failed: {_reason(lost[name])}")
+                lost[name] = refusal(error) or error
+                self.progress.failed(name, lost[name])
         return lost
 
     def _fit(self, settings: AnyModel, eras: Sequence[int], part: str | None = None) -> Fitted:
@@ -345,14 +347,3 @@ class _Run:
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
         scored = scoring.collected(scores)  # models x folds x eras x metrics rows
         return scored, scoring.unscored_eras(predictions)
-
-
-def _told(error: Exception) -> Exception:
-    """The InputError that a Python worker raised, where that is what went wrong."""
-    found = re.search(r"eraflow\.errors\.InputError: (.+)", str(error))
-    return InputError(found[1]) if found and not isinstance(error, InputError) else error
-
-
-def _reason(error: Exception) -> str:
-    """The first line of what went wrong."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

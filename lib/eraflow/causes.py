@@ -1,0 +1,122 @@
+"""What a failure was: its first meaningful line, and all that Python, Java and Spark's workers say of it."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+
+from py4j.protocol import Py4JNetworkError
+
+from eraflow.errors import FitFailedError, InputError
+
+LONGEST = 300  # characters of a line on the screen
+
+# As a worker's exception stands inside the text of a Java one: its own trace up to Java's frames.
+_WORKERS = re.compile(r"PythonException: Traceback \(most recent call last\):\n(.*?)(?=\n\s*\tat |\Z)", re.DOTALL)
+_REFUSED = re.compile(r"eraflow\.errors\.InputError: (.+)")
+_LOST_TASK = re.compile(r"most recent failure: Lost task [^\n]*?\)(?: \([^\n]*?\))?: ([^\n]+)")
+_CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
+# py4j's own first line says nothing.
+_CALLED = re.compile(r"^An error occurred while calling [^\n]*?(?: Trace:)?\n(?:: )?([^\n]+)")
+# These classes are told by their message alone.
+_PLAIN = re.compile(r"^(?:java\.lang\.(?:Runtime)?Exception|org\.apache\.spark\.SparkException): (?=\S)")
+
+
+def refusal(error: BaseException) -> InputError | None:
+    """The InputError that this is, or that one of Spark's Python workers raised; None where it is another failure."""
+    if isinstance(error, InputError):
+        return error
+    found = _REFUSED.search(text_of(error))
+    return InputError(found[1]) if found else None
+
+
+def first_line(error: BaseException) -> str:
+    """The one line that says the most: what the worker, the deepest cause in Java, or this exception itself says."""
+    for one in chain(error):
+        if one.__cause__ is None or isinstance(one, FitFailedError | InputError):
+            error = one
+            break
+    return _cut(_said(error)) or type(error).__name__
+
+
+def whole(error: BaseException) -> str:
+    """Python's trace with all causes and, where Java threw it, Java's with all of its own."""
+    try:
+        told = "".join(traceback.format_exception(error))
+    except Exception:  # py4j asks Java for a part of the text, and Java may be gone
+        told = f"{type(error).__name__}\n"
+    for one in chain(error):
+        stack = _java_trace(one)
+        if stack and stack not in told:
+            told += f"\nJava's trace of {type(one).__name__}:\n{stack}\n"
+    return told
+
+
+def line_of(text: str) -> str:
+    """The most meaningful line of what Spark keeps of a failed task: an exception's name, message and trace."""
+    return _cut(_inside(text) or text.strip().split("\n", 1)[0])
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, FitFailedError | InputError):
+        return str(error)
+    text = text_of(error)
+    if found := _inside(text):
+        return found
+    if called := _CALLED.search(text):
+        return called[1]
+    if isinstance(error, Py4JNetworkError):
+        return f"Spark's Java process has ended or does not answer ({_first(text) or type(error).__name__})"
+    return ": ".join(filter(None, (type(error).__name__, _first(text))))
+
+
+def _inside(text: str) -> str | None:
+    """The line that a Java trace holds the cause in; None where it holds none."""
+    if workers := _WORKERS.findall(text):
+        return _raised(workers[-1])
+    # The deepest cause that has a message: an EOFException alone says less than what it came of.
+    if causes := [line for line in _CAUSED_BY.findall(text) if ": " in line]:
+        return str(causes[-1])
+    lost = _LOST_TASK.search(text)
+    return str(lost[1]) if lost else None
+
+
+def _raised(trace: str) -> str:
+    """The line of a Python trace that names the exception: the first after its last frame."""
+    lines = trace.split("\n")
+    last = max((place for place, line in enumerate(lines) if line.startswith('  File "')), default=-1)
+    return next((line for line in lines[last + 1 :] if line and not line.startswith("    ")), lines[-1])
+
+
+def _cut(line: str) -> str:
+    line = _PLAIN.sub("", line.strip())
+    return line if len(line) <= LONGEST else line[: LONGEST - 4].rstrip() + " ..."
+
+
+def _first(text: str) -> str:
+    return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+
+def text_of(error: BaseException) -> str:
+    """What it says, with Java's trace where there is one; empty where Java is gone, which is asked for a part of it."""
+    try:
+        told = str(error)
+    except Exception:
+        return ""
+    return f"{told}\n{_java_trace(error)}"
+
+
+def _java_trace(error: BaseException) -> str:
+    """What PySpark keeps beside the message of an exception that it has made out of Java's."""
+    return str(getattr(error, "stackTrace", None) or "")
+
+
+def chain(error: BaseException) -> Iterator[BaseException]:
+    """The exception, what it came of, what that came of, each once: a chain of exceptions can be a circle."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and following not in seen:
+        yield following
+        seen.append(following)
+        following = following.__cause__ or following.__context__
