@@ -64,7 +64,7 @@ run: setup ## train, score and report on an embedded synthetic universe; ARGS="-
 # Two processes, each with its own Spark; the tests of one file stay together and share its fixtures.
 PYTEST := $(IN_VENV) pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test: lint ## check style and types, run the tests (under 10 minutes)
+test: lint ## check style, types and imports, run the tests (under 10 minutes)
 	@$(PYTEST) -m 'not slow and not soak' $(ARGS)
 
 test-full: setup ## run the long tests: kills, cluster, real prices (ERAFLOW_REAL_DATA names their folder)
@@ -73,10 +73,11 @@ test-full: setup ## run the long tests: kills, cluster, real prices (ERAFLOW_REA
 test-soak: setup ## run the tests of full size, for hours: all seeds, all kill points; before a claim
 	@$(IN_VENV) pytest -m soak $(ARGS)
 
-lint: setup ## check style and types
+lint: setup ## check style, types and who imports whom
 	@$(IN_VENV) ruff check --quiet .
 	@$(IN_VENV) ruff format --check --quiet . || { echo 'Not formatted: run .venv/bin/ruff format .'; exit 1; }
 	@$(IN_VENV) mypy --no-error-summary
+	@found=$$($(IN_VENV) lint-imports --no-cache) || { echo "$$found"; exit 1; }
 
 bench: ## list the benchmarks
 	@ls benchmarks/[!_]*.py 2>/dev/null | sed 's,.*/\(.*\)\.py,  make bench-\1,; s,_,-,g' || true

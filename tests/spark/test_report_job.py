@@ -178,6 +178,10 @@ def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_na
     [
         ("id,score\na,1\n", "has no column 'prediction'"),
         ("id,prediction\ni0101,0.5\ni0102,\n", "row of id 'i0102' has a value that is empty"),
+        (
+            "id,prediction\ni0101,0.5\ni0102,-inf\n",
+            r"wrong.csv: column 'prediction' is infinite in era 1 \(id 'i0102'\)",
+        ),
         ("id,prediction\ni0101,0.5\ni0101,0.6\n", "id 'i0101' has 2 rows"),
         ("id,prediction\nother,0.5\n", "has no row of the ids"),
         ("id,prediction\ni0101,0.5\ni0102,0.4\n", "has 2 of the 30 ids of era 1"),

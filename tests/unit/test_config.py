@@ -18,6 +18,12 @@ def message(overlays: list[str], *settings: str) -> str:
     return str(refused.value)
 
 
+def test_a_ranking_that_would_stop_early_is_refused() -> None:
+    own = ["models.lightgbm.objective=lambdarank", "models.lightgbm.early_stopping_rounds=20"]
+    with pytest.raises(InputError, match="early_stopping_rounds: objective=lambdarank cannot stop early; say 0"):
+        load([], own)
+
+
 def test_later_layers_win_and_leave_other_keys_alone(tmp_path: Path) -> None:
     (tmp_path / "mine.yml").write_text("run: {name: mine, seed: 1}\nmodels: {lightgbm: {trees: 5}}\n", encoding="utf-8")
 

@@ -78,6 +78,13 @@ class LightGbm(LevelsModel):
     monotone: dict[str, Literal[-1, 1]]
     interactions: tuple[tuple[str, ...], ...]
 
+    @model_validator(mode="after")
+    def _rankings_do_not_stop_early(self) -> LightGbm:
+        # SynapseML 1.1.3 gives LightGBM watched rows without their eras, and it refuses them.
+        if self.ranks and self.early_stopping_rounds:
+            raise ValueError(f"early_stopping_rounds: objective={self.objective} cannot stop early; say 0")
+        return self
+
     @property
     def watched_eras(self) -> int:
         return self.early_stopping_eras if self.early_stopping_rounds else 0

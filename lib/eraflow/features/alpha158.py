@@ -34,6 +34,7 @@ from eraflow.features.series import (
     absolute,
     element,
     in_order,
+    joined_pair,
     log,
     maximum,
     minimum,
@@ -41,12 +42,12 @@ from eraflow.features.series import (
     sqrt,
     where,
 )
-from eraflow.features.windows import ROUNDING
+from eraflow.features.windows import ROUNDING, highest, lowest
 
 WINDOWS = (5, 10, 20, 30, 60)
 NEWER_PART: Mapping[int, int] = {10: 5, 20: 10, 30: 10, 60: 30}  # of a window, the bars of its newer part
 
-FLAT = 2e-5  # a deviation that qlib takes for zero
+QLIB_ZERO = 2e-5  # a deviation that qlib takes for none
 
 BEFORE = CLOSE.lag(1)
 RATIO = CLOSE / BEFORE
@@ -79,13 +80,12 @@ def mean(x: Series, bars: int) -> Series:
 
 
 def covariance(x: Series, y: Series, bars: int) -> Series:
-    """The covariance of a window, divisor `bars`, by the parallel formula of Chan, Golub and LeVeque (1979)."""
+    """The covariance of a window, divisor `bars`, from its two parts."""
     if bars == WINDOWS[0]:
         return Rolling(x, bars, "variance") if x == y else Rolling(x, bars, "covariance", y)
     newer, older = parts(lambda part: covariance(x, y, part), bars)
     share = NEWER_PART[bars] / bars
-    apart = distance(x, bars) * distance(y, bars)
-    return newer * share + older * (1.0 - share) + apart * (share * (1.0 - share))
+    return joined_pair(newer, older, share, distance(x, bars) * distance(y, bars))
 
 
 def distance(x: Series, bars: int) -> Series:
@@ -102,8 +102,8 @@ def deviation(x: Series, bars: int) -> Series:
 
 
 def unless_flat(value: Series, x: Series, bars: int, unit: Series | float = 1.0) -> Series:
-    """The value; null where the deviation of x is at most FLAT of its unit."""
-    limit = series(unit) * (FLAT * sqrt_of_share(bars))
+    """The value; null where the deviation of x is at most QLIB_ZERO of its unit."""
+    limit = series(unit) * (QLIB_ZERO * sqrt_of_share(bars))
     return where(limit * limit < covariance(x, x, bars), value)
 
 
@@ -139,16 +139,14 @@ def residual(x: Series, bars: int) -> Series:
     return x - mean(x, bars) - slope(x, bars) * ((bars - 1) / 2)
 
 
-def highest(x: Series, bars: int) -> Series:
-    """The maximum of a window."""
-    if bars == WINDOWS[0]:
-        return Rolling(x, bars, "max")
-    return maximum(*parts(lambda part: highest(x, part), bars))
+def top_of(x: Series, bars: int) -> Series:
+    """The maximum of a window, from frames that all windows share."""
+    return highest(x, bars, WINDOWS[0])
 
 
-def lowest(x: Series, bars: int) -> Series:
-    """The minimum of a window."""
-    return -highest(-x, bars)
+def bottom_of(x: Series, bars: int) -> Series:
+    """The minimum of a window, from the same frames."""
+    return lowest(x, bars, WINDOWS[0])
 
 
 def place_of_highest(x: Series, bars: int) -> Series:
@@ -157,12 +155,12 @@ def place_of_highest(x: Series, bars: int) -> Series:
     Prices that scaling to total return has parted in their last bits are equal.
     """
     if bars == WINDOWS[0]:
-        top = less_rounding(highest(x, bars))
+        top = less_rounding(top_of(x, bars))
         place = where(x >= top, float(bars))
         for lag in range(1, bars):
             place = where(x.lag(lag) >= top, float(bars - lag), place)
         return place
-    newer, older = parts(lambda part: highest(x, part), bars)
+    newer, older = parts(lambda part: top_of(x, part), bars)
     in_newer, in_older = parts(lambda part: place_of_highest(x, part), bars)
     limit = less_rounding(newer)
     return where(older >= limit, in_older, where(older < limit, in_newer + float(bars - NEWER_PART[bars])))
@@ -190,8 +188,8 @@ def rank(x: Series, bars: int) -> Series:
 
 def from_lowest(bars: int) -> Series:
     """The close between the window's lowest low, 0, and its highest high, 1."""
-    bottom = lowest(LOW, bars)
-    return quotient(CLOSE - bottom, highest(HIGH, bars) - bottom, CLOSE)
+    bottom = bottom_of(LOW, bars)
+    return quotient(CLOSE - bottom, top_of(HIGH, bars) - bottom, CLOSE)
 
 
 def share_of_change(part: Series, bars: int) -> Series:
@@ -236,8 +234,8 @@ OPERATORS: Mapping[str, Operator] = {
         lambda n: unless_flat(r_squared(CLOSE, n), CLOSE, n, CLOSE), "R squared of the close's line over {bars} bars"
     ),
     "resi": Operator(lambda n: residual(CLOSE, n) / CLOSE, "Close less its line over {bars} bars, over the close"),
-    "max": Operator(lambda n: highest(HIGH, n) / CLOSE, "Highest high of {bars} bars over the close"),
-    "min": Operator(lambda n: lowest(LOW, n) / CLOSE, "Lowest low of {bars} bars over the close"),
+    "max": Operator(lambda n: top_of(HIGH, n) / CLOSE, "Highest high of {bars} bars over the close"),
+    "min": Operator(lambda n: bottom_of(LOW, n) / CLOSE, "Lowest low of {bars} bars over the close"),
     "qtlu": Operator(lambda n: quantile(CLOSE, n, 0.8) / CLOSE, "80 % quantile of {bars} closes over the close"),
     "qtld": Operator(lambda n: quantile(CLOSE, n, 0.2) / CLOSE, "20 % quantile of {bars} closes over the close"),
     "rank": Operator(lambda n: rank(CLOSE, n), "Rank of the close among {bars}, as a share"),

@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from functools import reduce
+from operator import add
 from typing import Literal
 
 Number = int | float
@@ -191,7 +194,7 @@ def sqrt(x: Series) -> Series:
 
 def mean_of_lags(x: Series, bars: int) -> Series:
     """The mean of the last few values; null unless all of them are known."""
-    return _sum([x.lag(k) for k in range(bars)]) / bars
+    return total([x.lag(k) for k in range(bars)]) / bars
 
 
 def known(x: Series) -> Series:
@@ -301,8 +304,7 @@ def rolling_moments(x: Series, bars: int) -> Moments:
     """Mean and sample variance (divisor bars - 1) of the last `bars` values; null unless all of them are known.
 
     A sliding frame costs its length at every row, and differences of running sums lose their digits after a jump. So a
-    long window is put together from equal parts: each part's moments by a short frame, the parts by lags, joined by the
-    parallel formula of Chan, Golub and LeVeque (1979), which only ever adds squares.
+    long window is put together from equal parts: each part's moments by a short frame, the parts by lags.
     """
     part = _part(bars)
     count = bars // part
@@ -311,10 +313,28 @@ def rolling_moments(x: Series, bars: int) -> Moments:
     variances = [variance.lag(part * k) for k in range(count)]
     # Means are joined as distances from the newest, so that a constant series has a variance of exactly 0.
     distances = [other - means[0] for other in means[1:]]
-    centre = _sum(distances) / count if distances else series(0.0)
+    centre = total(distances) / count if distances else series(0.0)
     around = [centre * centre] + [(distance - centre) * (distance - centre) for distance in distances]
-    squares = _sum(variances) * part + (_sum(around) * part if distances else 0.0)
+    squares = joined(variances, around if distances else [], lambda sum_of_parts: sum_of_parts * part)
     return Moments(means[0] + centre, squares / (bars - 1))
+
+
+def joined(within: list[Series], between: list[Series], scaled: Callable[[Series], Series]) -> Series:
+    """The second moment of a window of equal parts, by the parallel formula of Chan, Golub and LeVeque (1979).
+
+    `within`: each part's own moment; `between`: the products of its means' distances from the window's, empty of one
+    part. It only ever adds, so that no digits are lost. `scaled` makes the moment out of a sum over the parts.
+    """
+    own = scaled(total(within))
+    return own + scaled(total(between)) if between else own
+
+
+def joined_pair(newer: Series, older: Series, share: float, between: Series) -> Series:
+    """The same of two parts, the newer of which holds a `share` of the window.
+
+    `between`: the product of the distances of the newer part's means from the older part's.
+    """
+    return newer * share + older * (1.0 - share) + between * (share * (1.0 - share))
 
 
 def _part_moments(x: Series, bars: int) -> tuple[Series, Series]:
@@ -322,8 +342,8 @@ def _part_moments(x: Series, bars: int) -> tuple[Series, Series]:
     if bars > 12:
         return Rolling(x, bars, "mean"), Rolling(x, bars, "variance")
     distances = [x.lag(k) - x for k in range(1, bars)]
-    centre = _sum(distances) / bars
-    squares = _sum([(distance - centre) * (distance - centre) for distance in distances]) + centre * centre
+    centre = total(distances) / bars
+    squares = total([(distance - centre) * (distance - centre) for distance in distances]) + centre * centre
     return x + centre, squares / bars
 
 
@@ -359,8 +379,6 @@ def _part(bars: int) -> int:
     return min((part for part in range(2, bars + 1) if bars % part == 0), key=lambda part: part + bars // part)
 
 
-def _sum(terms: list[Series]) -> Series:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
+def total(terms: Sequence[Series]) -> Series:
+    """Their sum, from the first on."""
+    return reduce(add, terms)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eraflow.features.series import BAR, Apply, Rolling, Series, absolute, maximum, sqrt, where
+from eraflow.features.series import BAR, Apply, Rolling, Series, absolute, joined, maximum, sqrt, total, where
 
 # What scaling to total return can leave of equal prices, in units of the price: vendors round adjusted closes to ten
 # decimals or so. A tick is a thousand times as much, and more.
@@ -12,23 +12,22 @@ ROUNDING = 1e-9
 FLAT = 1e-12  # a deviation of daily returns that is nothing but rounding
 
 
-def highest(x: Series, bars: int) -> Series:
-    """The largest of the last `bars` values of a series that is known at every bar; null until there are so many."""
-    return _extreme("max", "greatest", x, bars)
+def highest(x: Series, bars: int, part: int | None = None) -> Series:
+    """The largest of the last `bars` values of a series that is known at every bar; null until there are so many.
 
-
-def lowest(x: Series, bars: int) -> Series:
-    """The smallest of the last `bars` values of a series that is known at every bar; null until there are so many."""
-    return _extreme("min", "least", x, bars)
-
-
-def _extreme(aggregate: str, function: str, x: Series, bars: int) -> Series:
-    part = max(length for length in range(1, 22) if bars % length == 0)
-    of_part = Rolling(x, part, "max" if aggregate == "max" else "min")
+    It is put together from frames of `part` bars, which windows of several lengths can share.
+    """
+    part = part or max(length for length in range(1, 22) if bars % length == 0)
+    of_part = Rolling(x, part, "max")
     found: Series = of_part
     for back in range(part, bars, part):
-        found = Apply(function, (found, of_part.lag(back)))
+        found = Apply("greatest", (found, of_part.lag(back)))
     return where(bars - 1 <= BAR, found)
+
+
+def lowest(x: Series, bars: int, part: int | None = None) -> Series:
+    """The smallest of the last `bars` values, as `highest`."""
+    return -highest(-x, bars, part)
 
 
 @dataclass(frozen=True)
@@ -50,29 +49,25 @@ class Joint:
 def joint_moments(x: Series, other: Series, part: int, first: int, parts: int) -> Joint:
     """Of `parts` windows of `part` bars that lie behind one another, the newest of them `first` windows back.
 
-    Parts are joined by the parallel formula of Chan, Golub and LeVeque (1979), which loses no digits. Null unless both
-    series are known throughout.
+    Null unless both series are known throughout.
     """
 
     def behind(moment: Series) -> list[Series]:
         return [moment.lag(part * back) for back in range(first, first + parts)]
 
-    def mean(values: list[Series]) -> Series:
-        total = values[0]
-        for value in values[1:]:
-            total = total + value
-        return total / parts
+    def mean(sum_of_parts: Series) -> Series:
+        return sum_of_parts / parts
 
     means, means_of_other = behind(Rolling(x, part, "mean")), behind(Rolling(other, part, "mean"))
-    centre, centre_of_other = mean(means), mean(means_of_other)
+    centre, centre_of_other = mean(total(means)), mean(total(means_of_other))
     apart, apart_of_other = [m - centre for m in means], [m - centre_of_other for m in means_of_other]
     pairs = list(zip(apart, apart_of_other, strict=True))
     return Joint(
         centre,
         centre_of_other,
-        mean(behind(Rolling(x, part, "variance"))) + mean([a * a for a in apart]),
-        mean(behind(Rolling(other, part, "variance"))) + mean([b * b for b in apart_of_other]),
-        mean(behind(Rolling(x, part, "covariance", other))) + mean([a * b for a, b in pairs]),
+        joined(behind(Rolling(x, part, "variance")), [a * a for a in apart], mean),
+        joined(behind(Rolling(other, part, "variance")), [b * b for b in apart_of_other], mean),
+        joined(behind(Rolling(x, part, "covariance", other)), [a * b for a, b in pairs], mean),
     )
 
 
@@ -83,27 +78,20 @@ def skewness(x: Series, part: int, parts: int) -> Series:
     """
     bars = part * parts
     distances = [x.lag(back) - x for back in range(1, part)]
-    centre = _total(distances) / part
+    centre = total(distances) / part
     around = [distance - centre for distance in distances]
     of_part = (
         x + centre,
-        (_total([d * d for d in around]) + centre * centre) / part,
-        (_total([d * d * d for d in around]) - centre * centre * centre) / part,
+        (total([d * d for d in around]) + centre * centre) / part,
+        (total([d * d * d for d in around]) - centre * centre * centre) / part,
     )
     means, seconds, thirds = ([moment.lag(part * back) for back in range(parts)] for moment in of_part)
-    mean = _total(means) / parts
+    mean = total(means) / parts
     apart = [m - mean for m in means]
-    second = _total([v + d * d for v, d in zip(seconds, apart, strict=True)]) / parts
-    third = _total([t + d * (3.0 * v + d * d) for t, v, d in zip(thirds, seconds, apart, strict=True)]) / parts
+    second = joined(seconds, [d * d for d in apart], lambda sum_of_parts: sum_of_parts / parts)
+    third = total([t + d * (3.0 * v + d * d) for t, v, d in zip(thirds, seconds, apart, strict=True)]) / parts
     adjusted = (bars * (bars - 1)) ** 0.5 / (bars - 2)
     return where(second >= FLAT * FLAT, adjusted * third / (second * sqrt(second)))
-
-
-def _total(terms: list[Series]) -> Series:
-    total = terms[0]
-    for term in terms[1:]:
-        total = total + term
-    return total
 
 
 def mean_of_known(x: Series, bars: int) -> Series:

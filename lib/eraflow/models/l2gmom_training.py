@@ -15,12 +15,12 @@ from torch import Tensor
 from eraflow.models.epochs import Plan, trained
 from eraflow.models.era_graph import era_candidates
 from eraflow.models.panel import Panel
-from eraflow.models.unrolled import FLAT, Candidates, L2gmomNetwork
+from eraflow.models.unrolled import NOTHING, Candidates, L2gmomNetwork
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 LOSSES: Mapping[str, Loss] = {  # of the values of several eras and what these weigh, which adds up to 1
     "correlation": lambda values, weights: -(weights @ values),
-    "sharpe": lambda values, weights: -(weights @ values) / torch.sqrt(_variance(values, weights) + FLAT),
+    "sharpe": lambda values, weights: -(weights @ values) / torch.sqrt(_variance(values, weights) + NOTHING),
 }
 
 
@@ -153,7 +153,7 @@ def _correlation(scores: Tensor, target: Tensor) -> Tensor:
     if len(scores) < 3:
         return scores.sum() * 0.0
     scores, target = scores - scores.mean(), target - target.mean()
-    return (scores * target).mean() / torch.sqrt((scores**2).mean() * (target**2).mean() + FLAT)
+    return (scores * target).mean() / torch.sqrt((scores**2).mean() * (target**2).mean() + NOTHING)
 
 
 def _return(scores: Tensor, target: Tensor) -> Tensor:

@@ -23,13 +23,14 @@ from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.features.packing import of_width
 from eraflow.models.base import Training, check_features, sampled
+from eraflow.models.watch import guarded
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
 MIN_ROWS_PER_TASK = 2000
 # Watched rows land on the driver at 8 bytes a value (#2294).
 DRIVER_VALUES = 25_000_000
-WHOLE_ERA = 10_000  # places of a ranking that early stopping looks at, as many as LightGBM has discounts for
+MAX_RANKED = 10_000  # rows of an era: LightGBM has discounts for so many places
 MAX_LABELS = 31  # levels of a target that LightGBM's ranking knows gains for
 LEVELS = 5
 MAX_BIN = 7  # more than five levels and missing; LightGBM holds 4 bits a value
@@ -59,6 +60,8 @@ class LightGbmModel:
                 f"model: {count} rows with a known {training.target} in eras {eras[0]} to {eras[-1]} are too few for "
                 f"min_data_in_leaf={self.config.min_data_in_leaf}; lower it, or give a longer history."
             )
+        if self.config.ranks:
+            self._refuse_large_eras(rows, training.target)
         spark = rows.sparkSession
         # Partitions are counted once and then read again, so adaptive execution must not change them (#2278).
         with fixed_partitions(spark):
@@ -78,6 +81,16 @@ class LightGbmModel:
         self._check_trees(model)
         return FittedLightGbm(model, training.feature_names, training.target, training.missing)
 
+    def _refuse_large_eras(self, rows: DataFrame, target: str) -> None:
+        # One row.
+        largest = rows.groupBy("era").count().orderBy(F.desc("count"), "era").first()
+        if largest and largest["count"] > MAX_RANKED:
+            raise InputError(
+                f"model: era {largest['era']} has {largest['count']} rows with a known {target}, and LightGBM ranks no "
+                f"more than {MAX_RANKED:,} against each other; lower sampling.rows, or choose objective=regression "
+                f"instead of {self.config.objective}."
+            )
+
     def _check_trees(self, model: Any) -> None:
         """An exception inside an iteration ends training early without an error; an early stop names its best tree."""
         trees, best = model.getBoosterNumTotalIterations(), model.getBoosterBestIteration()
@@ -96,7 +109,6 @@ class LightGbmModel:
         ranking = {
             "groupCol": "era",
             "repartitionByGroupingColumn": False,
-            "evalAt": [WHOLE_ERA],  # a stop by the first of 1 to 5 places that is no better would be chance
             "objectiveSeed": self.seed,
         }
         weighing = {"weightCol": "weight"} if training.half_life else {}  # equal weights would cost time and memory
@@ -116,7 +128,6 @@ class LightGbmModel:
             seed=self.seed,
             baggingSeed=self.seed,
             featureFractionSeed=self.seed,
-            dataRandomSeed=self.seed,
             deterministic=True,
             maxBin=MAX_BIN,
             binSampleCount=MIN_ROWS_PER_TASK,
@@ -193,8 +204,10 @@ class LightGbmModel:
         trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
         estimator.setNumIterations(1).setMinDataInLeaf(1)
         label = F.pmod(F.col("id"), F.lit(2)).cast("double")
+        _silence(estimator, "seed", self.seed)  # all rows are the sample, so no seed decides anything
         _fitted(estimator, self._ready(training, rows, label, F.lit(1.0)), MIN_ROWS_PER_TASK)
-        estimator.setNumIterations(trees).setMinDataInLeaf(leaf)
+        estimator.setNumIterations(trees).setMinDataInLeaf(leaf).setSeed(self.seed)
+        _silence(estimator, "dataRandomSeed", self.seed)
 
 
 @dataclass(frozen=True)
@@ -234,7 +247,20 @@ class FittedLightGbm:
 
 def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:
     """The estimator's model; a fit that asks for more tasks than there are partitions waits for ever."""
-    return estimator.setNumTasks(min(_tasks(learned, rows), learned.rdd.getNumPartitions())).fit(learned)
+    estimator.setNumTasks(min(_tasks(learned, rows), learned.rdd.getNumPartitions()))
+    return guarded(learned.sparkSession, lambda: estimator.fit(learned))
+
+
+def _silence(estimator: Any, seed: str, number: int) -> None:
+    """Writes a seed as the text "number verbosity=-1".
+
+    LightGBM prints past Java's output when it makes a data set, and SynapseML tells `verbosity` to trainings only. The
+    settings of a data set end with `dataRandomSeed` or, without one, with `seed`, and what is in there goes in unread;
+    drawing a sample of rows alone needs a number for the first.
+    """
+    estimator.clear(estimator.getParam(seed))  # Python hands its own value over at every fit
+    java = estimator._java_obj
+    java.set(java.getParam(seed), f"{number} verbosity=-1")
 
 
 def _tasks(frame: DataFrame, rows: int) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eraflow.graphs.distances import Distances
 
-FLAT = 1e-12  # a variance or a degree below it is none
+NOTHING = 1e-12  # a variance or a degree below it is none
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,6 @@ class L2gmomNetwork(nn.Module):
         if not len(graph.z):
             return torch.zeros_like(own) + self.head.bias
         weights = self.learner(graph)
-        scale = torch.rsqrt(graph.degrees(weights) + FLAT)
+        scale = torch.rsqrt(graph.degrees(weights) + NOTHING)
         normalised = weights * scale[graph.first] * scale[graph.second]
         return graph.spread(normalised, own) + self.head.bias

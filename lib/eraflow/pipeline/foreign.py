@@ -155,12 +155,20 @@ def scored(spark: SparkSession, run: RunFolder, path: str, label: str) -> Scored
 
 
 def _uncovered(rows: DataFrame, path: str, run: RunFolder) -> list[int]:
-    """The eras without any prediction."""
-    counts = rows.groupBy("era").agg(F.count("*").alias("ids"), F.count("prediction").alias("predicted"))
+    """The eras without any prediction. InputError where one is infinite, or an era has too few."""
+    infinite = F.when(F.abs("prediction") == float("inf"), F.col("id"))
+    counts = rows.groupBy("era").agg(
+        F.count("*").alias("ids"), F.count("prediction").alias("predicted"), F.min(infinite).alias("infinite")
+    )
     told = counts.orderBy("era").collect()  # one row an era
     if not any(row["predicted"] for row in told):
         raise InputError(f"--predictions {path} has no row of the ids that {run.path} has targets for.")
     for row in told:
+        if row["infinite"] is not None:
+            raise InputError(
+                f"--predictions {path}: column 'prediction' is infinite in era {row['era']} (id {row['infinite']!r}); "
+                "give numbers."
+            )
         if 0 < row["predicted"] < COVERED * row["ids"]:
             raise InputError(
                 f"--predictions {path} has {row['predicted']} of the {row['ids']} ids of era {row['era']}; Numerai's "

@@ -1,0 +1,197 @@
+"""Real failures of Java, of native code and of workers: the job ends soon, with a line that says why and its log."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from eraflow import cli
+from eraflow.config import load
+from eraflow.errors import FitFailedError, InputError
+from eraflow.models.base import Training
+from eraflow.models.lightgbm import LightGbmModel
+from eraflow.models.watch import MEETING, PATIENCE
+
+NAMES = ("value", "size", "momentum")
+MINUTE = 60.0
+
+
+def training(spark: SparkSession, rows_of_era: int, eras: int, files: int = 2) -> Training:
+    """Rows with a target of five levels, the ids of each era in all of so many partitions."""
+    rows = spark.range(0, rows_of_era * eras, 1, files)
+    levels = [F.pmod(F.xxhash64("id", F.lit(place)), F.lit(5)).cast("tinyint") for place in range(len(NAMES))]
+    table = rows.select(
+        F.col("id").cast("string").alias("id"), (F.col("id") % eras + 1).cast("int").alias("era"),
+        F.array(*levels).alias("features"), (levels[0].cast("float") / 4).alias("target"),
+    )  # fmt: skip
+    return Training(table, NAMES, "target", -1)
+
+
+def model(objective: str = "regression", trees: int = 5, min_data_in_leaf: int = 20) -> LightGbmModel:
+    own = {"trees": trees, "min_data_in_leaf": min_data_in_leaf, "objective": objective}
+    return LightGbmModel(
+        load([], [f"models.lightgbm.{key}={value}" for key, value in own.items()]).models["lightgbm"], 5
+    )
+
+
+@pytest.fixture
+def ended(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Callable[[SparkSession], object]], tuple[int, str, str]]:
+    """Of a job that does so much: the exit code, what it says at the end, and its log."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(fault: Callable[[SparkSession], object]) -> tuple[int, str, str]:
+        code = cli.job("", lambda session, *_: fault(session), [])
+        logs = [*tmp_path.glob("var/log/*.txt")]
+        told = capsys.readouterr().err.splitlines()
+        assert sum(line.startswith("eraflow: ") for line in told) == 1
+        assert not any(line.startswith(("Traceback", "\tat ")) for line in told)
+        return code, told[-1], logs[0].read_text() if logs else ""
+
+    return run
+
+
+def raising(error: Exception) -> Callable[[Iterator[pd.DataFrame]], Iterator[pd.DataFrame]]:
+    def work(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        for frame in frames:
+            raise error
+            yield frame
+
+    return work
+
+
+def out_of_memory(rows: DataFrame) -> Sequence[Any]:
+    """More than any heap holds, in a task: 280 GB of text."""
+    text = F.repeat(F.concat(F.lit("eraflow"), F.rand().cast("string")), 100_000)
+    return rows.select(F.transform(F.sequence(F.lit(1), F.lit(400_000)), lambda _: text).alias("x")).toPandas()["x"]
+
+
+def of_workers(rows: DataFrame, error: Exception) -> Sequence[Any]:
+    return rows.mapInPandas(raising(error), "id bigint").collect()
+
+
+def test_java_out_of_memory_is_told_and_the_same_job_goes_on(ended: Any, tmp_path: Path) -> None:
+    def allocated(spark: SparkSession) -> list[str]:
+        jvm: Any = spark.sparkContext._jvm
+        return [jvm.java.nio.ByteBuffer.allocate(2**31 - 9) for _ in range(2)]
+
+    code, told, log = ended(allocated)
+
+    assert code == 1
+    assert told.startswith(f"eraflow: java.lang.OutOfMemoryError: Java heap space ({tmp_path}/var/log/demo-")
+    assert "at java.base/java.nio.ByteBuffer.allocate" in log
+    assert cli.job("", lambda spark, *_: [str(spark.range(3).count())], []) == 0
+
+
+def test_a_workers_exception_is_told_with_its_own_line(ended: Any) -> None:
+    code, told, log = ended(lambda spark: of_workers(spark.range(4), ValueError("weights of era 7 are nan")))
+
+    assert code == 1
+    assert told.startswith("eraflow: ValueError: weights of era 7 are nan (")
+    assert "test_failures.py" in log
+    assert "in work" in log
+
+
+def test_a_workers_input_error_is_the_users(ended: Any) -> None:
+    code, told, log = ended(lambda spark: of_workers(spark.range(4), InputError("prices.csv: mend it.")))
+
+    assert (code, told, log) == (2, "eraflow: prices.csv: mend it.", "")
+
+
+def test_a_call_that_py4j_cannot_make_is_told(ended: Any) -> None:
+    code, told, log = ended(lambda spark: spark.sparkContext._jsc.sc().fti())
+
+    assert code == 1
+    assert told.startswith("eraflow: py4j.Py4JException: Method fti([]) does not exist (")
+    assert "py4j.protocol.Py4JError" in log
+
+
+def test_an_era_that_lightgbm_cannot_rank_is_refused_before_it_trains(spark: SparkSession) -> None:
+    with pytest.raises(InputError) as refused:
+        model("lambdarank").fit(training(spark, 10_100, 2), (1, 2))
+
+    assert str(refused.value) == (
+        "model: era 1 has 10100 rows with a known target, and LightGBM ranks no more than 10,000 against each other; "
+        "lower sampling.rows, or choose objective=regression instead of lambdarank."
+    )
+
+
+def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, ended: Any
+) -> None:
+    monkeypatch.setattr(LightGbmModel, "_refuse_large_eras", lambda *_: None)
+    begun = time.monotonic()
+
+    code, told, log = ended(lambda _: model("lambdarank").fit(training(spark, 10_100, 2), (1, 2)))
+
+    assert time.monotonic() - begun < MINUTE
+    assert code == 1
+    refusal = (
+        "Booster call failed in LightGBM with error: Number of rows 10100 exceeds upper limit of 10000 for a query"
+    )
+    assert told.startswith(f"eraflow: {refusal} (")
+    assert "LightGBMBooster" in log
+    assert model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).target == "target"
+
+
+def meeting(spark: SparkSession) -> int | None:
+    """The number of a running stage whose tasks have all met."""
+    tracker = spark.sparkContext.statusTracker()
+    for number in tracker.getActiveStageIds():
+        stage = tracker.getStageInfo(number)
+        if stage and MEETING in stage.name and stage.numActiveTasks == stage.numTasks == 2:
+            return int(number)
+    return None
+
+
+def test_a_task_that_is_killed_in_the_middle_of_a_fit_ends_it(spark: SparkSession) -> None:
+    def kill() -> None:
+        context: Any = spark.sparkContext._jsc
+        until = time.monotonic() + MINUTE
+        while time.monotonic() < until:
+            if (number := meeting(spark)) is not None:
+                last = context.sc().statusStore().taskList(number, 0, 10).apply(1)
+                context.sc().killTaskAttempt(last.taskId(), True, "killed by a test")
+                return
+            time.sleep(0.005)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    begun = time.monotonic()
+
+    with pytest.raises(FitFailedError, match="killed by a test"):
+        model(trees=20_000).fit(training(spark, 20_000, 5), range(1, 6))
+
+    killer.join()
+    assert time.monotonic() - begun < MINUTE
+    assert model().fit(training(spark, 2000, 2), (1, 2)).target == "target"
+
+
+def test_a_task_without_a_slot_ends_a_fit_that_waits_for_it(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eraflow.models.watch.PATIENCE", 3.0)
+    assert PATIENCE < MINUTE / 2
+    held = spark.sparkContext
+
+    def hold() -> None:
+        held.setJobGroup("held", "a slot that is not free", interruptOnCancel=True)
+        with pytest.raises(Exception, match="cancelled"):
+            held.parallelize([1], 1).map(lambda _: time.sleep(120)).count()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    time.sleep(1)
+    try:
+        with pytest.raises(FitFailedError, match="2 tasks wait for each other, and only 1 of them have a slot"):
+            model().fit(training(spark, 2000, 2), (1, 2))
+    finally:
+        held.cancelJobGroup("held")
+        holder.join()
