@@ -3,8 +3,9 @@
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import pytest
@@ -14,9 +15,9 @@ from pyspark.sql import functions as F
 from eraflow import cli
 from eraflow.config import load
 from eraflow.errors import FitFailedError, InputError
+from eraflow.models import watch
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import LightGbmModel
-from eraflow.models.watch import MEETING, PATIENCE
 
 NAMES = ("value", "size", "momentum")
 MINUTE = 60.0
@@ -113,6 +114,10 @@ def test_a_call_that_py4j_cannot_make_is_told(ended: Any) -> None:
     assert "py4j.protocol.Py4JError" in log
 
 
+def test_a_watch_ends_a_fit_within_a_minute() -> None:
+    assert watch.LOOK + max(watch.GRACE, watch.PATIENCE) + watch.LOOK + watch.ENDING < MINUTE
+
+
 def test_an_era_that_lightgbm_cannot_rank_is_refused_before_it_trains(spark: SparkSession) -> None:
     with pytest.raises(InputError) as refused:
         model("lambdarank").fit(training(spark, 10_100, 2), (1, 2))
@@ -141,44 +146,54 @@ def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
     assert model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).target == "target"
 
 
-def meeting(spark: SparkSession) -> int | None:
-    """The number of a running stage whose tasks have all met."""
-    tracker = spark.sparkContext.statusTracker()
+def tasks_that_meet(spark: SparkSession) -> list[int]:
+    """Of those that a fit runs now."""
+    tracker, context = spark.sparkContext.statusTracker(), cast(Any, spark.sparkContext._jsc)
     for number in tracker.getActiveStageIds():
         stage = tracker.getStageInfo(number)
-        if stage and MEETING in stage.name and stage.numActiveTasks == stage.numTasks == 2:
-            return int(number)
-    return None
+        if stage and watch.MEETING in stage.name:
+            tasks = context.sc().statusStore().taskList(number, 0, 10)
+            return [tasks.apply(place).taskId() for place in range(tasks.size())]
+    return []
 
 
-def test_a_task_that_is_killed_in_the_middle_of_a_fit_ends_it(spark: SparkSession) -> None:
+def slowly(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    for frame in frames:
+        time.sleep(0.5)
+        yield frame
+
+
+def test_a_task_that_is_killed_in_the_middle_of_a_fit_ends_it(
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "GRACE", 0.0)
+    monkeypatch.setattr(watch, "LOOK", 0.2)
+
     def kill() -> None:
         context: Any = spark.sparkContext._jsc
         until = time.monotonic() + MINUTE
         while time.monotonic() < until:
-            if (number := meeting(spark)) is not None:
-                last = context.sc().statusStore().taskList(number, 0, 10).apply(1)
-                context.sc().killTaskAttempt(last.taskId(), True, "killed by a test")
+            if len(tasks := tasks_that_meet(spark)) == 2:
+                context.sc().killTaskAttempt(tasks[1], True, "killed by a test")
                 return
-            time.sleep(0.005)
+            time.sleep(0.01)
 
     killer = threading.Thread(target=kill)
     killer.start()
-    begun = time.monotonic()
 
+    data = training(spark, 10_000, 6)
+    slow = replace(data, table=data.table.mapInPandas(slowly, data.table.schema))
     with pytest.raises(FitFailedError, match="killed by a test"):
-        model(trees=20_000).fit(training(spark, 20_000, 5), range(1, 6))
+        model().fit(slow, range(1, 7))
 
     killer.join()
-    assert time.monotonic() - begun < MINUTE
     assert model().fit(training(spark, 2000, 2), (1, 2)).target == "target"
 
 
 def test_a_task_without_a_slot_ends_a_fit_that_waits_for_it(
     spark: SparkSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("eraflow.models.watch.PATIENCE", 3.0)
-    assert PATIENCE < MINUTE / 2
+    monkeypatch.setattr(watch, "PATIENCE", 3.0)
     held = spark.sparkContext
 
     def hold() -> None:

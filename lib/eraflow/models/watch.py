@@ -1,7 +1,8 @@
 """A watch over a fit whose tasks wait for each other: where one of them is lost, the others would wait for ever.
 
-SynapseML's tasks meet once, at a port of the driver that is closed afterwards, and load one data set together: a task
-that has failed, or that Spark has killed and starts again, never comes back, and a task without a slot never comes.
+SynapseML's tasks meet once, at a port of the driver that is closed afterwards, and load one data set, which the first
+of them makes. What a task was that has failed, or that Spark has killed and starts again, its follower cannot be; and a
+task without a slot never comes.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from eraflow.errors import FitFailedError
 Model = TypeVar("Model")
 
 LOOK = 1.0  # seconds between looks at the tasks
-GRACE = 10.0  # seconds that the fit has to tell of a lost task itself, and then to end once it is cancelled
+GRACE = 10.0  # seconds in which the fit may tell of a lost task itself, or get along with the one that follows it
 PATIENCE = 30.0  # seconds that tasks may wait for one that has no slot
+ENDING = 10.0  # seconds in which a fit that is cancelled has to end
 MEETING = "LightGBMBase"  # in the name of the stage whose tasks meet
 MOST_TASKS = 10_000  # of a stage that are looked at
 
@@ -61,7 +63,7 @@ def guarded(spark: SparkSession, fit: Callable[[], Model]) -> Model:
     finally:
         if thread.is_alive():
             spark.sparkContext.cancelJobGroup(group)
-            thread.join(GRACE)
+            thread.join(ENDING)
     if found:
         return found[0]
     fault = _lost(spark, group) or fault
