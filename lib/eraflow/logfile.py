@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +22,8 @@ class LogFile:
 
     @classmethod
     def of_command(cls, name: str) -> LogFile:
-        """One below FOLDER, named by the run and the moment."""
-        return cls((FOLDER / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}.txt").absolute())
+        """One below FOLDER, named by the run, the moment and the process."""
+        return cls((FOLDER / f"{name}-{time.strftime('%Y%m%dT%H%M%S')}-{os.getpid()}.txt").absolute())
 
     def write(self, text: str) -> None:
         self._add(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")

@@ -205,7 +205,7 @@ def test_a_task_without_a_slot_ends_a_fit_that_waits_for_it(
     holder.start()
     time.sleep(1)
     try:
-        with pytest.raises(FitFailedError, match="2 tasks wait for each other, and only 1 of them have a slot"):
+        with pytest.raises(FitFailedError, match="2 tasks wait for each other, and 1 of them have no slot"):
             model().fit(training(spark, 2000, 2), (1, 2))
     finally:
         held.cancelJobGroup("held")

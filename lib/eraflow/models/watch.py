@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,10 +33,10 @@ MOST_TASKS = 10_000  # of a stage that are looked at
 
 @dataclass(frozen=True)
 class _Stage:
-    """The stage whose tasks meet: how many there are, how many run or are done, and the first that was lost."""
+    """The stage whose tasks meet: how many there are, for how many there is no slot, and the first that was lost."""
 
     tasks: int
-    there: int
+    waiting: int
     lost: str | None
 
 
@@ -66,7 +66,8 @@ def guarded(spark: SparkSession, fit: Callable[[], Model]) -> Model:
             thread.join(ENDING)
     if found:
         return found[0]
-    fault = _lost(spark, group) or fault
+    stage = _meeting(spark, group)
+    fault = (stage.lost if stage else None) or fault
     cause = raised[0] if raised else None
     if fault is None and cause is not None:
         raise cause
@@ -78,36 +79,33 @@ def _fault(spark: SparkSession, group: str, thread: InheritableThread) -> str | 
     waits_since, lost_since = None, None
     while thread.is_alive():
         thread.join(LOOK)
-        stage = next(_meetings(spark, group), None)
+        stage = _meeting(spark, group)
         now = time.monotonic()
         lost_since = (lost_since or now) if stage and stage.lost else None
-        waits_since = (waits_since or now) if stage and stage.there < stage.tasks else None
+        waits_since = (waits_since or now) if stage and stage.waiting else None
         if stage and lost_since and now - lost_since > GRACE:
             return stage.lost
         if stage and waits_since and now - waits_since > PATIENCE:
             return (
-                f"LightGBM's {stage.tasks} tasks wait for each other, and only {stage.there} of them have a slot: "
-                "something else that runs in this Spark holds the others"
+                f"LightGBM's {stage.tasks} tasks wait for each other, and {stage.waiting} of them have no slot: "
+                "something else that runs in this Spark holds it"
             )
     return None
 
 
-def _lost(spark: SparkSession, group: str) -> str | None:
-    return next((stage.lost for stage in _meetings(spark, group) if stage.lost), None)
-
-
-def _meetings(spark: SparkSession, group: str) -> Iterator[_Stage]:
-    """The group's stages whose tasks meet, newest first."""
+def _meeting(spark: SparkSession, group: str) -> _Stage | None:
+    """The last stage of the group's newest job; those before it may have more tasks than there are slots."""
     tracker = spark.sparkContext.statusTracker()
-    for job in sorted(tracker.getJobIdsForGroup(group), reverse=True):
-        known = tracker.getJobInfo(job)
-        for number in known.stageIds if known else ():
-            stage = tracker.getStageInfo(number)
-            if stage is not None and MEETING in stage.name:
-                tasks = _tasks(spark, number)
-                there = [task for task in tasks if task[0] in ("RUNNING", "SUCCESS")]
-                lost = sorted((ended, text) for status, ended, text in tasks if status in ("FAILED", "KILLED"))
-                yield _Stage(stage.numTasks, len(there), line_of(lost[0][1]) if lost else None)
+    job = tracker.getJobInfo(max(tracker.getJobIdsForGroup(group), default=-1))
+    number = max(job.stageIds, default=-1) if job else -1
+    stage = tracker.getStageInfo(number)
+    if stage is None or MEETING not in stage.name:
+        return None
+    tasks = _tasks(spark, number)
+    there = sum(state in ("RUNNING", "SUCCESS") for state, _, _ in tasks)
+    lost = sorted((ended, text) for state, ended, text in tasks if state in ("FAILED", "KILLED"))
+    is_active = number in tracker.getActiveStageIds()
+    return _Stage(stage.numTasks, stage.numTasks - there if is_active else 0, line_of(lost[0][1]) if lost else None)
 
 
 def _tasks(spark: SparkSession, stage: int) -> list[tuple[str, int, str]]:
