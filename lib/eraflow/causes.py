@@ -14,6 +14,9 @@ LONGEST = 300  # characters of a line on the screen
 
 # As a worker's exception stands inside the text of a Java one: its own trace up to Java's frames.
 _WORKERS = re.compile(r"PythonException: Traceback \(most recent call last\):\n(.*?)(?=\n\s*\tat |\Z)", re.DOTALL)
+# As it stands in what TorchDistributor keeps of its processes' output: the first that fails says why.
+_PROCESSES = re.compile(r"Traceback \(most recent call last\):\n((?:  .*\n)+\S.*)")
+_RANK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
 _REFUSED = re.compile(r"eraflow\.errors\.InputError: (.+)")
 _LOST_TASK = re.compile(r"most recent failure: Lost task [^\n]*?\)(?: \([^\n]*?\))?: ([^\n]+)")
 _CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
@@ -66,6 +69,8 @@ def _said(error: BaseException) -> str:
         return found
     if called := _CALLED.search(text):
         return called[1]
+    if process := _PROCESSES.search(_RANK.sub("", text)):
+        return _raised(process[1])
     if isinstance(error, Py4JNetworkError):
         return f"Spark's Java process has ended or does not answer ({_first(text) or type(error).__name__})"
     return ": ".join(filter(None, (type(error).__name__, _first(text))))

@@ -88,6 +88,17 @@ def test_a_method_that_is_not_there_is_named_and_not_py4js_first_line() -> None:
     assert first_line(error) == "py4j.Py4JException: Method fti([]) does not exist"
 
 
+def test_of_processes_that_train_together_the_first_that_failed_says_why() -> None:
+    frame = '[rank1]:   File "/lib/sequence_training.py", line 61, in train\n[rank1]:     raise ...\n'
+    error = RuntimeError(
+        "Command ['python', '-m', 'torch.distributed.run'] failed with return code 1. The task output is included "
+        f"below: [rank1]: Traceback (most recent call last):\n{frame}[rank1]: MemoryError: 9 GB for an array\n"
+        'Traceback (most recent call last):\n  File "/lib/run.py", line 1, in <module>\n    main()\n'
+        "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: \n"
+    )
+    assert first_line(error) == "MemoryError: 9 GB for an array"
+
+
 def test_a_java_process_that_is_gone_is_said() -> None:
     error = Py4JNetworkError("Answer from Java side is empty")
     assert first_line(error) == "Spark's Java process has ended or does not answer (Answer from Java side is empty)"
