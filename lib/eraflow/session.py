@@ -66,6 +66,8 @@ def end_session(code: int) -> None:
             return
         jvm: Any = active.sparkContext._jvm
         on_this_machine = _is_ours(active)
+        if on_this_machine:  # what breaks off in there is no news
+            jvm.java.lang.System.setErr(jvm.java.io.PrintStream(jvm.java.io.OutputStream.nullOutputStream()))
         _at_most(STOPPING, active.stop)
         if on_this_machine:  # a cluster's master would take it for a failure, and ends its JVM itself
             _at_most(STOPPING, lambda: jvm.java.lang.System.exit(code))
