@@ -67,7 +67,7 @@ def expected(frame: pd.DataFrame, against: pd.DataFrame | None = None) -> pd.Dat
         found = EraRows(own[["prediction"]], own["target"])
         if against is not None:
             its = against[against["era"] == era].set_index("id").loc[own.index[own["target"].notna()]]
-            levels = filled(np.stack(list(its["levels"])), -1, NAMES).set_index(its.index)
+            levels = pd.DataFrame(filled(np.stack(list(its["levels"])), -1), its.index, NAMES)
             meta = its["meta"] if its["meta"].notna().any() else found.meta_model
             found = EraRows(own[["prediction"]], own["target"], meta, its[["bench"]], features={"own": levels})
         parts.append(score_era(found).assign(model=model, era=era, fold=fold))
