@@ -51,3 +51,31 @@ def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000) -> Iterator[pa.R
             held = []
     if held:
         yield _one(held)
+
+
+def packed(rows: pa.RecordBatch, *keys: str) -> pa.RecordBatch:
+    """A row for each combination of the keys, whose other columns are lists in the order of the rows."""
+    code = np.zeros(rows.num_rows, dtype=np.int64)
+    for key in keys:
+        coded = rows.column(key).dictionary_encode()
+        code = code * (len(coded.dictionary) + 1) + pc.fill_null(coded.indices, -1).to_numpy() + 1
+    order = np.argsort(code, kind="stable")
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    offsets = pa.array(np.append(starts, len(order)), pa.int32())
+    columns = [
+        rows.column(name).take(pa.array(order[starts]))
+        if name in keys
+        else pa.ListArray.from_arrays(offsets, rows.column(name).take(pa.array(order)))
+        for name in rows.schema.names
+    ]
+    return pa.record_batch(columns, names=rows.schema.names)
+
+
+def unpacked(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows that `packed` has made one of, without the columns that hold nothing but nulls."""
+    held = [name for name in rows.schema.names if rows.column(name).null_count < rows.num_rows]
+    lists = [name for name in held if pa.types.is_list(rows.column(name).type)]
+    lengths = pc.list_value_length(rows.column(lists[0])).to_numpy() if lists else np.zeros(0, dtype=np.int64)
+    at = pa.array(np.repeat(np.arange(len(lengths)), lengths))
+    columns = [rows.column(name).flatten() if name in lists else rows.column(name).take(at) for name in held]
+    return pa.record_batch(columns, names=held)

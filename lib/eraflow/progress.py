@@ -54,7 +54,7 @@ class PlainProgress:
         self._line(text)
 
     def _line(self, text: str) -> None:
-        log.info("[%5.0f s] %s", time.monotonic() - self._start, text)
+        log.info("[%6.1f s] %s", time.monotonic() - self._start, text)
 
 
 class TerminalProgress:

@@ -84,7 +84,8 @@ def weights() -> dict[int, dict[str, float]]:
 
 
 def test_a_tranche_is_long_above_and_short_below_the_median_by_inverse_volatility(measured: DataFrame) -> None:
-    found = positions(measured, HOLDING).toPandas()
+    held = positions(measured, HOLDING)
+    found = held.select("ticker", F.inline(F.arrays_zip("era", "session", "weight"))).toPandas()
 
     expected = weights()
     assert len(expected[1]) == 9  # t8 has ten returns before it

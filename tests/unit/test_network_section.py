@@ -7,7 +7,7 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.test_reporting import a_report, text_of
+from tests.unit.test_reporting import a_report, refuse_invalid, text_of
 
 from eraflow.graphs.described import drawn
 from eraflow.graphs.edges import Edges
@@ -44,7 +44,9 @@ def a_section(sectors: int = 3, known: bool = True, size: int = 8) -> Section:
 
 def test_sectors_stability_degrees_and_the_strongest_edges_are_told() -> None:
     content = dataclasses.replace(a_report(), sections=(a_section(),))
-    words, written = text_of(Page(content).html()), dict(Page(content).files())
+    page = Page(content)
+    words, written = text_of(page.html()), dict(page.files())
+    refuse_invalid(*content.sections)
 
     assert "12 graphs up to era 12 (2020-03-27); the last joins 24 tickers by 90 edges, 7.5 at a ticker." in words
     assert "KKT residual of 2e-14 and a relative duality gap of 3e-13" in words

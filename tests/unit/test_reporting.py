@@ -9,10 +9,12 @@ from html import unescape
 from itertools import combinations
 from typing import Any, ClassVar
 
+import altair as alt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from altair.utils.schemapi import debug_mode
 
 from eraflow.reporting import (
     Page,
@@ -28,6 +30,7 @@ from eraflow.reporting import (
     text,
 )
 from eraflow.reporting.content import Cell, Group, Table
+from eraflow.reporting.sections import sections as all_sections
 from eraflow.scoring import max_drawdown, summarise
 from eraflow.validation import Fold, WalkForward, spans_from_numbers
 
@@ -71,6 +74,12 @@ def embedded(page: str) -> dict[str, Any]:
     assert found
     specs: dict[str, Any] = json.loads(found[1])
     return specs
+
+
+def refuse_invalid(*sections: Section) -> None:
+    """Fails where Vega-Lite's schema does not know what a chart says: a page is made without looking."""
+    for panel in (panel for section in sections for drawn in section.figures for panel in drawn.panels):
+        panel.chart.to_dict(validate=True)
 
 
 def text_of(page: str) -> str:
@@ -390,12 +399,29 @@ class TestPage:
     def test_size_of_300_eras_and_3_models(self) -> None:
         assert len(Page(a_report(300, ("a", "b", "c"))).html().encode()) < 2_000_000
 
+    def test_charts_are_what_vega_lite_knows(self) -> None:
+        pairs = pd.DataFrame(
+            [("numerai_corr", "gbm", "ridge", 30, 0.01, -0.01, 0.03)],
+            columns=["metric", "model", "other", "eras", "mean", "low", "high"],
+        )
+        bins = pd.DataFrame({"model": "gbm", "low": [0.0, 0.1], "high": [0.1, 0.2], "rows": [3, 4]})
+        content = dataclasses.replace(a_report(60), comparison=pairs, predictions=bins)
+        found = all_sections(content)
+        assert {figure.key for section in found for figure in section.figures} >= {"eras", "heat", "rolling", "folds"}
+        refuse_invalid(*found)
+
+    def test_a_chart_that_vega_lite_does_not_know_is_refused(self) -> None:
+        with debug_mode(False):
+            strange = alt.Chart(pd.DataFrame({"a": [1]})).mark_bar().encode(x=alt.X("a:Q", axis=alt.Axis(ticks="no")))
+        with pytest.raises(alt.utils.schemapi.SchemaValidationError):
+            refuse_invalid(Section("S", figures=(figure("strange", "S", "C", strange, pd.DataFrame()),)))
+
 
 class TestFiles:
     def test_figures_and_frames_stand_beside_the_page(self) -> None:
         content = a_report()
-        written = dict(Page(content).files())
-        page = Page(content).html()
+        report = Page(content)
+        written, page = dict(report.files()), report.html()
         for key in embedded(page)["specs"]:
             svg = written[f"figures/{key}.svg"].decode()
             assert svg.startswith("<svg")

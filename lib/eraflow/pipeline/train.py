@@ -119,7 +119,9 @@ class _Run:
         failed |= self._blend(failed)
         predictions = self._out_of_fold(failed)
         scored, unscored = self._score(predictions)
+        self.progress.stage("following portfolios of the predictions")
         strategy = data.strategy(predictions) if data.strategy else None
+        self.progress.stage("writing the report")
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -133,6 +135,7 @@ class _Run:
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
+        self.progress.note("report written")
         if failed:
             raise PartFailedError(content.failed, outputs.headlines(self.folder.path))
         self._track(identity)

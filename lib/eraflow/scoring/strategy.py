@@ -18,8 +18,11 @@ from pyspark.sql import functions as F
 from eraflow.scoring.tranches import (
     DAILY,
     HISTORY,
+    KEYS,
     LEAST_BARS,
     POSITION,
+    PREDICTIONS,
+    PRICES,
     QUANTILE,
     QUANTILES,
     SESSIONS_A_YEAR,
@@ -28,6 +31,7 @@ from eraflow.scoring.tranches import (
     Held,
     Histories,
     Holding,
+    Packed,
     Positions,
     quantiles,
 )
@@ -46,34 +50,33 @@ def histories(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Da
     predictions : `id string (TICKER_DATE), era, model, prediction`; several folds of an era are averaged.
     prices : the `prices` table: `ticker, date, country, session, bar, daily_return, total_return`.
 
-    Rows are as `tranches.HISTORY` says: one for each prediction whose ticker has a price that day, with its volatility
-    and what it returns over the holding where these are known; one for each ticker. A caller that takes several views
-    of them keeps them.
+    Rows are as `tranches.HISTORY` says. They are few, since they hold what is known of a ticker as lists; a caller that
+    takes several views of them keeps them.
     """
     date = F.substring_index("id", "_", -1)
     predicted = predictions.select(
         F.expr("left(id, length(id) - length(substring_index(id, '_', -1)) - 1)").alias("ticker"),
-        date.cast("date").alias("date"), "model", "era", "prediction", F.xxhash64("id").alias("tie"),
+        "model", date.cast("date").alias("date"), F.col("era").cast("int").alias("era"),
+        F.col("prediction").cast("double").alias("prediction"), F.xxhash64("id").alias("tie"),
     )  # fmt: skip
     bars = prices.select(
-        *("ticker", "date", "country", "session", "daily_return", "total_return"),
+        *("ticker", "country", "date", "session"),
         F.col("bar").isNotNull().alias("kept"),
+        *("daily_return", "total_return"),
     )
-    rows = predicted.unionByName(bars, allowMissingColumns=True)
+    known, own = bars.mapInArrow(Packed(PRICES), PRICES), predicted.mapInArrow(Packed(PREDICTIONS), PREDICTIONS)
+    rows = own.unionByName(known, allowMissingColumns=True)
     return rows.repartition("ticker").sortWithinPartitions("ticker").mapInArrow(Histories(holding), HISTORY)
 
 
 def positions(histories: DataFrame, holding: Holding) -> DataFrame:
-    """`model, era, ticker, country, session, weight`: what an era's tranche holds of each ticker; one row each.
+    """`model, ticker, country` and, as lists of one length, `era, session, weight`: what tranches hold of a ticker.
 
     The weight is the sign of the prediction less the era's median, times daily target over the ticker's own volatility
     (standard deviation of its last 60 returns, at least 20 known), over tickers and tranches. A ticker without it, or
     one at the median, is not held.
     """
-    rows = histories.where("model is not null and risk > 0").select(
-        "model", "era", "ticker", "country", "session", "prediction", "risk"
-    )
-    return _by_era(rows).mapInArrow(Positions(holding), POSITION)
+    return _by_era(histories, "session", "prediction", "risk").mapInArrow(Positions(holding), POSITION)
 
 
 def daily_returns(held: DataFrame, histories: DataFrame, holding: Holding) -> DataFrame:
@@ -83,7 +86,7 @@ def daily_returns(held: DataFrame, histories: DataFrame, holding: Holding) -> Da
     absolute weight, all before the portfolio is scaled. A day without a price of a ticker that is held earns nothing on
     it.
     """
-    own = histories.where("returns is not null").select("ticker", "sessions", "returns")
+    own = histories.where("returns is not null").select("ticker", "session", "returns")
     rows = held.drop("era").unionByName(own, allowMissingColumns=True)
     follow = Held(holding, _calendars(histories))
     days = rows.repartition("ticker").sortWithinPartitions("ticker").mapInArrow(follow, DAILY)
@@ -98,20 +101,21 @@ def quantile_returns(histories: DataFrame) -> DataFrame:
     Quantile 1 has the lowest predictions. A ticker counts if it has a price at both ends. An era of constant
     predictions has no quantiles; equal ones fall at random.
     """
-    rows = histories.where("ret is not null").select("model", "era", "prediction", "tie", "ret")
-    return _by_era(rows).mapInArrow(quantiles, QUANTILE)
+    return _by_era(histories, "prediction", "tie", "ret").mapInArrow(quantiles, QUANTILE)
 
 
-def _by_era(rows: DataFrame) -> DataFrame:
-    return rows.repartition("model", "era").sortWithinPartitions("model", "era")
+def _by_era(histories: DataFrame, *columns: str) -> DataFrame:
+    """Of predictions what is needed to compare tickers, those of a model and a chunk of eras together."""
+    rows = histories.where("model is not null").select(*KEYS, "era", *columns)
+    return rows.repartition("chunk", "model").sortWithinPartitions("chunk", "model")
 
 
 def _calendars(histories: DataFrame) -> dict[str, np.ndarray]:
     """Of each country the dates by session, in days since 1970; -1 where no ticker has a row."""
-    rows = histories.where("dates is not null").select("country", "sessions", "dates")
+    rows = histories.where("date is not null").select("country", "session", "date")
     found: dict[str, dict[int, int]] = {}
     for row in rows.collect():  # tasks x countries rows, of the sessions of a country each
-        found.setdefault(row["country"], {}).update(zip(row["sessions"], row["dates"], strict=True))
+        found.setdefault(row["country"], {}).update(zip(row["session"], row["date"], strict=True))
     calendars = {country: np.full(max(days) + 1, -1, dtype=np.int64) for country, days in found.items()}
     for country, days in found.items():
         calendars[country][list(days)] = list(days.values())

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eraflow.batches import groups, joined
+from eraflow.batches import groups, joined, packed, unpacked
 
 SESSIONS_A_YEAR = 252
 SESSIONS_A_WEEK = 5
@@ -19,15 +19,25 @@ VOLATILITY_BARS, LEAST_BARS = 60, 20
 QUANTILES = 5
 UNIT = 1e-15  # sums count in whole units, so that the order of rows changes no last digit
 
-# A prediction with what its ticker's prices say of it; or of a ticker (`returns` by `sessions`) or of a country and a
-# task (`dates`, in days since 1970, by `sessions`) what later steps need, without a model.
-HISTORY = (
-    "model string, era int, ticker string, country string, session int, prediction double, tie long, risk double, "
-    "ret double, sessions array<int>, returns array<double>, dates array<int>"
+# Rows that one worker has packed by ticker: other columns are lists, which pass through Spark as one value.
+PRICES = (
+    "ticker string, country string, date array<date>, session array<int>, kept array<boolean>, "
+    "daily_return array<double>, total_return array<double>"
 )
-POSITION = "model string, era int, ticker string, country string, session int, weight double"
+PREDICTIONS = "ticker string, model string, date array<date>, era array<int>, prediction array<double>, tie array<long>"
+# What prices say of the predictions of a chunk of eras; or, without a model, of a ticker its `returns` by session, or
+# of a country (as far as a task has seen it) the `date` of each session, in days since 1970.
+HISTORY = (
+    "chunk int, model string, ticker string, country string, era array<int>, session array<int>, "
+    "prediction array<double>, tie array<long>, risk array<double>, ret array<double>, returns array<double>, "
+    "date array<int>"
+)
+POSITION = "model string, ticker string, country string, era array<int>, session array<int>, weight array<double>"
 QUANTILE = "model string, era int, quantile int, ret double, tickers long"
 DAILY = "model string, date date, gross long, turnover long, exposure long"
+ERAS_A_CHUNK = 16  # are compared across tickers in one call
+ROWS_PACKED, ROWS_OF_LISTS = 100_000, 1_000  # in one batch, before and after packing
+KEYS = ("chunk", "model", "ticker", "country")
 
 Values = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.int64]
@@ -53,32 +63,48 @@ class Holding:
 
 
 @dataclass(frozen=True)
+class Packed:
+    """Rows of a table one by one, as rows of `schema`: one for each combination of its columns that are no lists."""
+
+    schema: str
+
+    def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
+        keys = [name for name, kind in _kinds(self.schema).items() if not kind.startswith("array")]
+        return (packed(rows, *keys) for rows in joined(batches, ROWS_PACKED))
+
+
+@dataclass(frozen=True)
 class Histories:
-    """Sorted rows of tickers, prices and predictions, as rows of HISTORY."""
+    """Rows of PRICES and PREDICTIONS, sorted by ticker, as rows of HISTORY."""
 
     holding: Holding
 
     def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
-        return joined(self._parts(batches))
+        return joined(self._parts(batches), ROWS_OF_LISTS)
 
     def _parts(self, batches: Batches) -> Iterator[pa.RecordBatch]:
         calendars: dict[str, dict[int, int]] = {}
         for rows in groups(batches, "ticker"):
             is_price = pc.is_null(rows.column("model"))
-            prices = rows.filter(pc.and_(is_price, pc.is_valid(rows.column("session"))))
+            prices = unpacked(rows.filter(is_price))
             if not prices.num_rows:
                 continue
+            prices = prices.filter(pc.is_valid(prices.column("session")))
             prices = prices.take(pc.sort_indices(prices.column("date")))
+            if not prices.num_rows:
+                continue
             days, sessions = _days(prices), prices.column("session").to_numpy()
             country = prices.column("country")[0].as_py()
             calendars.setdefault(country, {}).update(zip(sessions.tolist(), days.tolist(), strict=True))
             kept = prices.column("kept").to_numpy(zero_copy_only=False)
             returns = prices.column("daily_return").to_numpy(zero_copy_only=False)
-            yield _batch(HISTORY, ticker=[rows.column("ticker")[0].as_py()], sessions=[sessions[kept]],
+            yield _batch(HISTORY, ticker=[rows.column("ticker")[0].as_py()], session=[sessions[kept]],
                          returns=[returns[kept]])  # fmt: skip
-            yield self._measured(rows.filter(pc.invert(is_price)), prices, days)
+            predictions = unpacked(rows.filter(pc.invert(is_price)))
+            if predictions.num_rows:
+                yield self._measured(predictions, prices, days)
         for country, calendar in calendars.items():
-            yield _batch(HISTORY, country=[country], sessions=[list(calendar)], dates=[list(calendar.values())])
+            yield _batch(HISTORY, country=[country], session=[list(calendar)], date=[list(calendar.values())])
 
     def _measured(self, rows: pa.RecordBatch, prices: pa.RecordBatch, days: Whole) -> pa.RecordBatch:
         """Predictions of the ticker on days on which it has a row."""
@@ -93,11 +119,18 @@ class Histories:
         at, back = np.unique(place, return_inverse=True)
         risk = np.where(kept[at], volatilities(returns[kept], np.cumsum(kept)[at] - 1), np.nan)
         ret = self._earned(sessions[at], sessions[kept], total[kept])
-        return _batch(
-            HISTORY, model=rows.column("model"), era=rows.column("era"), ticker=rows.column("ticker"),
-            country=prices.column("country").take(pa.array(place)), session=sessions[place], prediction=prediction,
-            tie=rows.column("tie"), risk=risk[back], ret=ret[back],
-        )  # fmt: skip
+        found = {
+            "chunk": pc.divide(rows.column("era"), pa.scalar(ERAS_A_CHUNK, pa.int32())),
+            **{name: rows.column(name) for name in ("model", "ticker")},
+            "country": prices.column("country").take(pa.array(place)),
+            **{name: rows.column(name) for name in ("era", "tie")},
+            "session": pa.array(sessions[place]),
+            "prediction": pa.array(prediction),
+            "risk": pa.array(risk[back]),
+            "ret": pa.array(ret[back]),
+        }
+        by_chunk = packed(pa.record_batch(list(found.values()), names=list(found)), *KEYS)
+        return _batch(HISTORY, **{name: by_chunk.column(name) for name in found})
 
     def _earned(self, begins: Whole, sessions: Whole, total: Values) -> Values:
         """Returns over the holding of tranches of these sessions; NaN without a price at both ends."""
@@ -144,45 +177,59 @@ def _averaged(rows: pa.RecordBatch) -> tuple[npt.NDArray[np.intp], Values]:
 
 @dataclass(frozen=True)
 class Positions:
-    """Rows of HISTORY with a volatility, sorted by model and era, as rows of POSITION."""
+    """Rows of HISTORY with a model, sorted by chunk and model, as rows of POSITION."""
 
     holding: Holding
 
     def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
-        return joined(self._position(rows) for rows in groups(batches, "model", "era"))
+        return joined(map(self._positions, groups(batches, "chunk", "model")), ROWS_OF_LISTS)
 
-    def _position(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        prediction, risk = (rows.column(name).to_numpy() for name in ("prediction", "risk"))
-        side = np.sign(prediction - np.median(prediction))
-        weight = side * self.holding.daily_volatility / risk / len(risk) / self.holding.tranches
-        same = {name: rows.column(name) for name in ("model", "era", "ticker", "country", "session")}
-        return _batch(POSITION, **same, weight=weight)
+    def _positions(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        flat = unpacked(rows)
+        flat = flat.filter(pc.greater(flat.column("risk"), 0.0))
+        era, prediction, risk = (flat.column(name).to_numpy() for name in ("era", "prediction", "risk"))
+        weight = np.zeros(len(era))
+        for own in _by_value(era):
+            side = np.sign(prediction[own] - np.median(prediction[own]))
+            weight[own] = side * self.holding.daily_volatility / risk[own] / len(own) / self.holding.tranches
+        names = ["model", "ticker", "country", "era", "session"]
+        found = pa.record_batch([*(flat.column(name) for name in names), pa.array(weight)], names=[*names, "weight"])
+        return packed(found, "model", "ticker", "country")
 
 
 def quantiles(batches: Batches) -> Iterator[pa.RecordBatch]:
-    """Rows of HISTORY with a return, sorted by model and era, as rows of QUANTILE."""
-    return joined(_quantiles(rows) for rows in groups(batches, "model", "era"))
+    """Rows of HISTORY with a model, sorted by chunk and model, as rows of QUANTILE."""
+    return joined(part for rows in groups(batches, "chunk", "model") for part in _quantiles(rows))
 
 
-def _quantiles(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Nothing of constant predictions. Tied ones are in the order of `tie`."""
-    prediction, tie, ret = (rows.column(name).to_numpy() for name in ("prediction", "tie", "ret"))
-    if prediction.max() == prediction.min():
-        return _batch(QUANTILE)
-    parts = [part for part in np.array_split(np.lexsort((tie, prediction)), QUANTILES) if len(part)]
-    return _batch(
-        QUANTILE,
-        model=pa.repeat(rows.column("model")[0], len(parts)),
-        era=pa.repeat(rows.column("era")[0], len(parts)),
-        quantile=np.arange(1, len(parts) + 1),
-        ret=[_units(ret[part]).sum() * UNIT / len(part) for part in parts],
-        tickers=list(map(len, parts)),
-    )
+def _quantiles(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Nothing of an era of constant predictions. Tied ones are in the order of `tie`."""
+    model, flat = rows.column("model")[0], unpacked(rows)
+    era, prediction, tie, ret = (flat.column(name).to_numpy() for name in ("era", "prediction", "tie", "ret"))
+    for earned in _by_value(era):
+        own = earned[~np.isnan(ret[earned])]
+        if not len(own) or prediction[own].max() == prediction[own].min():
+            continue
+        parts = [part for part in np.array_split(own[np.lexsort((tie[own], prediction[own]))], QUANTILES) if len(part)]
+        yield _batch(
+            QUANTILE,
+            model=pa.repeat(model, len(parts)),
+            era=[int(era[own[0]])] * len(parts),
+            quantile=np.arange(1, len(parts) + 1),
+            ret=[_units(ret[part]).sum() * UNIT / len(part) for part in parts],
+            tickers=list(map(len, parts)),
+        )
+
+
+def _by_value(values: Whole) -> list[npt.NDArray[np.intp]]:
+    """Places of each value, in the order of values."""
+    order = np.argsort(values, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(values[order])) + 1) if len(order) else []
 
 
 @dataclass(frozen=True)
 class Held:
-    """Rows of POSITION and `sessions, returns` of tickers, sorted by ticker, as sums of a task: rows of DAILY.
+    """Rows of POSITION and `session, returns` of tickers, sorted by ticker, as sums of a task: rows of DAILY.
 
     `calendars` are the dates of each country, in days since 1970, by session; -1 where none is known.
     """
@@ -200,14 +247,15 @@ class Held:
         return joined(self._daily(model, self.calendars[country], found) for (model, country), found in sums.items())
 
     def _add(self, sums: dict[tuple[str, str], Whole], positions: pa.RecordBatch, history: pa.RecordBatch) -> None:
-        sessions, returns = (history.column(name)[0].values.to_numpy(zero_copy_only=False)
-                             for name in ("sessions", "returns"))  # fmt: skip
+        history, flat = unpacked(history), unpacked(positions.select(["model", "session", "weight"]))
         country = positions.column("country")[0].as_py()
         length = len(self.calendars[country])
         earned = np.zeros(length)
-        earned[sessions] = np.nan_to_num(returns)
-        models = positions.column("model").dictionary_encode()
-        begins, weights = positions.column("session").to_numpy(), positions.column("weight").to_numpy()
+        earned[history.column("session").to_numpy()] = np.nan_to_num(
+            history.column("returns").to_numpy(zero_copy_only=False)
+        )
+        models = flat.column("model").dictionary_encode()
+        begins, weights = flat.column("session").to_numpy(), flat.column("weight").to_numpy()
         for code, model in enumerate(models.dictionary.to_pylist()):
             own = models.indices.to_numpy() == code
             found = sums.setdefault((model, country), np.zeros((4, length), dtype=np.int64))
@@ -246,13 +294,22 @@ def _days(rows: pa.RecordBatch) -> Whole:
 
 _TYPES = {
     "string": pa.string(), "int": pa.int32(), "long": pa.int64(), "double": pa.float64(), "date": pa.date32(),
-    "array<int>": pa.list_(pa.int32()), "array<double>": pa.list_(pa.float64()),
+    "boolean": pa.bool_(),
 }  # fmt: skip
+
+
+def _kinds(schema: str) -> dict[str, str]:
+    """Columns of a Spark schema: name -> type."""
+    return dict(part.split() for part in schema.split(", "))
+
+
+def _type(kind: str) -> pa.DataType:
+    return pa.list_(_type(kind[6:-1])) if kind.startswith("array") else _TYPES[kind]
 
 
 def _batch(schema: str, **columns: Any) -> pa.RecordBatch:
     """A batch of this Spark schema; a NaN becomes null, and so does what no column is given for."""
-    types = {name: _TYPES[kind] for name, kind in (part.split() for part in schema.split(", "))}
+    types = {name: _type(kind) for name, kind in _kinds(schema).items()}
     rows = len(next(iter(columns.values()))) if columns else 0
     arrays = [
         pa.nulls(rows, kind) if name not in columns else
