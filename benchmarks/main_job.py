@@ -32,6 +32,7 @@ SUM, WHOLE = "start, end", "whole job"
 # How eraflow's progress lines begin, and the stage that begins with them.
 STAGES = {
     "building table prices": "prices",
+    "building table quality": "prices",
     "building table features": "features",
     "building table": "training table",
     "scoring": "scores",

@@ -21,8 +21,6 @@ from eraflow.scoring.tranches import (
     KEYS,
     LEAST_BARS,
     POSITION,
-    PREDICTIONS,
-    PRICES,
     QUANTILE,
     QUANTILES,
     SESSIONS_A_YEAR,
@@ -31,7 +29,6 @@ from eraflow.scoring.tranches import (
     Held,
     Histories,
     Holding,
-    Packed,
     Positions,
     quantiles,
 )
@@ -64,8 +61,7 @@ def histories(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Da
         F.col("bar").isNotNull().alias("kept"),
         *("daily_return", "total_return"),
     )
-    known, own = bars.mapInArrow(Packed(PRICES), PRICES), predicted.mapInArrow(Packed(PREDICTIONS), PREDICTIONS)
-    rows = own.unionByName(known, allowMissingColumns=True)
+    rows = predicted.unionByName(bars, allowMissingColumns=True)
     return rows.repartition("ticker").sortWithinPartitions("ticker").mapInArrow(Histories(holding), HISTORY)
 
 

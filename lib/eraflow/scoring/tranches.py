@@ -19,12 +19,6 @@ VOLATILITY_BARS, LEAST_BARS = 60, 20
 QUANTILES = 5
 UNIT = 1e-15  # sums count in whole units, so that the order of rows changes no last digit
 
-# Rows that one worker has packed by ticker: other columns are lists, which pass through Spark as one value.
-PRICES = (
-    "ticker string, country string, date array<date>, session array<int>, kept array<boolean>, "
-    "daily_return array<double>, total_return array<double>"
-)
-PREDICTIONS = "ticker string, model string, date array<date>, era array<int>, prediction array<double>, tie array<long>"
 # What prices say of the predictions of a chunk of eras; or, without a model, of a ticker its `returns` by session, or
 # of a country (as far as a task has seen it) the `date` of each session, in days since 1970.
 HISTORY = (
@@ -36,7 +30,7 @@ POSITION = "model string, ticker string, country string, era array<int>, session
 QUANTILE = "model string, era int, quantile int, ret double, tickers long"
 DAILY = "model string, date date, gross long, turnover long, exposure long"
 ERAS_A_CHUNK = 16  # are compared across tickers in one call
-ROWS_PACKED, ROWS_OF_LISTS = 100_000, 1_000  # in one batch, before and after packing
+ROWS_OF_LISTS = 1_000  # in one batch
 KEYS = ("chunk", "model", "ticker", "country")
 
 Values = npt.NDArray[np.float64]
@@ -63,19 +57,8 @@ class Holding:
 
 
 @dataclass(frozen=True)
-class Packed:
-    """Rows of a table one by one, as rows of `schema`: one for each combination of its columns that are no lists."""
-
-    schema: str
-
-    def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
-        keys = [name for name, kind in _kinds(self.schema).items() if not kind.startswith("array")]
-        return (packed(rows, *keys) for rows in joined(batches, ROWS_PACKED))
-
-
-@dataclass(frozen=True)
 class Histories:
-    """Rows of PRICES and PREDICTIONS, sorted by ticker, as rows of HISTORY."""
+    """Rows of prices and of predictions (those with a model), sorted by ticker, as rows of HISTORY."""
 
     holding: Holding
 
@@ -86,13 +69,10 @@ class Histories:
         calendars: dict[str, dict[int, int]] = {}
         for rows in groups(batches, "ticker"):
             is_price = pc.is_null(rows.column("model"))
-            prices = unpacked(rows.filter(is_price))
+            prices = rows.filter(pc.and_(is_price, pc.is_valid(rows.column("session"))))
             if not prices.num_rows:
                 continue
-            prices = prices.filter(pc.is_valid(prices.column("session")))
             prices = prices.take(pc.sort_indices(prices.column("date")))
-            if not prices.num_rows:
-                continue
             days, sessions = _days(prices), prices.column("session").to_numpy()
             country = prices.column("country")[0].as_py()
             calendars.setdefault(country, {}).update(zip(sessions.tolist(), days.tolist(), strict=True))
@@ -100,9 +80,7 @@ class Histories:
             returns = prices.column("daily_return").to_numpy(zero_copy_only=False)
             yield _batch(HISTORY, ticker=[rows.column("ticker")[0].as_py()], session=[sessions[kept]],
                          returns=[returns[kept]])  # fmt: skip
-            predictions = unpacked(rows.filter(pc.invert(is_price)))
-            if predictions.num_rows:
-                yield self._measured(predictions, prices, days)
+            yield self._measured(rows.filter(pc.invert(is_price)), prices, days)
         for country, calendar in calendars.items():
             yield _batch(HISTORY, country=[country], session=[list(calendar)], date=[list(calendar.values())])
 
