@@ -422,6 +422,7 @@ class TestFiles:
         content = a_report()
         report = Page(content)
         written, page = dict(report.files()), report.html()
+        assert written.pop("report.html").decode() == page
         for key in embedded(page)["specs"]:
             svg = written[f"figures/{key}.svg"].decode()
             assert svg.startswith("<svg")

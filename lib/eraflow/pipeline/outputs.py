@@ -21,7 +21,7 @@ from eraflow.graphs.model import EDGES
 from eraflow.models.selection import SAVED
 from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
+from eraflow.pipeline.folder import RunFolder, write_bytes, write_json
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import (
@@ -113,7 +113,6 @@ def write(folder: Path, content: Content) -> None:
             sections=_sections(folder, content, exposures, kept, trials, took),
         )
     )
-    write_text(folder / "report.html", report.html())
     for name, data in report.files():
         write_bytes(folder / name, data)
     if not content.failed:

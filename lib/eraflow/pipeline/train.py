@@ -34,7 +34,7 @@ from eraflow.tables import Store, locked
 from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, watched_block
 
 # Code that decides what a run finds, so that one begun by other code is not gone on with.
-DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search",
+DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search", "batches",
             "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
 
 

@@ -14,6 +14,7 @@ import vl_convert
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
+from eraflow.pictures import Chart, drawing
 from eraflow.reporting import marks, palette, tables
 from eraflow.reporting.content import Figure, Panel, ReportContent, Section, Table
 from eraflow.reporting.sections import headline_metric, overview, sections
@@ -85,19 +86,20 @@ class Page:
         )
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each file that stands beside the page: figures/*.svg and *.png, frames/*.csv.
+        """Name and content of each file of a report: report.html, frames/*.csv, figures/*.svg and *.png.
 
         Of panels that the page offers one at a time each is an SVG, the one that it shows first a PNG too.
         """
+        pictures = drawing([_chart(drawn) for drawn in self._drawn])
+        yield "report.html", self.html().encode()
         frames = {drawn.figure.key: drawn.figure.frame for drawn in self._drawn} | {"per_era": self.content.per_era}
         if self.content.quality is not None:
             frames["quality"] = self.content.quality
         yield from ((f"frames/{name}.csv", frame.to_csv(index=False).encode()) for name, frame in frames.items())
-        for drawn in self._drawn:
-            svg = _picture(drawn)
+        for drawn, (svg, png) in zip(self._drawn, pictures(), strict=True):
             yield f"figures/{drawn.key}.svg", svg.encode()
-            if drawn.key in drawn.figure.first:
-                yield f"figures/{drawn.key}.png", vl_convert.svg_to_png(svg, scale=_PICTURE_SCALE)
+            if png is not None:
+                yield f"figures/{drawn.key}.png", png
 
 
 def _embed(charts: Iterable[Drawn]) -> dict[str, Any]:
@@ -127,8 +129,8 @@ def _spec(figure: Figure, panel: Panel) -> dict[str, Any]:
     return {"datasets": {}} | {key: value for key, value in spec.items() if key not in ("$schema", "config")}
 
 
-def _picture(drawn: Drawn) -> str:
-    """The chart as SVG with its words and legend, in the light colours."""
+def _chart(drawn: Drawn) -> Chart:
+    """The chart as a picture has it: with its words and legend, in the light colours."""
     figure, panel, spec = drawn.figure, drawn.panel, dict(drawn.spec)
     words = " ".join(filter(None, (figure.caption, figure.basis)))
     heading = ", ".join(filter(None, (figure.heading, panel.label)))
@@ -138,7 +140,7 @@ def _picture(drawn: Drawn) -> str:
         spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != marks.HOVER]
     coloured, config = (palette.concrete(part, palette.LIGHT) for part in (spec, marks.theme(bool(figure.legend))))
     config |= {"background": palette.LIGHT["paper"], "padding": 16}
-    return vl_convert.vegalite_to_svg(coloured, vl_version=_VEGA_LITE, config=config, allowed_base_urls=[])
+    return Chart(coloured, config, _VEGA_LITE, _PICTURE_SCALE if drawn.key in figure.first else None)
 
 
 def _resource(name: str) -> str:
