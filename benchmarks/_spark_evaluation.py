@@ -32,8 +32,8 @@ LAG, HORIZON = 2, 20
 def timed(stage: str) -> Iterator[None]:
     began, spent = time.monotonic(), processor_seconds()
     yield
-    told = {"seconds": time.monotonic() - began, "processor_seconds": processor_seconds() - spent}
-    print(stage, json.dumps({key: round(value, 2) for key, value in told.items()}), flush=True)
+    took = {"seconds": time.monotonic() - began, "processor_seconds": processor_seconds() - spent}
+    print(stage, json.dumps({key: round(value, 2) for key, value in took.items()}), flush=True)
 
 
 def main(folder: Path, *stages: str) -> int:

@@ -46,9 +46,9 @@ def main() -> int:
     found = {line.split()[0]: json.loads(line.partition(" ")[2]) for line in seen.output.splitlines() if " {" in line}
     case = f"{MODELS} models, {chosen.eras} eras of {chosen.tickers} tickers"
     table = [
-        {"case": f"{case}: {stage}", "peer": None, "seconds": told["seconds"], "peer_seconds": None, "ratio": None,
-         "peak_gb": round(seen.peak_gb, 2), "peer_peak_gb": None, "processor_seconds": told["processor_seconds"]}
-        for stage, told in found.items()
+        {"case": f"{case}: {stage}", "peer": None, "seconds": took["seconds"], "peer_seconds": None, "ratio": None,
+         "peak_gb": round(seen.peak_gb, 2), "peer_peak_gb": None, "processor_seconds": took["processor_seconds"]}
+        for stage, took in found.items()
     ]  # fmt: skip
     (HERE.parent / "var/benchmarks/evaluation.json").write_text(json.dumps(table, indent=2) + "\n")
     for row in table:
@@ -81,12 +81,12 @@ def write(folder: Path, eras: int, tickers: int) -> None:
     target = np.round(draw.random((eras, tickers)) * 4) / 4
     for model in range(MODELS):
         prediction = draw.normal(size=(eras, tickers)) + 0.05 * target
-        for fold, own in enumerate(np.array_split(np.arange(eras), FOLDS), 1):
+        for fold, chosen in enumerate(np.array_split(np.arange(eras), FOLDS), 1):
             rows = {
-                "id": ids[own].ravel(),
-                "era": np.repeat(own.astype(np.int32) + 1, tickers),
-                "prediction": prediction[own].ravel(),
-                "target": target[own].ravel().astype(np.float32),
+                "id": ids[chosen].ravel(),
+                "era": np.repeat(chosen.astype(np.int32) + 1, tickers),
+                "prediction": prediction[chosen].ravel(),
+                "target": target[chosen].ravel().astype(np.float32),
             }
             place = folder / f"oof.parquet/model=m{model}/fold={fold}"
             place.mkdir(parents=True)

@@ -83,10 +83,10 @@ def eraflow(prices: Path, heap: str) -> tuple[Measured, dict[str, float]]:
     command += ["--config", "conf/signals.yml"]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     seen = measure(command, WORK / "eraflow.log", LIMIT_GB)
-    return seen, told(seen.output)
+    return seen, stages_of(seen.output)
 
 
-def told(log: str) -> dict[str, float]:
+def stages_of(log: str) -> dict[str, float]:
     """Seconds by stage, as the job's own progress lines tell them; nothing of a job that did not end."""
     begins = [(float(seconds), stage) for seconds, text in LINE.findall(log) if (stage := _stage(text))]
     if not begins or begins[-1][1] != END:
@@ -124,11 +124,11 @@ def rows(case: str, ours: list[Any], theirs: list[Any]) -> list[dict[str, Any]]:
     stages = list(dict.fromkeys((*left, *right, WHOLE)))
     table = []
     for stage in stages:
-        own, other = left.get(stage), right.get(stage)
+        ours_took, theirs_took = left.get(stage), right.get(stage)
         whole = stage == WHOLE
         table.append(
-            {"case": f"{case}: {stage}", "peer": PEER, "seconds": own, "peer_seconds": other,
-             "ratio": round(own / other, 2) if own is not None and other else None,
+            {"case": f"{case}: {stage}", "peer": PEER, "seconds": ours_took, "peer_seconds": theirs_took,
+             "ratio": round(ours_took / theirs_took, 2) if ours_took is not None and theirs_took else None,
              "peak_gb": round(memory[0], 2) if whole else None,
              "peer_peak_gb": round(memory[1], 2) if whole else None, "peer_note": note}
         )  # fmt: skip

@@ -97,11 +97,11 @@ def at_eras(prices: pd.DataFrame, sessions: pd.DatetimeIndex, eras: pd.Series) -
     era_of[eras.to_numpy()] = eras.index
     found = []
     for column, (start, end) in enumerate(parts):
-        own, days = prices.iloc[start:end], place[start:end]
+        rows, days = prices.iloc[start:end], place[start:end]
         its = level[days, column]
         scale = its / close[start:end]
-        features = one_ticker(own["high"].to_numpy() * scale, own["low"].to_numpy() * scale, its)
-        features |= exposures(own, its, market[days])
+        features = one_ticker(rows["high"].to_numpy() * scale, rows["low"].to_numpy() * scale, its)
+        features |= exposures(rows, its, market[days])
         chosen = np.flatnonzero(era_of[days])
         frame = pd.DataFrame({name: values[chosen] for name, values in features.items()}, dtype=np.float32)
         found.append(frame.assign(column=column, session=days[chosen], era=era_of[days[chosen]]))
@@ -144,15 +144,15 @@ def labelled(rows: pd.DataFrame, index: pd.DataFrame, eras: pd.Series) -> pd.Dat
 
 def neutral_target(returns: np.ndarray, sectors: np.ndarray, exposed: np.ndarray) -> np.ndarray:
     """Bins of what a regression on sectors and exposures leaves of known returns; NaN of the others."""
-    out, known = np.full(len(returns), np.nan), ~np.isnan(returns)
-    dummies = (sectors[known, None] == np.unique(sectors[known])).astype(float)
-    regressors = np.hstack([dummies, np.nan_to_num(normal(exposed[known]))])
-    if known.sum() < regressors.shape[1] + 10:
+    out, labelled = np.full(len(returns), np.nan), ~np.isnan(returns)
+    dummies = (sectors[labelled, None] == np.unique(sectors[labelled])).astype(float)
+    regressors = np.hstack([dummies, np.nan_to_num(normal(exposed[labelled]))])
+    if labelled.sum() < regressors.shape[1] + 10:
         return out
-    scores = normal(returns[known, None])[:, 0]
+    scores = normal(returns[labelled, None])[:, 0]
     left = scores - regressors @ np.linalg.lstsq(regressors, scores, rcond=None)[0]
     places = (pd.Series(left).rank().to_numpy() - 0.5) / len(left)
-    out[known] = BINS[np.searchsorted(EDGES, places)]
+    out[labelled] = BINS[np.searchsorted(EDGES, places)]
     return out
 
 
@@ -163,16 +163,16 @@ def normal(values: np.ndarray) -> np.ndarray:
 
 def walk_forward(table: pd.DataFrame, eras: pd.Series) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Predictions of every era after the first training part, and those of the newest era."""
-    known = np.sort(table.loc[table["target"].notna(), "era"].unique())
-    begins = eras[known].to_numpy()
+    learned = np.sort(table.loc[table["target"].notna(), "era"].unique())
+    begins = eras[learned].to_numpy()
     ends = begins + LAG + HORIZON
-    start = next(at for at in range(len(known)) if (ends[:at] < begins[at] + LAG).sum() >= MIN_TRAIN_ERAS)
+    start = next(at for at in range(len(learned)) if (ends[:at] < begins[at] + LAG).sum() >= MIN_TRAIN_ERAS)
     parts = []
-    for fold, block in enumerate(np.array_split(np.arange(start, len(known)), FOLDS), 1):
-        train = known[: block[0]][ends[: block[0]] < begins[block[0]] + LAG]
+    for fold, block in enumerate(np.array_split(np.arange(start, len(learned)), FOLDS), 1):
+        train = learned[: block[0]][ends[: block[0]] < begins[block[0]] + LAG]
         model = fitted(table[table["era"].isin(train)])
-        own = table[table["era"].isin(known[block])]
-        parts.append(own[["era", "ticker", *FEATURES, "target"]].assign(fold=fold, prediction=predicted(model, own)))
+        rows = table[table["era"].isin(learned[block])]
+        parts.append(rows[["era", "ticker", *FEATURES, "target"]].assign(fold=fold, prediction=predicted(model, rows)))
     model = fitted(table)
     newest = table[table["era"] == table["era"].max()]
     return pd.concat(parts, ignore_index=True), newest[["ticker"]].assign(prediction=predicted(model, newest))

@@ -53,8 +53,8 @@ def _elsewhere(charts: str) -> list[Picture]:
 def main() -> None:
     """Charts as JSON on standard input, pictures as JSON on standard output."""
     pictures = [Chart(**chart).drawn() for chart in json.load(sys.stdin.buffer)]
-    told = [(svg, None if png is None else base64.b64encode(png).decode()) for svg, png in pictures]
-    sys.stdout.buffer.write(json.dumps(told).encode())
+    written = [(svg, None if png is None else base64.b64encode(png).decode()) for svg, png in pictures]
+    sys.stdout.buffer.write(json.dumps(written).encode())
 
 
 if __name__ == "__main__":

@@ -42,10 +42,10 @@ class Predicted:
         """Its values in the places of these ids and runs."""
         found = np.full((len(ids), len(runs)), np.nan)
         place = _places(ids, self.ids)
-        there = place >= 0
+        shared = place >= 0
         for at, run in enumerate(runs):
             if run in self.runs:
-                found[there, at] = self.values[place[there], self.runs.index(run)]
+                found[shared, at] = self.values[place[shared], self.runs.index(run)]
         return found
 
 
@@ -70,7 +70,7 @@ class Scorer:
             now = self._predicted(rows, era)
             if now is not None and chunk == era // self.eras_a_chunk:
                 previous = before if before is not None and before.era == era - 1 else None
-                held += [(now.runs[run][0], era, now.runs[run][1], *told) for run, *told in
+                held += [(now.runs[run][0], era, now.runs[run][1], *values) for run, *values in
                          self._scores(now, previous, rows)]  # fmt: skip
             before = now or before
             if len(held) >= ROWS_A_BATCH:
@@ -118,9 +118,9 @@ class Scorer:
         against, part = self.against, _Placed(rows, _places(rows.column("id"), ids), len(ids))
         found: dict[str, Any] = {
             "features": {
-                name: Levels(filled(part.packed(own.column, np.int8(own.missing)), own.missing), own.names)
-                for name, own in against.features.items()
-                if part.has(own.column)
+                name: Levels(filled(part.packed(chosen.column, np.int8(chosen.missing)), chosen.missing), chosen.names)
+                for name, chosen in against.features.items()
+                if part.has(chosen.column)
             },
             "benchmarks": {name: part.single(name) for name in against.benchmarks if part.has(name)},
         }
@@ -145,7 +145,7 @@ class _Placed:
         """Whether the column is known for any row of the era."""
         if column is None:
             return False
-        return bool(_known(self.rows.column(column)).any())
+        return bool(_is_known(self.rows.column(column)).any())
 
     def single(self, column: str) -> Matrix:
         """A number each, NaN where it is not known."""
@@ -166,22 +166,24 @@ class _Placed:
 
     def _known(self, column: str) -> tuple[Place, pa.Array]:
         values = self.rows.column(column)
-        known = (self.place >= 0) & _known(values)
-        at = self.place[known]
+        is_known = (self.place >= 0) & _is_known(values)
+        at = self.place[is_known]
         if len(at) and np.bincount(at).max() > 1:
             raise InputError(f"an id has two rows with {column!r}; keep one")
-        return at, values.filter(pa.array(known))
+        return at, values.filter(pa.array(is_known))
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     columns = zip(*rows, strict=True) if rows else ((),) * len(SCHEMA)
-    return pa.record_batch([pa.array(list(own), kind) for own, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA)
+    return pa.record_batch(
+        [pa.array(list(values), kind) for values, kind in zip(columns, SCHEMA.types, strict=True)], SCHEMA
+    )
 
 
-def _known(values: pa.Array) -> Mask:
+def _is_known(values: pa.Array) -> Mask:
     is_number = pa.types.is_floating(values.type)
-    known: Mask = ~pc.is_null(values, nan_is_null=is_number).to_numpy(zero_copy_only=False)
-    return known
+    found: Mask = ~pc.is_null(values, nan_is_null=is_number).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _places(values: pa.Array, among: pa.Array) -> Place:

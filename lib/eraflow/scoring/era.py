@@ -151,23 +151,23 @@ class Block:
         for at, model in enumerate(self.models.tolist()):
             before = np.full(len(self.rows), np.nan) if self.era.previous is None else self.era.previous[:, model]
             before = before[self.rows]
-            known = ~np.isnan(before)
-            both = np.column_stack([self.predictions[known, at], before[known]])
-            enough = len(both) >= max(MIN_ROWS, COVERED * len(known)) and varying(both).all()
+            shared = ~np.isnan(before)
+            both = np.column_stack([self.predictions[shared, at], before[shared]])
+            enough = len(both) >= max(MIN_ROWS, COVERED * len(shared)) and varying(both).all()
             found.append(ranked(both) if enough else None)
         return found
 
-    def known(self, reference: Matrix | None) -> Mask | None:
+    def covered(self, reference: Matrix | None) -> Mask | None:
         """Rows whose reference is known; None where it is constant, or Numerai would refuse it as too short."""
         if reference is None:
             return None
-        known: Mask = np.logical_not(np.isnan(reference.reshape(len(reference), -1)).any(axis=1))
-        count, predicted, both = int(known.sum()), int(self.rows.sum()), int((known & self.rows).sum())
-        if both < COVERED * max(predicted, count) or count < COVERED * len(known):
+        is_known: Mask = np.logical_not(np.isnan(reference.reshape(len(reference), -1)).any(axis=1))
+        count, predicted, both = int(is_known.sum()), int(self.rows.sum()), int((is_known & self.rows).sum())
+        if both < COVERED * max(predicted, count) or count < COVERED * len(is_known):
             return None
-        if reference.ndim == 1 and not varying(reference[known, None])[0]:
+        if reference.ndim == 1 and not varying(reference[is_known, None])[0]:
             return None
-        return known
+        return is_known
 
     @property
     def nothing(self) -> Matrix:
@@ -179,22 +179,22 @@ def matrices(rows: EraRows) -> Era | None:
     parts = (rows.predictions, rows.target, rows.meta_model, rows.benchmarks, rows.previous, rows.example)
     if not all(part.index.is_unique for part in parts):
         raise InputError("an id occurs twice among the predictions of one era; keep one row for each id")
-    known = rows.target.dropna().sort_index()
-    if known.empty:
+    target = rows.target.dropna().sort_index()
+    if target.empty:
         return None
 
     def placed(part: pd.Series | pd.DataFrame) -> Matrix | None:
-        return part.reindex(known.index).to_numpy(dtype=float) if len(part) else None
+        return part.reindex(target.index).to_numpy(dtype=float) if len(part) else None
 
     models = tuple(rows.predictions.columns)
     return Era(
         models,
-        rows.predictions.reindex(known.index).to_numpy(dtype=float),
-        known.to_numpy(dtype=float),
+        rows.predictions.reindex(target.index).to_numpy(dtype=float),
+        target.to_numpy(dtype=float),
         placed(rows.meta_model),
-        {str(name): rows.benchmarks[name].reindex(known.index).to_numpy(dtype=float) for name in rows.benchmarks},
+        {str(name): rows.benchmarks[name].reindex(target.index).to_numpy(dtype=float) for name in rows.benchmarks},
         placed(rows.previous.reindex(columns=list(models))) if len(rows.previous) else None,
-        {name: Levels(part.reindex(known.index).to_numpy(dtype=float), tuple(map(str, part.columns)))
+        {name: Levels(part.reindex(target.index).to_numpy(dtype=float), tuple(map(str, part.columns)))
          for name, part in rows.features.items()},
         placed(rows.neutralizers),
         placed(rows.weights),
@@ -204,12 +204,12 @@ def matrices(rows: EraRows) -> Era | None:
 
 def blocks(era: Era) -> Iterator[Block]:
     """The models of an era by the rows that they predict; those without any are left out."""
-    known = ~np.isnan(era.predictions)
+    predicted = ~np.isnan(era.predictions)
     patterns: dict[bytes, list[int]] = {}
-    for model in np.flatnonzero(known.any(axis=0)).tolist():  # others were there in the era before only
-        patterns.setdefault(known[:, model].tobytes(), []).append(model)
+    for model in np.flatnonzero(predicted.any(axis=0)).tolist():  # others were there in the era before only
+        patterns.setdefault(predicted[:, model].tobytes(), []).append(model)
     for models in patterns.values():
-        yield Block(era, np.array(models, dtype=np.intp), known[:, models[0]])
+        yield Block(era, np.array(models, dtype=np.intp), predicted[:, models[0]])
 
 
 def filled(levels: npt.NDArray[np.int8], missing: int) -> Matrix:
@@ -218,8 +218,8 @@ def filled(levels: npt.NDArray[np.int8], missing: int) -> Matrix:
     unknown = levels == missing
     if unknown.any():
         values[unknown] = 0.0
-        known = np.maximum((~unknown).sum(axis=0), 1)
-        values = np.where(unknown, values.sum(axis=0) / known, values)
+        counts = np.maximum((~unknown).sum(axis=0), 1)
+        values = np.where(unknown, values.sum(axis=0) / counts, values)
     return values
 
 

@@ -127,9 +127,9 @@ def _was_there(era: Era, model: int) -> bool:
 
 
 def _pair(metric: str, predictions: pd.Series, target: pd.Series) -> float:
-    known = target[target.notna()]
+    labelled = target[target.notna()]
     scored = score_era(EraRows(predictions.to_frame("model"), target), {metric: METRICS[metric]})
-    refuse_unpredicted(int(predictions.isna().reindex(known.index, fill_value=False).sum()), len(known))
+    refuse_unpredicted(int(predictions.isna().reindex(labelled.index, fill_value=False).sum()), len(labelled))
     return float(scored["value"].iloc[0]) if len(scored) else float("nan")
 
 
@@ -146,7 +146,9 @@ def _top_bottom(block: Block, _: str) -> Matrix:
         return block.nothing
     order = np.argsort(block.powered, axis=0, kind="stable")
     ends = np.sort(np.concatenate([order[:TOP_BOTTOM], order[-TOP_BOTTOM:]]), axis=0)
-    found = [correlation(block.powered_target[own], block.powered[own, [at]][:, None]) for at, own in enumerate(ends.T)]
+    found = [
+        correlation(block.powered_target[rows], block.powered[rows, [at]][:, None]) for at, rows in enumerate(ends.T)
+    ]
     return np.concatenate(found)
 
 
@@ -181,10 +183,10 @@ def _bmc(block: Block, benchmark: str) -> Matrix:
 
 def _contribution(block: Block, reference: Matrix | None) -> Matrix:
     """The covariance with the target of what predictions have beside the reference."""
-    known = block.known(reference)
-    if reference is None or known is None:
+    covered = block.covered(reference)
+    if reference is None or covered is None:
         return block.nothing
-    part = block.at(block.rows & known)
+    part = block.at(block.rows & covered)
     other = normal(ranked(reference[part.rows, None]))[:, 0]
     return contribution(orthogonal(part.normal, other), part.target)
 
@@ -206,10 +208,10 @@ def _corr_with_example(block: Block, _: str) -> Matrix:
 
 
 def _correlation_with(block: Block, reference: Matrix | None) -> Matrix:
-    known = block.known(reference)
-    if reference is None or known is None:
+    covered = block.covered(reference)
+    if reference is None or covered is None:
         return block.nothing
-    part = block.at(block.rows & known)
+    part = block.at(block.rows & covered)
     return correlation(reference[part.rows], part.powered)
 
 
@@ -273,40 +275,40 @@ def _against_previous(block: Block, of: Callable[[Matrix], float]) -> Matrix:
 
 
 def _neutral_corr(block: Block, _: str) -> Matrix:
-    era, known = block.era, block.known(block.era.neutralizers)
-    if era.neutralizers is None or known is None:
+    era, covered = block.era, block.covered(block.era.neutralizers)
+    if era.neutralizers is None or covered is None:
         return block.nothing
-    part = _part(block, known)
+    part = _part(block, covered)
     # Centred over all rows: a correlation does not see it, and neither does a covariance with what is neutral.
     return correlation(part.target, neutral(part.normal, era.neutralizers[part.rows]))
 
 
 def _neutral_contribution(block: Block, _: str) -> Matrix:
-    era, known, covered = block.era, block.known(block.era.neutralizers), block.known(block.era.meta_model)
-    if era.neutralizers is None or era.meta_model is None or known is None or covered is None:
+    era, covered, modelled = block.era, block.covered(block.era.neutralizers), block.covered(block.era.meta_model)
+    if era.neutralizers is None or era.meta_model is None or covered is None or modelled is None:
         return block.nothing
-    part = _part(block, known & covered)
+    part = _part(block, covered & modelled)
     neutralizers = era.neutralizers[part.rows]
     other = neutral(normal(ranked(era.meta_model[part.rows, None])), neutralizers)[:, 0]
     return contribution(orthogonal(neutral(part.normal, neutralizers), other), part.target)
 
 
-def _part(block: Block, known: Mask) -> Block:
+def _part(block: Block, covered: Mask) -> Block:
     """The block of these rows. InputError where numerai-tools refuses that they are so few."""
-    part = block.at(block.rows & known)
-    refuse_few(int(part.rows.sum()), len(known))
+    part = block.at(block.rows & covered)
+    refuse_few(int(part.rows.sum()), len(covered))
     return part
 
 
 def _alpha(block: Block, _: str) -> Matrix:
-    era, known, covered = block.era, block.known(block.era.neutralizers), block.known(block.era.weights)
-    if era.neutralizers is None or era.weights is None or known is None or covered is None:
+    era, covered, weighed = block.era, block.covered(block.era.neutralizers), block.covered(block.era.weights)
+    if era.neutralizers is None or era.weights is None or covered is None or weighed is None:
         return block.nothing
     refuse_few(int(block.rows.sum()), len(block.rows))
-    rows = block.rows & known & covered
+    rows = block.rows & covered & weighed
     part, neutralizers, weights = block.at(rows), era.neutralizers[rows], era.weights[rows, None]
-    own = (part.powered - neutralizers @ (neutralizers.T @ (weights * part.powered))) * weights
-    covariance: Matrix = (era.target[rows] - era.target[rows].mean()) @ own / len(own)
+    neutral_weights = (part.powered - neutralizers @ (neutralizers.T @ (weights * part.powered))) * weights
+    covariance: Matrix = (era.target[rows] - era.target[rows].mean()) @ neutral_weights / len(neutral_weights)
     return covariance
 
 

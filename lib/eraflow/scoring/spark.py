@@ -23,8 +23,8 @@ ERAS_A_CHUNK = 16  # follow each other in one task; the last of them goes to the
 
 def available(references: References, asset: str | None) -> tuple[str, ...]:
     """The names of what `score_eras` can say with these references; of a small era or an unknown part it says less."""
-    there = {"previous": asset is not None}
-    metrics = (one for one in METRICS.values() if all(there.get(x) or getattr(references, x, None) for x in one.needs))
+    given = {"previous": asset is not None}
+    metrics = (one for one in METRICS.values() if all(given.get(x) or getattr(references, x, None) for x in one.needs))
     return tuple(
         metric.name.format(part)
         for metric in metrics
@@ -61,9 +61,9 @@ def score_eras(
         eras = F.broadcast(predictions.select("era").distinct())
         parts = [
             part.select(_chunk().alias("chunk"), F.col("era").cast("int").alias("era"),
-                        F.expr(asset or "id").alias("id"), *own).join(eras, on="era", how="left_semi")
+                        F.expr(asset or "id").alias("id"), *names).join(eras, on="era", how="left_semi")
             for part in against.parts
-            if (own := [name for name in part.columns if name in against.columns])
+            if (names := [name for name in part.columns if name in against.columns])
         ]  # fmt: skip
         rows = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), parts, rows)
     score = Scorer(replace(against, parts=()), tuple(metrics), ERAS_A_CHUNK)

@@ -78,8 +78,8 @@ def _paired(columns: Matrix, others: Matrix) -> Matrix:
 
 def neutral(columns: Matrix, to: Matrix) -> Matrix:
     """What a regression of each column on `to` and a constant leaves."""
-    known = np.hstack([to, np.ones((len(to), 1))])
-    left: Matrix = columns - known @ np.linalg.lstsq(known, columns, rcond=NEGLIGIBLE)[0]
+    regressors = np.hstack([to, np.ones((len(to), 1))])
+    left: Matrix = columns - regressors @ np.linalg.lstsq(regressors, columns, rcond=NEGLIGIBLE)[0]
     return left
 
 

@@ -82,8 +82,8 @@ def daily_returns(held: DataFrame, histories: DataFrame, holding: Holding) -> Da
     absolute weight, all before the portfolio is scaled. A day without a price of a ticker that is held earns nothing on
     it.
     """
-    own = histories.where("returns is not null").select("ticker", "session", "returns")
-    rows = held.drop("era").unionByName(own, allowMissingColumns=True)
+    returns = histories.where("returns is not null").select("ticker", "session", "returns")
+    rows = held.drop("era").unionByName(returns, allowMissingColumns=True)
     follow = Held(holding, _calendars(histories))
     days = rows.repartition("ticker").sortWithinPartitions("ticker").mapInArrow(follow, DAILY)
     return days.groupBy("model", "date").agg(
@@ -144,13 +144,13 @@ def performance(daily: pd.DataFrame, costs: Sequence[float] = COSTS) -> pd.DataF
     riskless rate; the drawdown is of the summed returns.
     """
     rows = []
-    for model, own in daily.groupby("model", sort=True):
+    for model, days in daily.groupby("model", sort=True):
         for cost in costs:
-            net = (own["gross"] - cost * BASIS_POINT * own["turnover"]).to_numpy()
+            net = (days["gross"] - cost * BASIS_POINT * days["turnover"]).to_numpy()
             level = np.concatenate([[0.0], np.cumsum(net)])
             mean, spread = net.mean() * SESSIONS_A_YEAR, net.std() * SESSIONS_A_YEAR**0.5
             drawdown = float(np.max(np.maximum.accumulate(level) - level))
-            traded = own["turnover"].mean() * SESSIONS_A_YEAR
+            traded = days["turnover"].mean() * SESSIONS_A_YEAR
             rows.append(
                 (model, cost, mean, spread, mean / spread if spread > 0 else np.nan, drawdown, traded, len(net))
             )

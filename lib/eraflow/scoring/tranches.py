@@ -86,9 +86,9 @@ class Histories:
 
     def _measured(self, rows: pa.RecordBatch, prices: pa.RecordBatch, days: Whole) -> pa.RecordBatch:
         """Predictions of the ticker on days on which it has a row."""
-        own = _days(rows)
-        place = np.searchsorted(days, own).clip(max=len(days) - 1)
-        rows, place = rows.filter(pa.array(days[place] == own)), place[days[place] == own]
+        dates = _days(rows)
+        place = np.searchsorted(days, dates).clip(max=len(days) - 1)
+        rows, place = rows.filter(pa.array(days[place] == dates)), place[days[place] == dates]
         first, prediction = _averaged(rows)
         rows, place = rows.take(pa.array(first)), place[first]
         kept, sessions = prices.column("kept").to_numpy(zero_copy_only=False), prices.column("session").to_numpy()
@@ -120,8 +120,8 @@ class Histories:
 
         def at(wanted: Whole) -> Values:
             place = wanted - first
-            there = (place >= 0) & (place < len(level))
-            return np.where(there, level[np.where(there, place, 0)], np.nan)
+            inside = (place >= 0) & (place < len(level))
+            return np.where(inside, level[np.where(inside, place, 0)], np.nan)
 
         bought = begins + self.holding.lag
         return at(bought + self.holding.horizon) / at(bought) - 1.0
@@ -134,11 +134,11 @@ def volatilities(returns: Values, at: Whole) -> Values:
     """
     padded = np.concatenate([np.full(VOLATILITY_BARS, np.nan), returns])
     windows = np.lib.stride_tricks.sliding_window_view(padded, VOLATILITY_BARS)[at + 1]
-    known = ~np.isnan(windows)
-    count = np.maximum(known.sum(axis=1), 1)
-    mean = np.where(known, windows, 0.0).sum(axis=1) / count
-    squares = np.where(known, windows - mean[:, None], 0.0) ** 2
-    return np.where(known.sum(axis=1) >= LEAST_BARS, np.sqrt(squares.sum(axis=1) / count), np.nan)
+    is_known = ~np.isnan(windows)
+    count = np.maximum(is_known.sum(axis=1), 1)
+    mean = np.where(is_known, windows, 0.0).sum(axis=1) / count
+    squares = np.where(is_known, windows - mean[:, None], 0.0) ** 2
+    return np.where(is_known.sum(axis=1) >= LEAST_BARS, np.sqrt(squares.sum(axis=1) / count), np.nan)
 
 
 def _averaged(rows: pa.RecordBatch) -> tuple[npt.NDArray[np.intp], Values]:
@@ -167,9 +167,9 @@ class Positions:
         flat = flat.filter(pc.greater(flat.column("risk"), 0.0))
         era, prediction, risk = (flat.column(name).to_numpy() for name in ("era", "prediction", "risk"))
         weight = np.zeros(len(era))
-        for own in _by_value(era):
-            side = np.sign(prediction[own] - np.median(prediction[own]))
-            weight[own] = side * self.holding.daily_volatility / risk[own] / len(own) / self.holding.tranches
+        for place in _by_value(era):
+            side = np.sign(prediction[place] - np.median(prediction[place]))
+            weight[place] = side * self.holding.daily_volatility / risk[place] / len(place) / self.holding.tranches
         names = ["model", "ticker", "country", "era", "session"]
         found = pa.record_batch([*(flat.column(name) for name in names), pa.array(weight)], names=[*names, "weight"])
         return packed(found, "model", "ticker", "country")
@@ -185,14 +185,16 @@ def _quantiles(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     model, flat = rows.column("model")[0], unpacked(rows)
     era, prediction, tie, ret = (flat.column(name).to_numpy() for name in ("era", "prediction", "tie", "ret"))
     for earned in _by_value(era):
-        own = earned[~np.isnan(ret[earned])]
-        if not len(own) or prediction[own].max() == prediction[own].min():
+        place = earned[~np.isnan(ret[earned])]
+        if not len(place) or prediction[place].max() == prediction[place].min():
             continue
-        parts = [part for part in np.array_split(own[np.lexsort((tie[own], prediction[own]))], QUANTILES) if len(part)]
+        parts = [
+            part for part in np.array_split(place[np.lexsort((tie[place], prediction[place]))], QUANTILES) if len(part)
+        ]
         yield _batch(
             QUANTILE,
             model=pa.repeat(model, len(parts)),
-            era=[int(era[own[0]])] * len(parts),
+            era=[int(era[place[0]])] * len(parts),
             quantile=np.arange(1, len(parts) + 1),
             ret=[_units(ret[part]).sum() * UNIT / len(part) for part in parts],
             tickers=list(map(len, parts)),
@@ -235,9 +237,9 @@ class Held:
         models = flat.column("model").dictionary_encode()
         begins, weights = flat.column("session").to_numpy(), flat.column("weight").to_numpy()
         for code, model in enumerate(models.dictionary.to_pylist()):
-            own = models.indices.to_numpy() == code
+            chosen = models.indices.to_numpy() == code
             found = sums.setdefault((model, country), np.zeros((4, length), dtype=np.int64))
-            found += self._ticker(begins[own], _units(weights[own]), earned)
+            found += self._ticker(begins[chosen], _units(weights[chosen]), earned)
 
     def _ticker(self, begins: Whole, weights: Whole, earned: Values) -> Whole:
         """What one ticker adds to each session: running sums of what its tranches open less what they close."""
