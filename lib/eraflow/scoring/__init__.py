@@ -1,6 +1,6 @@
 """How well predictions did, era by era, and what the eras say together.
 
-Spark scores, all models of an era at once (`spark`, `batches`, `metrics`, `era`); what comes back grows with eras, not
+Spark scores, all models of an era at once (`spark`, `worker`, `metrics`, `era`); what comes back grows with eras, not
 with rows, and is summarised in pandas (`summary`, `intervals`).
 """
 

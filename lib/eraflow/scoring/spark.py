@@ -13,9 +13,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.scoring.batches import SCORES, Scorer
 from eraflow.scoring.metrics import METRICS
 from eraflow.scoring.references import References
+from eraflow.scoring.worker import SCORES, Scorer
 
 KNOWN = "target is not null and not isnan(target)"
 ERAS_A_CHUNK = 16  # follow each other in one task; the last of them goes to the task of the next ones, too

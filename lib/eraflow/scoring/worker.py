@@ -103,11 +103,10 @@ class Scorer:
 
     def _scores(self, now: Predicted, before: Predicted | None, rows: pa.RecordBatch) -> list[Row]:
         previous = before.of(now.ids, now.runs) if before is not None else None
-        some = previous if previous is not None and not np.isnan(previous).all() else None
         metrics = {name: METRICS[name] for name in self.metrics}
         try:
             referred = self._referred(rows, now.ids) if self.against.columns else {}
-            era = Era(tuple(range(len(now.runs))), now.values, now.target, previous=some, **referred)
+            era = Era(tuple(range(len(now.runs))), now.values, now.target, previous=previous, **referred)
             return list(scores(era, metrics))
         except InputError as error:
             raise InputError(f"era {now.era} of {_models(now.runs)}: {error}") from error
