@@ -58,6 +58,16 @@ def measure(command: list[str], log: Path, limit_gb: float | None = None, interv
     return Measured(seconds, peak / GB, process.returncode, output, over_limit)
 
 
+def processor_seconds(root: int | None = None) -> float:
+    """What a process and its descendants have spent on processors so far, those that ended and were waited for too."""
+    ticks = 0
+    for pid in _tree(root or os.getpid()):
+        with suppress(OSError, IndexError):  # it ended while we looked
+            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
 def _kill(tree: list[int]) -> None:
     for pid in tree:  # the root first, so that it starts no child anew
         with suppress(ProcessLookupError):

@@ -95,7 +95,7 @@ class PlainProgress(_Logged):
         self._show(text)
 
     def _show(self, text: str) -> None:
-        log.info("[%5.0f s] %s", time.monotonic() - self._start, text)
+        log.info("[%6.1f s] %s", time.monotonic() - self._start, text)
 
 
 class TerminalProgress(_Logged):

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from tests.unit.test_network_section import a_section
 
-from eraflow.reporting import ReportContent, Section, feature_graphs_section, render
+from eraflow.reporting import Page, ReportContent, Section, feature_graphs_section
 from eraflow.scoring import summarise
 from eraflow.validation import Fold, WalkForward, spans_from_numbers
 
@@ -130,7 +130,7 @@ def a_page(
         predictions=pd.DataFrame(counts, columns=["model", "low", "high", "rows"]),
         sections=sections,
     )
-    return render(content)
+    return Page(content).html()
 
 
 def dom_of(address: str, profile: Path, *flags: str) -> str:

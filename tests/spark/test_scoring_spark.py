@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.scoring import EraRows, FeatureSet, References, filled, score_era, score_eras, unscored_eras
+from eraflow.scoring.spark import ERAS_A_CHUNK
 
 SCHEMA = "id string, era int, fold int, model string, prediction double, target float"
 KEY = ["model", "era", "fold", "metric"]
@@ -67,7 +68,7 @@ def expected(frame: pd.DataFrame, against: pd.DataFrame | None = None) -> pd.Dat
         found = EraRows(own[["prediction"]], own["target"])
         if against is not None:
             its = against[against["era"] == era].set_index("id").loc[own.index[own["target"].notna()]]
-            levels = filled(np.stack(list(its["levels"])), -1, NAMES).set_index(its.index)
+            levels = pd.DataFrame(filled(np.stack(list(its["levels"])), -1), its.index, NAMES)
             meta = its["meta"] if its["meta"].notna().any() else found.meta_model
             found = EraRows(own[["prediction"]], own["target"], meta, its[["bench"]], features={"own": levels})
         parts.append(score_era(found).assign(model=model, era=era, fold=fold))
@@ -122,6 +123,15 @@ def test_churn_is_between_eras_that_follow_each_other_in_a_fold(spark: SparkSess
         assert churn[model, 2, 1] == pytest.approx(1 - wide[1].corr(wide[2], method="spearman"))
     rest = scored[~scored["metric"].isin(["churn", "turnover"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(rest, collected(score_eras(as_spark(spark, frame))))
+
+
+def test_scores_do_not_depend_on_how_eras_are_cut_into_chunks(spark: SparkSession) -> None:
+    frame = predictions_frame()
+    later = frame.assign(era=frame["era"] + ERAS_A_CHUNK - 2)  # the second era is the first of a chunk
+
+    found, moved = (collected(score_eras(as_spark(spark, part), asset="split(id, '_')[0]")) for part in (frame, later))
+
+    pd.testing.assert_frame_equal(moved.assign(era=moved["era"] - ERAS_A_CHUNK + 2), found, check_dtype=False)
 
 
 def test_eras_without_a_known_target_are_listed(spark: SparkSession) -> None:

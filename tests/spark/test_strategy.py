@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from eraflow.scoring.strategy import (
     Holding,
     daily_returns,
+    histories,
     performance,
     positions,
     quantile_returns,
@@ -61,6 +62,11 @@ def predictions(spark: SparkSession) -> DataFrame:
     return spark.createDataFrame(predictions_frame())
 
 
+@pytest.fixture(scope="module")
+def measured(predictions: DataFrame, prices: DataFrame) -> DataFrame:
+    return histories(predictions, prices, HOLDING).cache()
+
+
 def weights() -> dict[int, dict[str, float]]:
     """Era -> ticker -> what its tranche holds."""
     prices, predictions, out = prices_frame(), predictions_frame(), {}
@@ -77,10 +83,9 @@ def weights() -> dict[int, dict[str, float]]:
     return out
 
 
-def test_a_tranche_is_long_above_and_short_below_the_median_by_inverse_volatility(
-    predictions: DataFrame, prices: DataFrame
-) -> None:
-    found = positions(predictions, prices, HOLDING).toPandas()
+def test_a_tranche_is_long_above_and_short_below_the_median_by_inverse_volatility(measured: DataFrame) -> None:
+    held = positions(measured, HOLDING)
+    found = held.select("ticker", F.inline(F.arrays_zip("era", "session", "weight"))).toPandas()
 
     expected = weights()
     assert len(expected[1]) == 9  # t8 has ten returns before it
@@ -90,8 +95,8 @@ def test_a_tranche_is_long_above_and_short_below_the_median_by_inverse_volatilit
         assert row.weight == pytest.approx(expected[row.era][row.ticker])
 
 
-def test_daily_returns_are_those_of_the_tranches_that_are_held(predictions: DataFrame, prices: DataFrame) -> None:
-    found = daily_returns(positions(predictions, prices, HOLDING), prices, HOLDING).toPandas()
+def test_daily_returns_are_those_of_the_tranches_that_are_held(measured: DataFrame) -> None:
+    found = daily_returns(positions(measured, HOLDING), measured, HOLDING).toPandas()
     found = found.sort_values("date", ignore_index=True)
 
     frame = prices_frame()
@@ -110,10 +115,8 @@ def test_daily_returns_are_those_of_the_tranches_that_are_held(predictions: Data
     np.testing.assert_allclose(found["exposure"], held.abs().sum(axis=1)[some], atol=1e-12)
 
 
-def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(
-    predictions: DataFrame, prices: DataFrame
-) -> None:
-    found = quantile_returns(predictions, prices, HOLDING).toPandas()
+def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(measured: DataFrame) -> None:
+    found = quantile_returns(measured).toPandas()
 
     levels = prices_frame().pivot(index="session", columns="ticker", values="total_return")
     own = predictions_frame().query("era == 2").assign(ticker=lambda x: x["id"].str[:2]).set_index("ticker")
@@ -130,7 +133,7 @@ def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(
 def test_constant_predictions_have_no_quantiles(predictions: DataFrame, prices: DataFrame) -> None:
     flat = predictions.withColumn("prediction", F.when(F.col("era") == 2, 0.5).otherwise(F.col("prediction")))
 
-    found = quantile_returns(flat, prices, HOLDING).select("era").distinct().toPandas()
+    found = quantile_returns(histories(flat, prices, HOLDING)).select("era").distinct().toPandas()
 
     assert set(found["era"]) == {1, 3}
 

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 from tests.unit.test_reporting import a_report, text_of
 
-from eraflow.reporting import exposures_section, render
+from eraflow.reporting import Page, exposures_section
 
 COLUMNS = ["model", "era", "fold", "metric", "value", "feature"]
 
@@ -19,7 +19,7 @@ def test_the_feature_that_is_most_often_the_largest_is_named_with_its_eras() -> 
     ]
     sections = exposures_section(pd.DataFrame(rows, columns=COLUMNS))
 
-    words = text_of(render(dataclasses.replace(a_report(models=("gbm",)), sections=sections)))
+    words = text_of(Page(dataclasses.replace(a_report(models=("gbm",)), sections=sections)).html())
 
     assert "gbm own rsi of 2 that were the largest 2 of 3 eras 0.500 0.750 beta era 2" in words
 

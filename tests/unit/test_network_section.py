@@ -7,12 +7,12 @@ from itertools import combinations, pairwise
 import numpy as np
 import pandas as pd
 import pytest
-from tests.unit.test_reporting import a_report, text_of
+from tests.unit.test_reporting import a_report, refuse_invalid, text_of
 
 from eraflow.graphs.described import drawn
 from eraflow.graphs.edges import Edges
 from eraflow.graphs.layout import layout
-from eraflow.reporting import Section, feature_graphs_section, files, network_section, render
+from eraflow.reporting import Page, Section, feature_graphs_section, network_section
 
 DATES = {era: datetime.date(2020, 1, 3) + datetime.timedelta(weeks=era) for era in range(1, 13)}
 
@@ -44,7 +44,9 @@ def a_section(sectors: int = 3, known: bool = True, size: int = 8) -> Section:
 
 def test_sectors_stability_degrees_and_the_strongest_edges_are_told() -> None:
     content = dataclasses.replace(a_report(), sections=(a_section(),))
-    words, written = text_of(render(content)), dict(files(content))
+    page = Page(content)
+    words, written = text_of(page.html()), dict(page.files())
+    refuse_invalid(*content.sections)
 
     assert "12 graphs up to era 12 (2020-03-27); the last joins 24 tickers by 90 edges, 7.5 at a ticker." in words
     assert "KKT residual of 2e-14 and a relative duality gap of 3e-13" in words
@@ -65,7 +67,7 @@ def test_without_sectors_the_section_leaves_them_out() -> None:
     assert [figure.key for figure in section.figures] == ["network-overlap", "network-degrees", "network-graph"]
     assert [cell.text for cell in section.tables[0].columns] == ["Ticker", "Neighbour", "Weight"]
     assert section.figures[-1].legend == ()
-    assert "The graph" in text_of(render(dataclasses.replace(a_report(), sections=(section,))))
+    assert "The graph" in text_of(Page(dataclasses.replace(a_report(), sections=(section,))).html())
 
 
 def test_more_sectors_than_colours_are_told_apart_by_shape() -> None:
@@ -106,7 +108,7 @@ def test_graphs_over_features_are_told_by_model() -> None:
     edges = pd.DataFrame([("f1", "f2", 0.5), ("f2", "f3", 0.25)], columns=["source", "target", "weight"])
     section = feature_graphs_section({"gbm": edges, "ridge": edges.iloc[:1]})
 
-    words = text_of(render(dataclasses.replace(a_report(), sections=(section,))))
+    words = text_of(Page(dataclasses.replace(a_report(), sections=(section,))).html())
 
     assert "Strongest edges Feature Neighbour Weight gbm f1 f2 0.5000 f2 f3 0.2500 ridge f1 f2 0.5000" in words
     assert section.figures[0].frame["features"].tolist() == [2, 1, 2]

@@ -5,7 +5,7 @@ import dataclasses
 import pandas as pd
 from tests.unit.test_reporting import a_report, text_of
 
-from eraflow.reporting import render, strategy_section
+from eraflow.reporting import Page, strategy_section
 
 COLUMNS = [
     "model",
@@ -23,7 +23,7 @@ def test_what_portfolios_would_have_earned_is_told_net_of_costs() -> None:
     rows = [("gbm", 0, 0.12, 0.15, 0.8, 0.2, 7.5, 2500), ("gbm", 5, 0.05, 0.15, float("nan"), 0.31, 7.5, 2500)]
     section = strategy_section(pd.DataFrame(rows, columns=COLUMNS))
 
-    words = text_of(render(dataclasses.replace(a_report(models=("gbm",)), sections=(section,))))
+    words = text_of(Page(dataclasses.replace(a_report(models=("gbm",)), sections=(section,))).html())
 
     assert "Strategy From two days after an era's date" in words
     assert "gbm 0 bp 12.0 % 15.0 % 0.80 20.0 % 7.5" in words

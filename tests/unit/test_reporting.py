@@ -9,26 +9,28 @@ from html import unescape
 from itertools import combinations
 from typing import Any, ClassVar
 
+import altair as alt
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
+from altair.utils.schemapi import debug_mode
 
 from eraflow.reporting import (
+    Page,
     ReportContent,
     Section,
     charts,
     figure,
-    files,
     frames,
     marks,
     palette,
-    render,
     spreads,
     tables,
     text,
 )
 from eraflow.reporting.content import Cell, Group, Table
+from eraflow.reporting.sections import sections as all_sections
 from eraflow.scoring import max_drawdown, summarise
 from eraflow.validation import Fold, WalkForward, spans_from_numbers
 
@@ -72,6 +74,12 @@ def embedded(page: str) -> dict[str, Any]:
     assert found
     specs: dict[str, Any] = json.loads(found[1])
     return specs
+
+
+def refuse_invalid(*sections: Section) -> None:
+    """Fails where Vega-Lite's schema does not know what a chart says: a page is made without looking."""
+    for panel in (panel for section in sections for drawn in section.figures for panel in drawn.panels):
+        panel.chart.to_dict(validate=True)
 
 
 def text_of(page: str) -> str:
@@ -130,7 +138,7 @@ class TestFrames:
         ]
 
     def test_models_take_the_colours_of_the_legend(self) -> None:
-        page = render(a_report(models=("zeta", "alpha", "mid")))
+        page = Page(a_report(models=("zeta", "alpha", "mid"))).html()
         looks = re.findall(
             r'data-focus="(m\d)".*?stroke:var\(--series-(\d)\).*?</svg>\s*(\w+)</button>', page, re.DOTALL
         )
@@ -225,20 +233,20 @@ class TestPage:
         content = a_report(eras=60, models=("gbm",))
         stats = content.summary["gbm"]["numerai_corr"]
         low, high = (text.number(bound) for bound in stats["interval"])
-        words = text_of(render(content))
+        words = text_of(Page(content).html())
         assert f"{text.number(stats['mean'])} 95 % interval {low} to {high}" in words
         assert f"mean numerai_corr over {stats['eras']} eras, {stats['eras']} effective" in words
 
     def test_few_eras_show_no_interval(self) -> None:
-        words = text_of(render(a_report(overlap=12)))
+        words = text_of(Page(a_report(overlap=12)).html())
         assert words.count("no interval: fewer than 10 effective eras") == 2 + 4 + 2  # cards, rows, two notes
         assert "% interval 0" not in words
 
     def test_same_content_same_bytes(self) -> None:
-        assert render(a_report()) == render(a_report())
+        assert Page(a_report()).html() == Page(a_report()).html()
 
     def test_hostile_names_stay_text(self) -> None:
-        page = render(a_report(models=(HOSTILE, "gbm"), name=HOSTILE))
+        page = Page(a_report(models=(HOSTILE, "gbm"), name=HOSTILE)).html()
         assert page.count("<script") == page.count("</script>") == 3
         assert "<!--" not in page
         assert "49" not in re.findall(r"<h1>.*?</p>", page, re.DOTALL)[0]
@@ -247,13 +255,13 @@ class TestPage:
         assert HOSTILE in colours[0]["scale"]["domain"]
 
     def test_nothing_is_fetched(self) -> None:
-        page = render(a_report())
+        page = Page(a_report()).html()
         markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
         assert not re.search(r"<link|<img|<iframe|@import|url\(|src\s*=|href\s*=(?!\"#)", markup)
         assert "default-src 'none'" in page
 
     def test_what_many_models_hold_is_offered_one_at_a_time(self) -> None:
-        page = render(a_report(models=tuple("abcdefghijkl")))
+        page = Page(a_report(models=tuple("abcdefghijkl"))).html()
         assert len(re.findall(r'<option value="eras-\d+">', page)) == 12
         assert re.findall(r'data-chart="(eras[^"]*)"', page) == ["eras-1"]
         assert 'stroke-dasharray="6 3"' in page  # the ninth model has the first's colour, dashed
@@ -269,7 +277,7 @@ class TestPage:
         )
         section = Section("Strategy", ("Held for 20 days.",), (drawn,), (table,))
         content = dataclasses.replace(a_report(), sections=(section,))
-        page = render(content)
+        page = Page(content).html()
         assert re.findall(r"<h2>(.*?)</h2>", page.partition("<script")[0]) == [
             "Scores by era", "Metrics", "Strategy", "Folds", "Data quality", "Run",
         ]  # fmt: skip
@@ -277,20 +285,22 @@ class TestPage:
         for said in ("Held for 20 days.", "What it would have paid. Rests on 3 eras.", "<b>5 bp</b>"):
             assert said in words
         assert "strategy" in embedded(page)["specs"]
-        assert {"figures/strategy.svg", "figures/strategy.png", "frames/strategy.csv"} <= set(dict(files(content)))
+        assert {"figures/strategy.svg", "figures/strategy.png", "frames/strategy.csv"} <= set(
+            dict(Page(content).files())
+        )
 
     def test_two_figures_of_one_key_are_refused(self) -> None:
         frame = pd.DataFrame({"model": ["a"], "mean": [0.1], "low": [None], "high": [None]})
         drawn = figure("eras", "Again", "", spreads.interval_rows(frame, "model", "x"), frame)
         content = dataclasses.replace(a_report(models=("gbm",)), sections=(Section("S", figures=(drawn,)),))
         with pytest.raises(ValueError, match="key 'eras'"):
-            render(content)
+            Page(content).html()
         with pytest.raises(ValueError, match="needs a key"):
             dataclasses.replace(drawn, key="../eras")
 
     def test_comparison_and_windows_are_shown_where_they_are_given(self) -> None:
         content = a_report(eras=60)
-        assert "Comparison" not in text_of(render(content))
+        assert "Comparison" not in text_of(Page(content).html())
         rows = [
             ("numerai_corr", "ridge", "gbm", 42, 0.01, -0.002, 0.022, 0.55),
             ("spearman", "gbm", "ridge", 8, -0.5, None, None, 0.25),
@@ -303,7 +313,7 @@ class TestPage:
             }
             for model, metrics in content.summary.items()
         }
-        words = text_of(render(dataclasses.replace(content, comparison=comparison, summary=summary)))
+        words = text_of(Page(dataclasses.replace(content, comparison=comparison, summary=summary)).html())
         assert "numerai_corr, less gbm ridge 0.0100 −0.0020 to 0.0220 55.0 % 42" in words
         assert "spearman, less ridge gbm −0.5000 n/a 25.0 % 8" in words
         assert "Model All eras Last 20 Fold 2" in words
@@ -326,7 +336,7 @@ class TestPage:
         )
         constant = pd.DataFrame([("a", 0.5, 0.5, 30)], columns=["model", "low", "high", "rows"])
         content = dataclasses.replace(content, per_era=dropped, summary=summarise(dropped, 1), predictions=constant)
-        page = render(content)
+        page = Page(content).html()
         most = dropped.groupby("model").size().max() // 2
         assert f"Rests on {most - 4} to {most} eras by model" in text_of(page)
         bars = embedded(page)["specs"]["predictions"]["layer"][0]["encoding"]["x"]
@@ -341,11 +351,11 @@ class TestPage:
         content = a_report(models=("gbm",))
         few = {key: value for key, value in content.summary["gbm"]["numerai_corr"].items() if key != "sortino"}
         without = dataclasses.replace(content, summary={"gbm": {"numerai_corr": few}})
-        assert "Sortino" not in text_of(render(without))
+        assert "Sortino" not in text_of(Page(without).html())
         unknown = {"sortino": 1.234, "calmar": None, "smart_sharpe": None, "apy": None, "tail_ratio": 0.5}
         stats = {**few, "autocorrelation": None, **unknown}
         stats["drawdown_eras"] = [None, 12]
-        words = text_of(render(dataclasses.replace(content, summary={"gbm": {"numerai_corr": stats}})))
+        words = text_of(Page(dataclasses.replace(content, summary={"gbm": {"numerai_corr": stats}})).html())
         assert "Sharpe Sortino Positive Tail ratio Max drawdown" in words
         assert "1.23" in words
         assert f"{text.number(stats['max_drawdown'])} start to 12" in words
@@ -353,7 +363,7 @@ class TestPage:
     def test_another_metric_leads_where_numerai_corr_is_missing(self) -> None:
         content = a_report(models=("gbm",))
         only = content.per_era[content.per_era["metric"] == "spearman"]
-        words = text_of(render(dataclasses.replace(content, per_era=only, summary=summarise(only, 1))))
+        words = text_of(Page(dataclasses.replace(content, per_era=only, summary=summarise(only, 1))).html())
         assert "mean spearman over" in words
         assert "Cumulative spearman" in words
 
@@ -363,7 +373,7 @@ class TestPage:
             per_era=pd.DataFrame(columns=["model", "era", "date", "metric", "value"]),
             quality=pd.DataFrame(columns=["check", "count", "detail"]),
         )  # fmt: skip
-        words = text_of(render(empty))
+        words = text_of(Page(empty).html())
         for said in ("No model was scored.", "No era has a numerai_corr.", "This run has no folds.", "found nothing."):
             assert said in words
 
@@ -383,18 +393,36 @@ class TestPage:
             pd.DataFrame(columns=["check", "count", "detail"]),
             {},
         )
-        words = text_of(render(content))
+        words = text_of(Page(content).html())
         assert "m n/a no interval: fewer than 10 effective eras mean numerai_corr over 1 era" in words
 
     def test_size_of_300_eras_and_3_models(self) -> None:
-        assert len(render(a_report(300, ("a", "b", "c"))).encode()) < 2_000_000
+        assert len(Page(a_report(300, ("a", "b", "c"))).html().encode()) < 2_000_000
+
+    def test_charts_are_what_vega_lite_knows(self) -> None:
+        pairs = pd.DataFrame(
+            [("numerai_corr", "gbm", "ridge", 30, 0.01, -0.01, 0.03)],
+            columns=["metric", "model", "other", "eras", "mean", "low", "high"],
+        )
+        bins = pd.DataFrame({"model": "gbm", "low": [0.0, 0.1], "high": [0.1, 0.2], "rows": [3, 4]})
+        content = dataclasses.replace(a_report(60), comparison=pairs, predictions=bins)
+        found = all_sections(content)
+        assert {figure.key for section in found for figure in section.figures} >= {"eras", "heat", "rolling", "folds"}
+        refuse_invalid(*found)
+
+    def test_a_chart_that_vega_lite_does_not_know_is_refused(self) -> None:
+        with debug_mode(False):
+            strange = alt.Chart(pd.DataFrame({"a": [1]})).mark_bar().encode(x=alt.X("a:Q", axis=alt.Axis(ticks="no")))
+        with pytest.raises(alt.utils.schemapi.SchemaValidationError):
+            refuse_invalid(Section("S", figures=(figure("strange", "S", "C", strange, pd.DataFrame()),)))
 
 
 class TestFiles:
     def test_figures_and_frames_stand_beside_the_page(self) -> None:
         content = a_report()
-        written = dict(files(content))
-        page = render(content)
+        report = Page(content)
+        written, page = dict(report.files()), report.html()
+        assert written.pop("report.html").decode() == page
         for key in embedded(page)["specs"]:
             svg = written[f"figures/{key}.svg"].decode()
             assert svg.startswith("<svg")
@@ -408,12 +436,12 @@ class TestFiles:
         assert len(pd.read_csv(io.BytesIO(written["frames/per_era.csv"]))) == len(content.per_era)
 
     def test_a_picture_says_what_it_shows_and_names_its_lines(self) -> None:
-        svg = dict(files(a_report(models=("alpha", "beta"))))["figures/cumulative.svg"].decode()
+        svg = dict(Page(a_report(models=("alpha", "beta"))).files())["figures/cumulative.svg"].decode()
         for said in ("Cumulative numerai_corr", "Running sum", "alpha", "beta", "effective"):
             assert said in svg
 
     def test_same_content_same_files(self) -> None:
-        assert dict(files(a_report(models=("gbm",)))) == dict(files(a_report(models=("gbm",))))
+        assert dict(Page(a_report(models=("gbm",))).files()) == dict(Page(a_report(models=("gbm",))).files())
 
 
 class TestPalette:

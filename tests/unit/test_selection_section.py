@@ -8,7 +8,7 @@ import pandas as pd
 from tests.unit.test_reporting import a_report, text_of
 
 from eraflow.pipeline.outputs import selected_features
-from eraflow.reporting import render, selection_section
+from eraflow.reporting import Page, selection_section
 
 
 def test_what_each_fold_has_kept_is_read_and_told(tmp_path: Path) -> None:
@@ -31,6 +31,6 @@ def test_what_each_fold_has_kept_is_read_and_told(tmp_path: Path) -> None:
         ("two", "fold-1/target-seed-1", "size", 1.0),
     ]
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=["model", "fit", "feature", "score"]))
-    words = text_of(render(dataclasses.replace(a_report(models=("gbm",)), sections=(selection_section(found),))))
+    words = text_of(Page(dataclasses.replace(a_report(models=("gbm",)), sections=(selection_section(found),))).html())
     assert "gbm: 2 kept in any of 2 fits" in words
     assert "rsi 100.0 % 3.000 beta 50.0 % 2.000" in words

@@ -9,7 +9,7 @@ from tests.unit.test_reporting import a_report, text_of
 
 from eraflow.pipeline.clock import timed, times
 from eraflow.pipeline.folder import RunFolder
-from eraflow.reporting import render, times_section
+from eraflow.reporting import Page, times_section
 
 
 def test_times_of_all_parts_are_added_up_and_told(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_times_of_all_parts_are_added_up_and_told(tmp_path: Path) -> None:
     expected = [("gbm", 3, 9.25, 1.25), ("blend", 0, 1.5, 0.75)]
     columns = ["model", "fits", "fit_seconds", "predict_seconds"]
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=columns))
-    page = render(dataclasses.replace(a_report(models=("gbm",)), sections=(times_section(found),)))
+    page = Page(dataclasses.replace(a_report(models=("gbm",)), sections=(times_section(found),))).html()
     assert "gbm 3 9.2 1.2 10.5 blend 1.5 0.8 2.2" in text_of(page)
 
 

@@ -6,7 +6,6 @@ Arrow batches solves era after era: no join of wide rows, and no more than an er
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,6 +18,7 @@ from pyspark.sql import functions as F
 from scipy.linalg import cho_solve
 from scipy.linalg.lapack import dpstrf
 
+from eraflow.batches import groups
 from eraflow.errors import InputError
 
 Vector = npt.NDArray[np.float64]
@@ -154,20 +154,8 @@ def _together(predictions: DataFrame, features: Features) -> DataFrame:
 
 def _eras(batches: Iterable[pa.RecordBatch], missing: int, width: int) -> Iterator[_Era]:
     """Every era with predictions, from batches in which eras follow each other."""
-    held: list[pa.RecordBatch] = []
-    now: int | None = None
-    for batch in batches:
-        eras = batch.column("era").to_numpy()
-        starts = [0, *(np.flatnonzero(np.diff(eras)) + 1), len(eras)]
-        for low, high in itertools.pairwise(starts):
-            if held and eras[low] != now:
-                yield from _era(pa.Table.from_batches(held), missing, width)
-                held = []
-            if high > low:
-                now = int(eras[low])
-                held.append(batch.slice(low, high - low))
-    if held:
-        yield from _era(pa.Table.from_batches(held), missing, width)
+    for rows in groups(batches, "era"):
+        yield from _era(pa.Table.from_batches([rows]), missing, width)
 
 
 def _era(rows: pa.Table, missing: int, width: int) -> Iterator[_Era]:

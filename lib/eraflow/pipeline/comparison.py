@@ -13,8 +13,8 @@ import pandas as pd
 from eraflow import scoring
 from eraflow.errors import InputError
 from eraflow.pipeline.finished import FinishedRun
-from eraflow.pipeline.folder import write_bytes, write_json, write_text
-from eraflow.reporting import ReportContent, exposures_section, files, leaderboard_section, render
+from eraflow.pipeline.folder import write_bytes, write_json
+from eraflow.reporting import Page, ReportContent, exposures_section, leaderboard_section
 from eraflow.scoring.compare import differences, leaderboard, overfitting_probability
 from eraflow.submission import write as write_csv
 
@@ -46,9 +46,7 @@ class Comparison:
         if len(self.exposures):
             write_csv(self.exposures, out / "exposures.csv")
         write_json(out / "comparison.json", self.summary)
-        page = self._page()
-        write_text(out / "report.html", render(page))
-        for name, data in files(page):
+        for name, data in Page(self._page()).files():
             write_bytes(out / name, data)
         return (*self._lines(), *self.lacking, f"report: {out / 'report.html'}")
 

@@ -93,7 +93,7 @@ def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -
 def _spreads(predictions: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:
     """Quantile spreads by era."""
     # Eras x quantiles.
-    return strategy.spreads(strategy.quantile_returns(predictions, bars, holding).toPandas())
+    return strategy.spreads(strategy.quantile_returns(strategy.histories(predictions, bars, holding)).toPandas())
 
 
 def _lacking(config: Config, references: References, versions: Mapping[str, Version]) -> tuple[str, ...]:

@@ -21,18 +21,17 @@ from eraflow.models.expanded import EDGES
 from eraflow.models.selection import SAVED
 from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.folder import RunFolder, write_bytes, write_json, write_text
+from eraflow.pipeline.folder import RunFolder, write_bytes, write_json
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import (
+    Page,
     ReportContent,
     Section,
     best_trial,
     exposures_section,
     feature_graphs_section,
-    files,
     network_section,
-    render,
     search_section,
     selection_section,
     strategy_section,
@@ -98,22 +97,23 @@ def write(folder: Path, content: Content) -> None:
     found = content.data.quality()
     dates = [content.data.era_dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
-    report = ReportContent(
-        title="eraflow: out-of-fold scores",
-        run_name=content.config.run.name,
-        notes=_notes(content),
-        per_era=dated,
-        summary=summary,
-        folds=content.folds,
-        era_dates=content.data.era_dates,
-        quality=found,
-        facts=_facts(content),
-        comparison=_comparison(per_era, content.data.overlap),
-        predictions=content.predicted,
-        sections=_sections(folder, content, exposures, kept, trials, took),
+    report = Page(
+        ReportContent(
+            title="eraflow: out-of-fold scores",
+            run_name=content.config.run.name,
+            notes=_notes(content),
+            per_era=dated,
+            summary=summary,
+            folds=content.folds,
+            era_dates=content.data.era_dates,
+            quality=found,
+            facts=_facts(content),
+            comparison=_comparison(per_era, content.data.overlap),
+            predictions=content.predicted,
+            sections=_sections(folder, content, exposures, kept, trials, took),
+        )
     )
-    write_text(folder / "report.html", render(report))
-    for name, data in files(report):
+    for name, data in report.files():
         write_bytes(folder / name, data)
     if not content.failed:
         write_json(folder / "run.json", _manifest(content, found, trials, took))

@@ -86,11 +86,14 @@ def strategy(store: Store, prices: Version, holding: Holding) -> Callable[[DataF
     """Of out-of-fold predictions the strategy view, over the `prices` table."""
 
     def of(predictions: DataFrame) -> Strategy:
-        bars = store.read(prices)
-        held = portfolio.positions(predictions, bars, holding)
-        # Models x days, and models x eras x quantiles.
-        daily = portfolio.scaled(portfolio.daily_returns(held, bars, holding).toPandas(), holding)
-        quantiles = portfolio.quantile_returns(predictions, bars, holding).toPandas()
+        histories = portfolio.histories(predictions, store.read(prices), holding).persist()
+        try:
+            held = portfolio.positions(histories, holding)
+            # Models x days, and models x eras x quantiles.
+            daily = portfolio.scaled(portfolio.daily_returns(held, histories, holding).toPandas(), holding)
+            quantiles = portfolio.quantile_returns(histories).toPandas()
+        finally:
+            histories.unpersist()
         return Strategy(portfolio.performance(daily), daily, portfolio.spreads(quantiles))
 
     return of

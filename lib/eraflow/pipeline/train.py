@@ -34,7 +34,7 @@ from eraflow.tables import Store, locked
 from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, watched_block
 
 # Code that decides what a run finds, so that one begun by other code is not gone on with.
-DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search",
+DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search", "batches",
             "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
 
 
@@ -120,7 +120,9 @@ class _Run:
         failed |= self._blend(failed)
         predictions = self._out_of_fold(failed)
         scored, unscored = self._score(predictions)
+        self.progress.stage("following portfolios of the predictions")
         strategy = data.strategy(predictions) if data.strategy else None
+        self.progress.stage("writing the report")
         content = outputs.Content(
             config=self.config,
             data=data,
@@ -134,6 +136,7 @@ class _Run:
             seconds=time.time() - started,
         )
         outputs.write(self.folder.path, content)
+        self.progress.note("report written")
         if failed:
             raise PartFailedError(content.failed, outputs.headlines(self.folder.path))
         self._track(identity)

@@ -5,7 +5,7 @@ from eraflow.reporting.exposures import exposures_section
 from eraflow.reporting.frames import Fold
 from eraflow.reporting.leaderboard import leaderboard_section
 from eraflow.reporting.networks import feature_graphs_section, network_section
-from eraflow.reporting.page import files, render
+from eraflow.reporting.page import Page
 from eraflow.reporting.portfolio import strategy_section
 from eraflow.reporting.search import best_trial, search_section
 from eraflow.reporting.selection import selection_section
@@ -15,6 +15,7 @@ __all__ = [
     "Figure",
     "Fold",
     "Group",
+    "Page",
     "Panel",
     "ReportContent",
     "Section",
@@ -23,10 +24,8 @@ __all__ = [
     "exposures_section",
     "feature_graphs_section",
     "figure",
-    "files",
     "leaderboard_section",
     "network_section",
-    "render",
     "search_section",
     "selection_section",
     "strategy_section",

@@ -77,7 +77,13 @@ def theme(legend: bool = False) -> dict[str, Any]:
 
 def layered(layers: Sequence[alt.Chart], height: int) -> alt.LayerChart:
     """Layers in one frame as wide as its container."""
-    return alt.LayerChart(layer=list(layers), width="container", height=height)
+    data = layers[0].data
+    if any(layer.data is not data for layer in layers):
+        return alt.LayerChart(layer=list(layers), width="container", height=height)
+    bare = [layer.copy(deep=False) for layer in layers]
+    for layer in bare:
+        layer.data = alt.Undefined  # else Altair prints each layer's data as text, to tell it from others
+    return alt.LayerChart(data=data, layer=bare, width="container", height=height)
 
 
 def base(frame: pd.DataFrame, columns: Sequence[str]) -> alt.Chart:

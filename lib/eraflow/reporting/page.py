@@ -2,18 +2,21 @@
 
 import json
 import textwrap
-from collections.abc import Iterator
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any
 
 import altair as alt
 import jinja2
 import vl_convert
+from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
+from eraflow.pictures import Chart, drawing
 from eraflow.reporting import marks, palette, tables
-from eraflow.reporting.content import Figure, Panel, ReportContent
+from eraflow.reporting.content import Figure, Panel, ReportContent, Section, Table
 from eraflow.reporting.sections import headline_metric, overview, sections
 
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
@@ -21,69 +24,96 @@ _PICTURE_WIDTH = 860
 _PICTURE_SCALE = 2.0  # pixels of a PNG for one of an SVG
 
 
-def render(content: ReportContent) -> str:
-    """Self-contained HTML of a run; the same content gives the same bytes."""
-    first, leaders = overview(content)
-    parts = sections(content)
-    figures = [*first, *(figure for section in parts for figure in section.figures)]
-    metric = headline_metric(content)
-    environment = jinja2.Environment(
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=jinja2.PackageLoader("eraflow.reporting", "assets"),
-    )
-    return environment.get_template("report.html.jinja").render(
-        title=content.title,
-        run_name=content.run_name,
-        notes=content.notes,
-        metric=metric,
-        headlines=tables.headlines(content.summary, metric),
-        overview=first,
-        leaders=leaders,
-        sections=parts,
-        light=palette.css(palette.LIGHT),
-        dark=palette.css(palette.DARK),
-        font=Markup(marks.FONT),
-        css=Markup(_resource("report.css")),
-        script=Markup(_resource("report.js")),
-        vega=Markup(_vega()),
-        embed=_embed(figures),
-    )
+@dataclass(frozen=True)
+class Drawn:
+    """A chart of the page: its figure and panel, its key, and its Vega-Lite specification."""
+
+    figure: Figure
+    key: str
+    panel: Panel
+    spec: Mapping[str, Any]
 
 
-def files(content: ReportContent) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file that stands beside the page: figures/*.svg and *.png, frames/*.csv.
+@dataclass(frozen=True)
+class Page:
+    """The report of its content: each chart is made and written out once, for the page and for its picture."""
 
-    Of panels that the page offers one at a time each is an SVG, the one that it shows first a PNG too.
-    """
-    first, _ = overview(content)
-    for figure in (*first, *(figure for section in sections(content) for figure in section.figures)):
-        yield f"frames/{figure.key}.csv", figure.frame.to_csv(index=False).encode()
-        for key, panel in figure.places.items():
-            svg = _picture(figure, panel)
-            yield f"figures/{key}.svg", svg.encode()
-            if key in figure.first:
-                yield f"figures/{key}.png", vl_convert.svg_to_png(svg, scale=_PICTURE_SCALE)
-    frames = {"per_era": content.per_era} | ({} if content.quality is None else {"quality": content.quality})
-    yield from ((f"frames/{name}.csv", frame.to_csv(index=False).encode()) for name, frame in frames.items())
+    content: ReportContent
+
+    @cached_property
+    def _parts(self) -> tuple[tuple[Figure, ...], Table | None, tuple[Section, ...]]:
+        with debug_mode(False):  # Vega-Lite's schema is held to by tests: it takes longer than all else
+            return (*overview(self.content), sections(self.content))
+
+    @cached_property
+    def _drawn(self) -> tuple[Drawn, ...]:
+        """Every chart of the page, in its order."""
+        first, _, parts = self._parts
+        figures = [*first, *(figure for section in parts for figure in section.figures)]
+        return tuple(
+            Drawn(figure, key, panel, _spec(figure, panel))
+            for figure in figures
+            for key, panel in figure.places.items()
+        )
+
+    def html(self) -> str:
+        """Self-contained HTML of a run; the same content gives the same bytes."""
+        content, (first, leaders, parts) = self.content, self._parts
+        metric = headline_metric(content)
+        environment = jinja2.Environment(
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            loader=jinja2.PackageLoader("eraflow.reporting", "assets"),
+        )
+        return environment.get_template("report.html.jinja").render(
+            title=content.title,
+            run_name=content.run_name,
+            notes=content.notes,
+            metric=metric,
+            headlines=tables.headlines(content.summary, metric),
+            overview=first,
+            leaders=leaders,
+            sections=parts,
+            light=palette.css(palette.LIGHT),
+            dark=palette.css(palette.DARK),
+            font=Markup(marks.FONT),
+            css=Markup(_resource("report.css")),
+            script=Markup(_resource("report.js")),
+            vega=Markup(_vega()),
+            embed=_embed(self._drawn),
+        )
+
+    def files(self) -> Iterator[tuple[str, bytes]]:
+        """Name and content of each file of a report: report.html, frames/*.csv, figures/*.svg and *.png.
+
+        Of panels that the page offers one at a time each is an SVG, the one that it shows first a PNG too.
+        """
+        pictures = drawing([_chart(drawn) for drawn in self._drawn])
+        yield "report.html", self.html().encode()
+        frames = {drawn.figure.key: drawn.figure.frame for drawn in self._drawn} | {"per_era": self.content.per_era}
+        if self.content.quality is not None:
+            frames["quality"] = self.content.quality
+        yield from ((f"frames/{name}.csv", frame.to_csv(index=False).encode()) for name, frame in frames.items())
+        for drawn, (svg, png) in zip(self._drawn, pictures(), strict=True):
+            yield f"figures/{drawn.key}.svg", svg.encode()
+            if png is not None:
+                yield f"figures/{drawn.key}.png", png
 
 
-def _embed(figures: list[Figure]) -> dict[str, Any]:
+def _embed(charts: Iterable[Drawn]) -> dict[str, Any]:
     """Specs by key of the chart, and their data column by column."""
     specs: dict[str, Any] = {}
     frames: dict[str, dict[str, int]] = {}
     pool: dict[str, int] = {}  # what many frames share (eras, dates) stands in the page once
-    for figure in figures:
-        for key, panel in figure.places.items():
-            if key in specs:
-                raise ValueError(f"two figures of a report have the key {key!r}")
-            spec = _spec(figure, panel)
-            for name, rows in spec["datasets"].items():
-                columns = {column: json.dumps([row.get(column) for row in rows]) for row in rows[:1] for column in row}
-                frames[name] = {column: pool.setdefault(values, len(pool)) for column, values in columns.items()}
-            specs[key] = {**spec, "datasets": list(spec["datasets"])}
+    for drawn in charts:
+        if drawn.key in specs:
+            raise ValueError(f"two figures of a report have the key {drawn.key!r}")
+        for name, rows in drawn.spec["datasets"].items():
+            columns = {column: json.dumps([row.get(column) for row in rows]) for row in rows[:1] for column in row}
+            frames[name] = {column: pool.setdefault(values, len(pool)) for column, values in columns.items()}
+        specs[drawn.key] = {**drawn.spec, "datasets": list(drawn.spec["datasets"])}
     return {
         "specs": specs,
         "frames": frames,
@@ -94,22 +124,23 @@ def _embed(figures: list[Figure]) -> dict[str, Any]:
 
 def _spec(figure: Figure, panel: Panel) -> dict[str, Any]:
     words = ": ".join(filter(None, (figure.heading, panel.label, figure.caption)))
-    spec: dict[str, Any] = panel.chart.properties(description=words).to_dict()
+    with debug_mode(False):
+        spec: dict[str, Any] = panel.chart.properties(description=words).to_dict(validate=False)
     return {"datasets": {}} | {key: value for key, value in spec.items() if key not in ("$schema", "config")}
 
 
-def _picture(figure: Figure, panel: Panel) -> str:
-    """The chart as SVG with its words and legend, in the light colours."""
-    spec = _spec(figure, panel)
+def _chart(drawn: Drawn) -> Chart:
+    """The chart as a picture has it: with its words and legend, in the light colours."""
+    figure, panel, spec = drawn.figure, drawn.panel, dict(drawn.spec)
     words = " ".join(filter(None, (figure.caption, figure.basis)))
     heading = ", ".join(filter(None, (figure.heading, panel.label)))
     spec |= {"width": _PICTURE_WIDTH, "title": {"text": heading, "subtitle": textwrap.wrap(words, 130)}}
     spec.pop("padding", None)
     if "layer" in spec:
         spec["layer"] = [layer for layer in spec["layer"] if layer.get("name") != marks.HOVER]
-    drawn, config = (palette.concrete(part, palette.LIGHT) for part in (spec, marks.theme(bool(figure.legend))))
+    coloured, config = (palette.concrete(part, palette.LIGHT) for part in (spec, marks.theme(bool(figure.legend))))
     config |= {"background": palette.LIGHT["paper"], "padding": 16}
-    return vl_convert.vegalite_to_svg(drawn, vl_version=_VEGA_LITE, config=config, allowed_base_urls=[])
+    return Chart(coloured, config, _VEGA_LITE, _PICTURE_SCALE if drawn.key in figure.first else None)
 
 
 def _resource(name: str) -> str:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy.special import stdtrit
 
 from eraflow.errors import InputError
 
@@ -39,5 +39,5 @@ def mean_interval(
     mean = float(np.mean(values))
     angles = np.pi * np.outer(np.arange(1, cosines + 1), np.arange(eras) + 0.5) / eras
     transforms = np.sqrt(2 / eras) * np.cos(angles) @ (values - mean)
-    half = float(stats.t.ppf((1 + confidence) / 2, cosines) * np.sqrt(np.mean(transforms**2) / eras))
+    half = float(stdtrit(cosines, (1 + confidence) / 2) * np.sqrt(np.mean(transforms**2) / eras))
     return mean - half, mean + half

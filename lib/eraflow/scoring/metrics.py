@@ -1,6 +1,7 @@
-"""What the numbers of one era are: each metric by numerai-tools, over all models of the era at once.
+"""What the numbers of one era are: each of Numerai's metrics, on matrices of all models of the era at once.
 
-A metric is data: its name, its function, and what it needs beside predictions and target.
+A metric is data: its name, its function, and what it needs beside predictions and target. numerai-tools is what tests
+hold the numbers to.
 """
 
 from __future__ import annotations
@@ -11,33 +12,44 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numerai_tools import scoring as numerai
-from numerai_tools import signals as numerai_signals
 
-from eraflow.errors import InputError
-from eraflow.scoring.era import COVERED, MIN_ROWS, Block, EraRows, blocks, refuse_unpredicted, varies
+from eraflow.scoring.era import (
+    Block,
+    Era,
+    EraRows,
+    Mask,
+    Matrix,
+    blocks,
+    matrices,
+    refuse_few,
+    refuse_unpredicted,
+)
+from eraflow.scoring.steps import contribution, correlation, neutral, normal, orthogonal, power, ranked
 
 TOP_BOTTOM = 200
+
+Row = tuple[Any, str, float, str | None]
 
 
 @dataclass(frozen=True)
 class Metric:
     """Something that an era says of its models.
 
-    `needs` names what of `EraRows` must be there beside predictions and target. With `over` there is one value for each
-    column or key of that part (a benchmark model, a feature set), whose name goes into the metric's. An era with fewer
-    than `least_rows` known targets does not have it.
+    `needs` names what of `Era` must be there beside predictions and target. With `over` there is one value for each
+    key of that part (a benchmark model, a feature set), whose name goes into the metric's. An era with fewer than
+    `least_rows` known targets does not have it. `detail` names what gave a value, where something did.
     """
 
     name: str
-    of: Callable[[Block, str], pd.Series]
+    of: Callable[[Block, str], Matrix]
     needs: tuple[str, ...] = ()
     over: str | None = None
     least_rows: int = 0
+    detail: Callable[[Block, str], list[str]] | None = None
 
-    def names(self, rows: EraRows) -> dict[str, str]:
+    def names(self, era: Era) -> dict[str, str]:
         """Part -> the metric's name for it; the part is empty where there is one value only."""
-        parts = list(getattr(rows, self.over)) if self.over else [""]
+        parts = list(getattr(era, self.over)) if self.over else [""]
         return {part: self.name.format(part) for part in parts}
 
 
@@ -53,15 +65,17 @@ def score_era(rows: EraRows, metrics: Mapping[str, Metric] | None = None) -> pd.
         If an id occurs twice, or numerai-tools refuses the values: a model without a prediction for a fifth of the
         rows, say.
     """
-    chosen = METRICS if metrics is None else metrics
-    told = [
-        row
-        for block in blocks(rows)
-        for metric in chosen.values()
-        if len(block.target) >= metric.least_rows and all(block.has(name) for name in metric.needs)
-        for row in _told(block, metric)
-    ]
-    return pd.DataFrame(told, columns=["model", "metric", "value", "detail"])
+    era = matrices(rows)
+    found = [] if era is None else list(scores(era, METRICS if metrics is None else metrics))
+    return pd.DataFrame(found, columns=["model", "metric", "value", "detail"])
+
+
+def scores(era: Era, metrics: Mapping[str, Metric]) -> Iterator[Row]:
+    """`model, metric, value, detail` of an era's matrices; values and errors as in `score_era`."""
+    for block in blocks(era):
+        for metric in metrics.values():
+            if len(era.target) >= metric.least_rows and all(era.has(name) for name in metric.needs):
+                yield from _rows(block, metric)
 
 
 def numerai_corr(predictions: pd.Series, target: pd.Series) -> float:
@@ -93,209 +107,209 @@ def pearson(predictions: pd.Series, target: pd.Series) -> float:
     return _pair("pearson", predictions, target)
 
 
-def _told(block: Block, metric: Metric) -> Iterator[tuple[Any, str, float, str | None]]:
+def _rows(block: Block, metric: Metric) -> Iterator[Row]:
     """`model, metric, value, detail` of one metric, with NaN for models that cannot be scored."""
-    scorable = block.scorable
-    for part, name in metric.names(block.rows).items():
-        try:
-            value = metric.of(scorable, part) if scorable.predictions.shape[1] else block.nothing
-        except AssertionError as refusal:
-            raise InputError(
-                f"numerai-tools cannot score these values ({refusal}); look at the range of the target, and whether "
-                "its rows are predicted"
-            ) from refusal
-        details = value.attrs.get("detail", {})
-        for model in block.predictions.columns:
-            # One that was scorable and has no value does not have the metric, as in a first era churn.
-            if model in value.index or model not in scorable.predictions.columns:
-                yield model, name, float(value.get(model, np.nan)), details.get(model)
+    scorable, era = block.scorable, block.era
+    some = len(scorable.models) > 0
+    for part, name in metric.names(era).items():
+        values = dict(zip(scorable.models.tolist(), metric.of(scorable, part).tolist(), strict=True)) if some else {}
+        named = metric.detail(scorable, part) if metric.detail and some else []
+        details = dict(zip(scorable.models.tolist(), named, strict=False))
+        for model in block.models.tolist():
+            # One that was not there in the era before does not have what compares with it.
+            if "previous" in metric.needs and model in values and not _was_there(era, model):
+                continue
+            yield era.models[model], name, values.get(model, np.nan), details.get(model)
+
+
+def _was_there(era: Era, model: int) -> bool:
+    return era.previous is not None and not bool(np.isnan(era.previous[:, model]).all())
 
 
 def _pair(metric: str, predictions: pd.Series, target: pd.Series) -> float:
-    known = target[target.notna()]
+    labelled = target[target.notna()]
     scored = score_era(EraRows(predictions.to_frame("model"), target), {metric: METRICS[metric]})
-    refuse_unpredicted(int(predictions.isna().reindex(known.index, fill_value=False).sum()), len(known))
+    refuse_unpredicted(int(predictions.isna().reindex(labelled.index, fill_value=False).sum()), len(labelled))
     return float(scored["value"].iloc[0]) if len(scored) else float("nan")
 
 
 # Metrics: predictions and target
 
 
-def _numerai_corr(block: Block, _: str) -> pd.Series:
-    """The steps of numerai-tools' `numerai_corr`, with predictions that other metrics use as well."""
-    return _corr(block)
+def _numerai_corr(block: Block, _: str) -> Matrix:
+    return correlation(block.powered_target, block.powered)
 
 
-def _top_bottom(block: Block, _: str) -> pd.Series:
+def _top_bottom(block: Block, _: str) -> Matrix:
     """CORR of the 200 highest and the 200 lowest predictions; NaN for a model that has no 400."""
-    return _corr(block, TOP_BOTTOM) if len(block.predictions) >= 2 * TOP_BOTTOM else block.nothing
+    if len(block.predictions) < 2 * TOP_BOTTOM:
+        return block.nothing
+    order = np.argsort(block.powered, axis=0, kind="stable")
+    ends = np.sort(np.concatenate([order[:TOP_BOTTOM], order[-TOP_BOTTOM:]]), axis=0)
+    found = [
+        correlation(block.powered_target[rows], block.powered[rows, [at]][:, None]) for at, rows in enumerate(ends.T)
+    ]
+    return np.concatenate(found)
 
 
-def _corr(block: Block, top_bottom: int | None = None) -> pd.Series:
-    centred = numerai.center(block.target)[block.scored_target.index]  # on all rows, then those that are predicted
-    target = numerai.power(centred.to_frame("target"), 1.5)["target"]
-    return _series(block.powered.apply(lambda p: numerai.pearson_correlation(target, p, top_bottom)))
+def _spearman(block: Block, _: str) -> Matrix:
+    return correlation(ranked(block.target[:, None])[:, 0], block.ranked)
 
 
-def _spearman(block: Block, _: str) -> pd.Series:
-    target = numerai.tie_kept_rank(block.scored_target)
-    return _series(block.ranked.apply(lambda p: numerai.pearson_correlation(target, p)))
+def _pearson(block: Block, _: str) -> Matrix:
+    return correlation(block.target, block.predictions)
 
 
-def _pearson(block: Block, _: str) -> pd.Series:
-    return _series(block.predictions.apply(lambda p: numerai.pearson_correlation(block.scored_target, p)))
-
-
-def _hit_rate(block: Block, _: str) -> pd.Series:
+def _hit_rate(block: Block, _: str) -> Matrix:
     """Share of the rows off the target's median whose prediction is on the same side of its own; on it: one half."""
-    target, predictions = block.scored_target.to_numpy(), block.predictions.to_numpy()
+    target, predictions = block.target, block.predictions
     side = np.sign(target - np.median(target))
     if not side.any():
         return block.nothing
-    agree = np.sign(predictions - np.median(predictions, axis=0)).T @ side / np.abs(side).sum()
-    return pd.Series((agree + 1) / 2, index=block.predictions.columns)
+    agree: Matrix = np.sign(predictions - np.median(predictions, axis=0)).T @ side / np.abs(side).sum()
+    return (agree + 1) / 2
 
 
 # Metrics: other models
 
 
-def _mmc(block: Block, _: str) -> pd.Series:
-    return _contribution(block, block.rows.meta_model)
+def _mmc(block: Block, _: str) -> Matrix:
+    return _contribution(block, block.era.meta_model)
 
 
-def _bmc(block: Block, benchmark: str) -> pd.Series:
-    return _contribution(block, block.rows.benchmarks[benchmark])
+def _bmc(block: Block, benchmark: str) -> Matrix:
+    return _contribution(block, block.era.benchmarks[benchmark])
 
 
-def _contribution(block: Block, reference: pd.Series) -> pd.Series:
-    """The steps of numerai-tools' `correlation_contribution`, with predictions that other metrics use as well."""
-    known = block.covered(reference)
-    if known is None:
+def _contribution(block: Block, reference: Matrix | None) -> Matrix:
+    """The covariance with the target of what predictions have beside the reference."""
+    covered = block.covered(reference)
+    if reference is None or covered is None:
         return block.nothing
-    other, part = _both(block, known)
-    normal = numerai.gaussian(numerai.tie_kept_rank(other.to_frame())).iloc[:, 0].to_numpy()
-    unlike = numerai.orthogonalize(part.normal.to_numpy(), normal)
-    return _series(numerai.contribution_scores(unlike, part.scored_target, part.predictions))
+    part = block.at(block.rows & covered)
+    other = normal(ranked(reference[part.rows, None]))[:, 0]
+    return contribution(orthogonal(part.normal, other), part.target)
 
 
-def _cwmm(block: Block, _: str) -> pd.Series:
+def _cwmm(block: Block, _: str) -> Matrix:
     """Correlation with the meta model as Numerai computes it: predictions as in CORR, the meta model as it is.
 
     Source: Numerai's answer in forum.numer.ai/t/7297.
     """
-    return _correlation_with(block, block.rows.meta_model)
+    return _correlation_with(block, block.era.meta_model)
 
 
-def _corr_with(block: Block, benchmark: str) -> pd.Series:
-    return _correlation_with(block, block.rows.benchmarks[benchmark])
+def _corr_with(block: Block, benchmark: str) -> Matrix:
+    return _correlation_with(block, block.era.benchmarks[benchmark])
 
 
-def _corr_with_example(block: Block, _: str) -> pd.Series:
-    return _correlation_with(block, block.rows.example)
+def _corr_with_example(block: Block, _: str) -> Matrix:
+    return _correlation_with(block, block.era.example)
 
 
-def _correlation_with(block: Block, reference: pd.Series) -> pd.Series:
-    known = block.covered(reference)
-    if known is None:
+def _correlation_with(block: Block, reference: Matrix | None) -> Matrix:
+    covered = block.covered(reference)
+    if reference is None or covered is None:
         return block.nothing
-    other, part = _both(block, known)
-    return _series(part.powered.apply(lambda p: numerai.pearson_correlation(p, other)))
-
-
-def _both(block: Block, reference: pd.Series) -> tuple[pd.Series, Block]:
-    """Reference and block on the rows that both have."""
-    at = block.predictions.index.intersection(reference.index)
-    return reference[at], block.at(at)
+    part = block.at(block.rows & covered)
+    return correlation(reference[part.rows], part.powered)
 
 
 # Metrics: features
 
 
-def _fnc(block: Block, features: str) -> pd.Series:
+def _fnc(block: Block, features: str) -> Matrix:
     """CORR of what a regression on the features leaves; NaN where there are as many features as rows."""
-    neutral_to = block.rows.features[features].loc[block.predictions.index]
+    neutral_to = block.era.features[features].values[block.rows]
     if neutral_to.shape[1] + 1 >= len(neutral_to):
         return block.nothing
-    return _series(numerai.feature_neutral_corr(block.predictions, neutral_to, block.target))
+    left = neutral(block.normal, neutral_to)
+    # numerai-tools divides before it ranks, which can make equal what differed by one bit.
+    return correlation(block.powered_target, power(normal(ranked(left / left.std(axis=0)))))
 
 
-def _max_exposure(block: Block, features: str) -> pd.Series:
-    """Largest absolute correlation with a feature; `detail` names it."""
-    exposures = block.exposures[features].abs()
-    if exposures.empty:
-        return block.nothing
-    largest = exposures.max(axis=1)
-    largest.attrs["detail"] = exposures.idxmax(axis=1).to_dict()
-    return largest
+def _max_exposure(block: Block, features: str) -> Matrix:
+    """Largest absolute correlation with a feature."""
+    exposures, names = block.exposures[features]
+    return np.abs(exposures).max(axis=1) if names else block.nothing
 
 
-def _exposure_rms(block: Block, features: str) -> pd.Series:
+def _most_exposed(block: Block, features: str) -> list[str]:
+    """The feature of the largest exposure of each model."""
+    exposures, names = block.exposures[features]
+    return [names[at] for at in np.abs(exposures).argmax(axis=1)] if names else []
+
+
+def _exposure_rms(block: Block, features: str) -> Matrix:
     """Root mean square of the correlations with the features that are not constant."""
-    exposures = block.exposures[features]
-    return np.sqrt((exposures**2).mean(axis=1)) if not exposures.empty else block.nothing
+    exposures, names = block.exposures[features]
+    return np.sqrt((exposures**2).mean(axis=1)) if names else block.nothing
 
 
 # Metrics: the era before
 
 
-def _churn(block: Block, _: str) -> pd.Series:
+def _churn(block: Block, _: str) -> Matrix:
     """1 less the rank correlation with the predictions of the era before; NaN where too few ids are in both."""
-    return _against_previous(block, numerai_signals.churn)
+    return _against_previous(block, lambda ranks: float(1 - correlation(ranks[:, 0], ranks[:, 1:])[0]))
 
 
-def _turnover(block: Block, _: str) -> pd.Series:
+def _turnover(block: Block, _: str) -> Matrix:
     """Half the summed change of weights: predictions as in CORR, centred, of absolute sum 1 over the ids of both."""
 
-    def of(now: pd.Series, before: pd.Series) -> float:
-        both = pd.DataFrame({"now": now, "before": before})
-        weights = numerai.weight_normalize(numerai.center(numerai.tie_kept_rank__gaussianize__pow_1_5(both)))
-        return float(numerai_signals.turnover(weights["now"], weights["before"]))
+    def of(ranks: Matrix) -> float:
+        weights = power(normal(ranks))
+        weights -= weights.mean(axis=0)
+        weights /= np.abs(weights).sum(axis=0)
+        return float(np.abs(weights[:, 0] - weights[:, 1]).sum() / 2)
 
     return _against_previous(block, of)
 
 
-def _against_previous(block: Block, of: Callable[[pd.Series, pd.Series], float]) -> pd.Series:
-    """Of the models that have predictions of the era before."""
-    found, previous = {}, block.rows.previous
-    for model in block.predictions.columns.intersection(previous.columns[previous.notna().any().to_numpy()]):
-        found[model] = float("nan")
-        both = block.predictions.index.intersection(previous[model].dropna().index)
-        now, before = block.predictions.loc[both, model], previous.loc[both, model]
-        if len(both) >= max(MIN_ROWS, COVERED * len(block.predictions)) and varies(now) and varies(before):
-            found[model] = of(now, before)
-    return pd.Series(found, dtype=float)
+def _against_previous(block: Block, of: Callable[[Matrix], float]) -> Matrix:
+    """Of the models whose predictions can be compared with those of the era before; NaN of the others."""
+    return np.array([np.nan if ranks is None else of(ranks) for ranks in block.ranked_with_previous])
 
 
 # Metrics: Signals' neutralisers
 
 
-def _neutral_corr(block: Block, _: str) -> pd.Series:
-    neutral_to = block.covered(block.rows.neutralizers)
-    if neutral_to is None:
+def _neutral_corr(block: Block, _: str) -> Matrix:
+    era, covered = block.era, block.covered(block.era.neutralizers)
+    if era.neutralizers is None or covered is None:
         return block.nothing
-    return _series(numerai.neutral_correlation(block.predictions, neutral_to, block.target))
+    part = _part(block, covered)
+    # Centred over all rows: a correlation does not see it, and neither does a covariance with what is neutral.
+    return correlation(part.target, neutral(part.normal, era.neutralizers[part.rows]))
 
 
-def _neutral_contribution(block: Block, _: str) -> pd.Series:
-    neutral_to, meta_model = block.covered(block.rows.neutralizers), block.covered(block.rows.meta_model)
-    if neutral_to is None or meta_model is None:
+def _neutral_contribution(block: Block, _: str) -> Matrix:
+    era, covered, modelled = block.era, block.covered(block.era.neutralizers), block.covered(block.era.meta_model)
+    if era.neutralizers is None or era.meta_model is None or covered is None or modelled is None:
         return block.nothing
-    return _series(numerai.neutral_contribution(block.predictions, meta_model, neutral_to, block.target))
+    part = _part(block, covered & modelled)
+    neutralizers = era.neutralizers[part.rows]
+    other = neutral(normal(ranked(era.meta_model[part.rows, None])), neutralizers)[:, 0]
+    return contribution(orthogonal(neutral(part.normal, neutralizers), other), part.target)
 
 
-def _alpha(block: Block, _: str) -> pd.Series:
-    neutral_to, weights = block.covered(block.rows.neutralizers), block.covered(block.rows.weights)
-    if neutral_to is None or weights is None:
+def _part(block: Block, covered: Mask) -> Block:
+    """The block of these rows. InputError where numerai-tools refuses that they are so few."""
+    part = block.at(block.rows & covered)
+    refuse_few(int(part.rows.sum()), len(covered))
+    return part
+
+
+def _alpha(block: Block, _: str) -> Matrix:
+    era, covered, weighed = block.era, block.covered(block.era.neutralizers), block.covered(block.era.weights)
+    if era.neutralizers is None or era.weights is None or covered is None or weighed is None:
         return block.nothing
-    target, predictions = block.scored_target, block.predictions
-    # numerai-tools takes these four as they are, so that all must be of the same rows.
-    at = predictions.index.intersection(neutral_to.index).intersection(weights.index)
-    return _series(numerai.alpha(predictions.loc[at], neutral_to.loc[at], weights[at], target[at]))
-
-
-def _series(found: Any) -> pd.Series:
-    """What numerai-tools, which has no types, returns: a value a model."""
-    return pd.Series(found)
+    refuse_few(int(block.rows.sum()), len(block.rows))
+    rows = block.rows & covered & weighed
+    part, neutralizers, weights = block.at(rows), era.neutralizers[rows], era.weights[rows, None]
+    neutral_weights = (part.powered - neutralizers @ (neutralizers.T @ (weights * part.powered))) * weights
+    covariance: Matrix = (era.target[rows] - era.target[rows].mean()) @ neutral_weights / len(neutral_weights)
+    return covariance
 
 
 def metric_of(name: str) -> str | None:
@@ -320,7 +334,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("corr_with_{}", _corr_with, ("benchmarks",), over="benchmarks"),
         Metric("corr_with_example_preds", _corr_with_example, ("example",)),
         Metric("fnc_{}", _fnc, ("features",), over="features"),
-        Metric("max_exposure_{}", _max_exposure, ("features",), over="features"),
+        Metric("max_exposure_{}", _max_exposure, ("features",), over="features", detail=_most_exposed),
         Metric("exposure_rms_{}", _exposure_rms, ("features",), over="features"),
         Metric("churn", _churn, ("previous",)),
         Metric("turnover", _turnover, ("previous",)),

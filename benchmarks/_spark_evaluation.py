@@ -1,0 +1,82 @@
+"""The process of `make bench-evaluation`: folder of predictions and prices, then the stages to time."""
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pandas as pd
+from _measure import processor_seconds
+
+from eraflow import scoring
+from eraflow.cli import leave
+from eraflow.config import load
+from eraflow.histogram import prediction_histogram
+from eraflow.pipeline import outputs
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.scores import ASSET, Strategy, strategy
+from eraflow.scoring.strategy import Holding
+from eraflow.session import session
+from eraflow.validation import WalkForward, spans_from_numbers
+
+LAG, HORIZON = 2, 20
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    began, spent = time.monotonic(), processor_seconds()
+    yield
+    took = {"seconds": time.monotonic() - began, "processor_seconds": processor_seconds() - spent}
+    print(stage, json.dumps({key: round(value, 2) for key, value in took.items()}), flush=True)
+
+
+def main(folder: Path, *stages: str) -> int:
+    spark = session()
+    spark.range(8).repartition(4).mapInPandas(lambda parts: parts, "id long").count()  # workers are there
+    predictions = spark.read.parquet(str(folder / "oof.parquet"))
+    prices = spark.read.parquet(str(folder / "prices.parquet"))
+    predictions.count()
+    tables: Any = SimpleNamespace(read=lambda version: version)
+    found: dict[str, Any] = {"scores": None, "strategy": None}
+    if "scores" in stages or "page" in stages:
+        with timed("scores"):
+            scored = scoring.collected(scoring.score_eras(predictions, asset=ASSET))
+            found["scores"] = scored, scoring.unscored_eras(predictions)
+        scored.sort_values(["model", "era", "fold", "metric"]).to_csv(folder / "scores.csv", index=False)
+    if "strategy" in stages or "page" in stages:
+        with timed("strategy"):
+            found["strategy"] = viewed = strategy(tables, prices, Holding(LAG, HORIZON))(predictions)
+        for name in ("performance", "daily", "spreads"):
+            getattr(viewed, name).to_csv(folder / f"strategy_{name}.csv", index=False)
+    if "page" in stages:
+        histogram = prediction_histogram(predictions).toPandas()
+        with timed("page"):
+            page(folder / "run", *found["scores"], found["strategy"], histogram)
+    return 0
+
+
+def page(folder: Path, scored: pd.DataFrame, unscored: Any, viewed: Strategy, histogram: pd.DataFrame) -> None:
+    """What a run writes at its end, but for what only its own tables tell."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    config = load(["signals.yml"], [])
+    eras = sorted(scored["era"].unique().tolist())
+    dates = {era: date(2000, 1, 7) + timedelta(weeks=era) for era in eras}
+    data: Any = dict.fromkeys(Dataset.__dataclass_fields__)
+    data |= {"tables": (), "manifest": {}, "unlabelled": (), "overlap": 4, "era_dates": dates, "notes": (), "facts": {}}
+    data["quality"] = lambda: pd.DataFrame(columns=["check", "count", "detail"])
+    folds = WalkForward(6, min_train_eras=len(eras) // 5).split(spans_from_numbers(eras, 20, extra=0))
+    content = outputs.Content(
+        config, Dataset(**data), {"software": {}}, folds, scored, unscored, {}, viewed, histogram, 0
+    )
+    outputs.write(folder, content)
+
+
+if __name__ == "__main__":
+    leave(main(Path(sys.argv[1]), *sys.argv[2:]))
