@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 
 from eraflow.config import load
 from eraflow.features import sets
-from eraflow.pipeline.build import Builder
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.site import Site
 from eraflow.progress import PlainProgress
 from eraflow.session import session
 from eraflow.tables import Store
@@ -46,7 +47,7 @@ def main(prices: str, root: str, other: str | None) -> None:
     spark = session("bench-incremental")
     config = load(["signals.yml"], [f"prices.path={prices}", f"tables.root={root}"])
     timed, begun = Timed(), time.monotonic()
-    Builder(spark, config, Store(spark, root), timed).tables()
+    signals_steps.tables(Site(Store(spark, root), config, timed))
     told: dict[str, object] = {"seconds": round(time.monotonic() - begun, 1), "tables": timed.seconds}
     if other:
         told |= compared(table(spark, root, "features"), table(spark, other, "features"), table(spark, root, "prices"))
@@ -56,7 +57,8 @@ def main(prices: str, root: str, other: str | None) -> None:
 
 def table(spark: SparkSession, root: str, name: str) -> DataFrame:
     store = Store(spark, root)
-    version = store.latest(name)
+    (address,) = store.recipes(name)
+    version = store.latest(address)
     if version is None:
         raise SystemExit(f"no {name} in {root}")
     return store.read(version)

@@ -82,7 +82,9 @@ def weekly_child(prices: str) -> None:
     from pyspark.sql import functions as F
 
     from eraflow.config import load
-    from eraflow.pipeline.build import Builder
+    from eraflow.pipeline import signals_steps
+    from eraflow.pipeline.site import Site
+    from eraflow.pipeline.steps import Steps
     from eraflow.progress import shown
     from eraflow.session import session
     from eraflow.tables import Store
@@ -91,13 +93,13 @@ def weekly_child(prices: str) -> None:
     root = str(WORK / "tables")
     settings = [f"prices.path={prices}", f"tables.root={root}", "features.set=momentum", "network.relearn=weekly"]
     with shown() as progress:
-        builder = Builder(spark, load(["signals.yml"], settings), Store(spark, root), progress)
-        raw = builder.prices()
-        features = builder.features(raw)
+        store = Store(spark, root)
+        steps = list(signals_steps.steps(Site(store, load(["signals.yml"], settings), progress)))
+        before = Steps(store, progress).taken(steps[:4])  # prices, quality, features, eras
         begun = time.monotonic()
-        graphs, edges = builder.networks(raw, features)
+        tables = Steps(store, progress).taken(steps[4:6], before)
         seconds = time.monotonic() - begun
-    store = Store(spark, root)
+    graphs, edges = tables["graphs"], tables["graph_edges"]
     each = store.read(graphs).select("era", "date", F.explode(F.arrays_zip("look_back", "look_back_nodes",
         "look_back_edges", "kkt", "gap")).alias("one")).select("era", "date", "one.*")  # fmt: skip
     told = each.agg(F.count("*").alias("graphs"), F.countDistinct("era").alias("eras"), F.max("kkt").alias("kkt"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from py4j.protocol import Py4JNetworkError
 
-from eraflow.errors import FitFailedError, InputError
+from eraflow.errors import InputError
 
 LONGEST = 300  # characters of a line on the screen
 
@@ -37,7 +37,7 @@ def refusal(error: BaseException) -> InputError | None:
 def first_line(error: BaseException) -> str:
     """The one line that says the most: what the worker, the deepest cause in Java, or this exception itself says."""
     for one in chain(error):
-        if one.__cause__ is None or isinstance(one, FitFailedError | InputError):
+        if one.__cause__ is None or isinstance(one, InputError):
             error = one
             break
     return _cut(_said(error)) or type(error).__name__
@@ -56,13 +56,8 @@ def whole(error: BaseException) -> str:
     return told
 
 
-def line_of(text: str) -> str:
-    """The most meaningful line of what Spark keeps of a failed task: an exception's name, message and trace."""
-    return _cut(_inside(text) or text.strip().split("\n", 1)[0])
-
-
 def _said(error: BaseException) -> str:
-    if isinstance(error, FitFailedError | InputError):
+    if isinstance(error, InputError):
         return str(error)
     text = text_of(error)
     if found := _inside(text):

@@ -7,11 +7,12 @@ import logging
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from eraflow import disk
 from eraflow.causes import first_line, refusal
@@ -37,6 +38,7 @@ class Option:
     help: str
     read: Callable[[str], Any] = str  # raises ValueError
     many: bool = False  # takes one or more values, and gives a list
+    is_switch: bool = False  # takes no value, and gives whether it is there
 
 
 def day(text: str) -> date:
@@ -92,12 +94,27 @@ def _told(what: object, code: int = FAILED) -> int:
 
 def _worked(config: Config, log: LogFile, work: Callable[[Any, Progress], Sequence[str]]) -> Sequence[str]:
     """What the work returns, its progress shown and logged."""
-    with shown(log) as progress, _disk_told(config):
+    with shown(log) as progress, _disk_told(config), _warnings_in(log):
         progress.stage("starting Spark")
         spark = session()
         with javas_output(spark) as follow, _interruptible():
             log.follow(follow)
             return work(spark, progress)
+
+
+@contextmanager
+def _warnings_in(log: LogFile) -> Iterator[None]:
+    """Keeps Python's warnings off the screen: PySpark's hold Java's whole trace of what is told in a line."""
+
+    def logged(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:  # fmt: skip
+        log.write(f"{category.__name__}: {message}")
+
+    with warnings.catch_warnings():
+        warnings.showwarning = logged
+        yield
 
 
 def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentParser:
@@ -118,6 +135,9 @@ def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentPar
         help="one setting by its dotted key; repeatable",
     )
     for option in options:
+        if option.is_switch:
+            parser.add_argument(option.flag, dest=option.name, action="store_true", help=option.help)
+            continue
         parser.add_argument(
             option.flag,
             dest=option.name,

@@ -10,10 +10,6 @@ class InputError(Exception):
     """
 
 
-class FitFailedError(Exception):
-    """A fit that native code, a worker or a lost task has ended; the message is the line that says why."""
-
-
 class PartFailedError(Exception):
     """Some models failed and the others are finished; a job shows both and exits with code 1.
 

@@ -101,7 +101,7 @@ def test_a_run_that_is_killed_and_interrupted_goes_on_to_the_content_of_an_undis
         wait_for(lambda: "building table training" in log_of(base), process, base)
         time.sleep(1)
         assert stop(process, signal.SIGKILL) == -signal.SIGKILL
-    assert not list(base.glob("tables/training/_delta_log/*.json"))
+    assert not list(base.glob("tables/training/*/_delta_log/*.json"))
     assert not (run / "state").exists()
 
     # Killed in a fold: the finished ones are kept.

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from tests.fault.test_resume import over, stop, submitted, wait_for
+from tests.tables import newest
 
 from eraflow.cli import Option, job
 from eraflow.config import load
@@ -26,7 +27,12 @@ def universe() -> pd.DataFrame:
 
 def arguments(base: Path, *options: str) -> list[str]:
     """Of `jobs/features.py` over base/prices.parquet."""
-    return ["--config", "signals.yml", *options, *over(base, [f"prices.path={base}/prices.parquet"])]
+    return [
+        "--config",
+        "signals.yml",
+        *options,
+        *over(base, [f"prices.path={base}/prices.parquet", "features.set=momentum"]),
+    ]
 
 
 def code_of(base: Path, *options: str) -> int:
@@ -37,9 +43,8 @@ def code_of(base: Path, *options: str) -> int:
 def stored(spark: SparkSession, base: Path) -> tuple[int, pd.DataFrame]:
     """The newest version of the features, and its rows."""
     store = Store(spark, f"{base}/tables")
-    version = store.latest("features")
-    assert version is not None
-    rows = store.read(version).select("ticker", "date", "technical").toPandas()
+    version = newest(store, "features")
+    rows = store.read(version).select("ticker", "date", "momentum").toPandas()
     return version.number, rows.sort_values(["ticker", "date"], ignore_index=True)
 
 
@@ -61,9 +66,9 @@ def test_an_update_killed_while_it_writes_leaves_the_old_table_and_is_completed(
     number, before = stored(spark, update)
 
     raw.to_parquet(update / "prices.parquet")
-    files = set(update.glob("tables/features/year=*/*"))
+    files = set(update.glob("tables/features/*/year=*/*"))
     with submitted(update, "jobs/features.py", arguments(update)) as process:
-        wait_for(lambda: bool(set(update.glob("tables/features/year=*/*")) - files), process, update)
+        wait_for(lambda: bool(set(update.glob("tables/features/*/year=*/*")) - files), process, update)
         stop(process, signal.SIGKILL)
 
     number_after, after = stored(spark, update)

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from numerai_tools import scoring as numerai
 from pyspark.sql import DataFrame, SparkSession
+from tests.tables import folder_of
 
 from eraflow.cli import job
 from eraflow.pipeline.train import train
@@ -34,15 +35,37 @@ def arguments(base: Path, *settings: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def base(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def collected() -> list[int]:
+    """The rows of each frame that the first run has brought to the driver, once it is finished."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def base(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, collected: list[int]) -> Path:
     base = tmp_path_factory.mktemp("classic")
-    assert job("", train, arguments(base)) == 0
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("collect", "toPandas", "toLocalIterator"):
+            count(patch, name, collected)
+        assert job("", train, arguments(base)) == 0
     return base
+
+
+def count(patch: pytest.MonkeyPatch, name: str, rows: list[int]) -> None:
+    """Notes how many rows each call of this method of a frame gives."""
+    plain = getattr(DataFrame, name)
+
+    def call(frame: DataFrame, *args: object, **options: object) -> object:
+        found = plain(frame, *args, **options)
+        found = list(found) if name == "toLocalIterator" else found
+        rows.append(len(found))
+        return iter(found) if name == "toLocalIterator" else found
+
+    patch.setattr(DataFrame, name, call)
 
 
 def versions(base: Path) -> int:
     """Of the packed table."""
-    return len(list((base / "tables/classic_training/_delta_log").glob("*.json")))
+    return len(list((base / "tables/classic_training").glob("*/_delta_log/*.json")))
 
 
 def files(base: Path) -> Path:
@@ -124,28 +147,37 @@ def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
     }
     groups = {*sets["rain"], *sets["faith"]}
     assert learned == {"lightgbm": {*sets["small"], *groups}, "few": set(sets["small"]), "groups": groups}
-    assert told["tables"] == {"classic_eras": 0, "classic_training": 0, "classic_targets": 0}
+    assert {name: made["version"] for name, made in told["tables"].items()} == {
+        "classic_eras": 0, "classic_training": 0, "classic_targets": 0,
+    }  # fmt: skip
     assert len(told["folds"][0]["purged"]) == 8
     assert "Numerai pays on" not in (base / "runs/other/report.html").read_text()
     assert versions(base) == 1
 
 
-def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path) -> None:
-    models = ("models.two.preset=small", "models.two.trees=5", "models.two.targets=[target, target_ralph_20]")
-    stopped = ("models.early.kind=lightgbm", "models.early.early_stopping_rounds=2", "models.early.trees=50",
-               "models.early.early_stopping_eras=8", "models.early.learning_rate=0.5")  # fmt: skip
+@pytest.fixture(scope="module")
+def several(base: Path) -> Path:
+    """A run of models of several targets and seeds, that stop early, and that learn from a feature graph."""
+    network = "interactions: 6, degree: 4, vectors: 2, momentum: 10"
+    models = ("models.two.preset=small", "models.two.trees=5", "models.two.targets=[target, target_ralph_20]",
+              "models.two.seeds=2", "models.early.kind=lightgbm", "models.early.early_stopping_rounds=2",
+              "models.early.trees=50", "models.early.early_stopping_eras=8", "models.early.learning_rate=0.5",
+              f"models.graph={{kind: lightgbm, network: {{{network}}}}}",
+              f"models.random={{kind: lightgbm, network: {{{network}, chosen_by: random}}}}",
+              f"models.ridge={{kind: linear, features: [small], network: {{{network}}}}}")  # fmt: skip
     eras = ("validation.folds=1", "validation.min_train_eras=40")  # some are watched, and 16 purged before these
-    own = (*models, *stopped, *eras, "models.two.seeds=2", "run.submission=two", "run.name=several")
-    assert job("", train, arguments(base, *own)) == 0
+    assert job("", train, arguments(base, *models, *eras, "run.submission=two", "run.name=several")) == 0
+    return base / "runs/several"
 
-    run = base / "runs/several"
-    members = sorted(path.parent.name for path in (run / "models/two/final").rglob("model.txt"))
+
+def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path, several: Path) -> None:
+    members = sorted(path.parent.name for path in (several / "models/two/final").rglob("model.txt"))
     assert members == [f"{target}-seed-{seed}" for target in ("target", "target_ralph_20") for seed in (20, 21)]
-    text = (run / "models/early/fold-1/model.txt").read_text()
+    text = (several / "models/early/fold-1/model.txt").read_text()
     assert 1 <= len(re.findall(r"^Tree=", text, re.MULTILINE)) < 50
-    scores = pd.read_csv(run / "per_era.csv")
-    assert set(scores["model"]) == {"lightgbm", "two", "early"}
-    assert (run / "predictions.csv").read_bytes() == (run / "models/two/final/live.csv").read_bytes()
+    scores = pd.read_csv(several / "per_era.csv")
+    assert set(scores["model"]) == {"lightgbm", "two", "early", "graph", "random", "ridge"}
+    assert (several / "predictions.csv").read_bytes() == (several / "models/two/final/live.csv").read_bytes()
     assert versions(base) == 1  # nothing was packed again
 
 
@@ -175,7 +207,8 @@ def test_models_learn_what_others_leave_of_a_target_and_are_scored_on_the_target
 
 def test_residual_targets_stand_beside_the_packed_rows(base: Path, spark: SparkSession) -> None:
     made, packed = (
-        spark.read.format("delta").load(f"{base}/tables/classic_{name}") for name in ("residuals", "training")
+        spark.read.format("delta").load(str(folder_of(base / "tables", f"classic_{name}")))
+        for name in ("residuals", "training")
     )
     train, benchmarks = (
         pd.read_parquet(files(base) / f"train{name}.parquet").query("era == '0007'").set_index("id")
@@ -204,31 +237,22 @@ def test_predictions_that_are_there_twice_are_refused(base: Path, capsys: pytest
     )
 
 
-def test_a_feature_graph_is_held_against_random_pairs_and_against_nothing(base: Path) -> None:
-    network = "interactions: 6, degree: 4, vectors: 2, momentum: 10"
-    models = (f"models.graph={{kind: lightgbm, network: {{{network}}}}}",
-              f"models.random={{kind: lightgbm, network: {{{network}, chosen_by: random}}}}",
-              f"models.ridge={{kind: linear, features: [small], network: {{{network}}}}}")  # fmt: skip
-    assert job("", train, arguments(base, *models, "run.name=graphs", "validation.folds=1")) == 0
-
-    run = base / "runs/graphs"
+def test_a_feature_graph_is_held_against_random_pairs_and_against_nothing(several: Path) -> None:
     plain, graph, random = (
-        json.loads((run / f"models/{name}/final/model.json").read_text())["feature_names"]
+        json.loads((several / f"models/{name}/final/model.json").read_text())["feature_names"]
         for name in ("lightgbm", "graph", "random")
     )
     assert len(graph) == len(random) == len(plain) + 6 + 2 + 2
     assert graph[:-4] != random[:-4]
     assert graph[-4:] == random[-4:]
-    about = json.loads((run / "models/graph/fold-1/network.json").read_text())
+    about = json.loads((several / "models/graph/fold-1/network.json").read_text())
     assert about["momentum"] == {"window": 10, "lag": 14}  # the alias is a target of 60 days: 13 eras, and one
-    assert about["products"] != json.loads((run / "models/graph/final/network.json").read_text())["products"]
-    assert set(pd.read_csv(run / "per_era.csv")["model"]) == {"lightgbm", "graph", "random", "ridge"}
-    pairs = pd.read_csv(run / "frames/comparison.csv")
+    assert about["products"] != json.loads((several / "models/graph/final/network.json").read_text())["products"]
+    pairs = pd.read_csv(several / "frames/comparison.csv")
     assert {("graph", "random"), ("graph", "lightgbm")} <= {*zip(pairs["model"], pairs["other"], strict=True)} | {
         *zip(pairs["other"], pairs["model"], strict=True)
     }
-    assert (run / "figures/feature-degrees-1.svg").exists()
-    assert versions(base) == 1  # nothing was packed again
+    assert (several / "figures/feature-degrees-1.svg").exists()
 
 
 def learned_rows(run: Path, part: str) -> int:
@@ -254,30 +278,12 @@ def test_models_learn_from_the_sample_and_every_era_is_scored(base: Path) -> Non
     )
 
 
-def test_what_reaches_the_driver_grows_with_eras_and_not_with_rows(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows: list[int] = []
-
-    def counted(name: str) -> None:
-        plain = getattr(DataFrame, name)
-
-        def call(frame: DataFrame, *args: object, **options: object) -> object:
-            found = plain(frame, *args, **options)
-            found = list(found) if name == "toLocalIterator" else found
-            rows.append(len(found))
-            return iter(found) if name == "toLocalIterator" else found
-
-        monkeypatch.setattr(DataFrame, name, call)
-
-    for name in ("collect", "toPandas", "toLocalIterator"):
-        counted(name)
-    own = (f"tables.root={base}/tables-counted", "run.name=counted", "validation.folds=1")
-    assert job("", train, arguments(base, *own)) == 0
-
-    scores = len(pd.read_csv(base / "runs/counted/per_era.csv"))
+def test_what_reaches_the_driver_grows_with_eras_and_not_with_rows(base: Path, collected: list[int]) -> None:
+    scores = len(pd.read_csv(base / "runs/classic-synthetic/per_era.csv"))
     live = 60
-    assert max(rows) <= max(scores, 2 * LIVE, live)
+    assert max(collected) <= max(scores, 2 * LIVE, live)
     assert max(scores, 2 * LIVE, live) < LIVE * 60 / 2
-    assert len(rows) > 10
+    assert len(collected) > 10
 
 
 def refusal(base: Path, capsys: pytest.CaptureFixture[str], *settings: str) -> str:
@@ -327,6 +333,6 @@ def test_a_broken_download_leaves_the_tables_as_they_are(base: Path, capsys: pyt
     assert job("", ingest, arguments(base, *own)) == 2
 
     assert f"{folder}/train.parquet has no readable parquet footer: it is not whole" in capsys.readouterr().err
-    log = base / "tables-of-files/classic_eras/_delta_log"
+    log = folder_of(base / "tables-of-files", "classic_eras") / "_delta_log"
     assert [path.name for path in sorted(log.glob("*.json"))] == ["00000000000000000000.json"]
     assert pq.read_metadata(files(base) / "train.parquet").num_rows == 3600

@@ -17,7 +17,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cluster")
 
 
-@pytest.mark.parametrize("workers", [2, 1])
+@pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_cluster_takes_the_same_command(workers: int, base: Path) -> None:
     settings = [*TINY, f"tables.root={base}/tables", f"run.dir={base}/runs", "validation.folds=1",
                 f"run.name=on-{workers}"]  # fmt: skip

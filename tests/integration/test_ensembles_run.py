@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from tests.integration.test_train_job import TINY, out_of_fold
+from tests.tables import folder_of
 
 from eraflow.cli import job
 from eraflow.ensembles.neutralisation import exposures
@@ -63,7 +64,7 @@ def test_fitted_weights_are_equal_until_enough_labels_had_ended(run: Path) -> No
 
 
 def test_a_neutral_ensemble_shows_nothing_of_the_features(run: Path, spark: SparkSession) -> None:
-    table = spark.read.format("delta").load(str(run.parents[1] / "tables/training"))
+    table = spark.read.format("delta").load(str(folder_of(run.parents[1] / "tables", "training")))
     levels = table.select("id", "features").toPandas().set_index("id")["features"]
     for _, rows in wide(run).reset_index("era", drop=True).groupby(lambda id: id.rsplit("_", 1)[1]):
         known = np.array(levels[rows.index].tolist(), dtype=float)

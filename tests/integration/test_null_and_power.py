@@ -17,7 +17,6 @@ from tests.integration.universes import Score, Shape, Universe, gain, score, uni
 from eraflow.graphs.history import Ensemble
 from eraflow.validation import WalkForward
 
-FEW = range(6)
 POWER = 0.9
 
 # The planted effect: a hidden momentum of 1 adds a drift of 0.06 daily deviations. 60 tickers, a good three years.
@@ -105,9 +104,3 @@ def test_network_momentum_beats_momentum_no_more_often_than_by_chance_without_th
     gains = [gain(universe, WALK_FORWARD) for universe in universes(spark, replace(NETWORK, network=0.0), seeds)]
 
     assert found(gains) <= band(seeds)[1]
-
-
-def test_a_planted_momentum_is_found_in_a_few_universes(spark: SparkSession) -> None:
-    scores = [score(universe, WALK_FORWARD) for universe in universes(spark, EFFECT, FEW)]
-
-    assert found(scores) > band(FEW)[1]

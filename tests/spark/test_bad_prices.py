@@ -59,7 +59,7 @@ def saved(rows: pd.DataFrame, path: Path) -> Path:
 
 
 def nothing_in(folder: Path) -> bool:
-    return {entry.name for entry in folder.iterdir()} <= {".lock"}
+    return not folder.exists() or {entry.name for entry in folder.iterdir()} <= {".lock"}
 
 
 @pytest.fixture

@@ -11,12 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
+from tests.tables import folder_of
 
 from eraflow.config import ClassicSynthetic, load
-from eraflow.pipeline.classic_build import Builder
+from eraflow.pipeline import classic_steps
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.progress import PlainProgress
 from eraflow.sources import classic_synthetic
-from eraflow.tables import Store, Version
+from eraflow.tables import Store
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +31,14 @@ SETTINGS = ClassicSynthetic(
 )  # fmt: skip
 
 
-def builder(spark: SparkSession, folder: Path, tables: Path, *settings: str) -> Builder:
+def built(spark: SparkSession, folder: Path, tables: Path, *settings: str) -> Versions:
     own = (f"classic.path={folder}", "classic.dataset=null", f"tables.root={tables}", *settings)
     config = load(["classic.yml"], own)
-    return Builder(config, Store(spark, str(tables)), PlainProgress())
+    return classic_steps.tables(Site(Store(spark, str(tables)), config, PlainProgress()))
 
 
-def numbers(versions: tuple[Version, ...]) -> dict[str, int]:
-    return {version.table: version.number for version in versions}
+def numbers(versions: Versions) -> dict[str, int]:
+    return {name: version.number for name, version in versions.items()}
 
 
 def hide_targets(folder: Path) -> None:
@@ -55,19 +58,19 @@ def updated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
     folder, tables, steps = base / "round", base / "tables", dict[str, dict[str, int]]()
     classic_synthetic.write(SETTINGS, folder)
     hide_targets(folder)
-    steps["first"] = numbers(builder(spark, folder, tables).tables())
+    steps["first"] = numbers(built(spark, folder, tables))
 
     classic_synthetic.write(SETTINGS.model_copy(update={"seed": 4}), base / "other")
     shutil.copy(base / "other/live.parquet", folder / "live.parquet")
-    steps["live"] = numbers(builder(spark, folder, tables).tables())
+    steps["live"] = numbers(built(spark, folder, tables))
 
     for path in folder.iterdir():
         os.utime(path, (1e9, 1e9))
-    steps["copy"] = numbers(builder(spark, folder, tables).tables())
+    steps["copy"] = numbers(built(spark, folder, tables))
 
     later = SETTINGS.model_copy(update={"validation_eras": LAST - 12 + 1})
     classic_synthetic.write(later, folder)
-    steps["week"] = numbers(builder(spark, folder, tables).tables())
+    steps["week"] = numbers(built(spark, folder, tables))
     return base, steps
 
 
@@ -97,12 +100,12 @@ def test_a_week_later_one_era_is_packed_and_targets_of_the_others_are_written(
     base, steps = updated
 
     assert steps["week"] == {"classic_eras": 2, "classic_training": 1, "classic_targets": 1}
-    _, packed = commits(spark, base / "tables/classic_training")
+    _, packed = commits(spark, folder_of(base / "tables", "classic_training"))
     assert int(packed["numOutputRows"]) == ROWS
     assert int(packed.get("numDeletedRows", 0)) == int(packed.get("numCopiedRows", 0)) == 0
+    targets = str(folder_of(base / "tables", "classic_targets"))
     before, after = (
-        spark.read.format("delta").option("versionAsOf", version).load(f"{base}/tables/classic_targets").toPandas()
-        for version in (0, 1)
+        spark.read.format("delta").option("versionAsOf", version).load(targets).toPandas() for version in (0, 1)
     )
     both = before.merge(after, on="era", how="outer", suffixes=("", " later"), indicator=True).set_index("era")
     names = [name for name in before if name.endswith("_20")]
@@ -117,7 +120,7 @@ def test_a_week_later_one_era_is_packed_and_targets_of_the_others_are_written(
 
 
 def rows(spark: SparkSession, tables: Path, name: str) -> pd.DataFrame:
-    frame = spark.read.format("delta").load(f"{tables}/{name}").toPandas()
+    frame = spark.read.format("delta").load(str(folder_of(tables, name))).toPandas()
     keys = ["era", "id"] if "id" in frame else ["era"]
     return frame.sort_values(keys, ignore_index=True).map(lambda x: list(x) if isinstance(x, bytearray) else x)
 
@@ -126,7 +129,7 @@ def test_tables_of_two_weeks_are_those_of_a_build_at_once(
     spark: SparkSession, updated: tuple[Path, dict[str, dict[str, int]]]
 ) -> None:
     base, _ = updated
-    builder(spark, base / "round", base / "at-once").tables()
+    built(spark, base / "round", base / "at-once")
 
     for name in ("classic_eras", "classic_training", "classic_targets"):
         found, wanted = rows(spark, base / "tables", name), rows(spark, base / "at-once", name)
@@ -138,8 +141,9 @@ def test_a_set_that_is_read_fast_from_now_on_packs_rows_anew(
     spark: SparkSession, updated: tuple[Path, dict[str, dict[str, int]]]
 ) -> None:
     base, _ = updated
-    own = builder(spark, base / "round", base / "at-once", "classic.read_fast=[small]")
-    eras, packed, labels = own.tables()
+    before = built(spark, base / "round", base / "at-once")
+    after = built(spark, base / "round", base / "at-once", "classic.read_fast=[small]")
 
-    assert (eras.number, packed.number, labels.number) == (0, 1, 0)
-    assert list(packed.manifest["blocks"]) == ["features_small", "features_others"]
+    assert before["classic_eras"] == after["classic_eras"]
+    assert before["classic_training"].recipe != after["classic_training"].recipe
+    assert list(after["classic_training"].manifest["blocks"]) == ["features_small", "features_others"]

@@ -12,8 +12,9 @@ from tests.spark.test_incremental import Notes, assert_same_training
 
 from eraflow.config import load
 from eraflow.errors import InputError
-from eraflow.pipeline import signals
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import signals, signals_steps
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.sources import lives
 from eraflow.tables import Store
 
@@ -77,7 +78,7 @@ class Job:
         self.spark, self.folder, self.notes = spark, folder, Notes()
         self.store = Store(spark, f"{folder}/tables")
 
-    def run(self, frame: pd.DataFrame, live: date, *settings: str) -> Tables:
+    def run(self, frame: pd.DataFrame, live: date, *settings: str) -> Versions:
         frame.to_parquet(self.folder / "prices.parquet")
         rows = numerai(live)
         (self.folder / "signals").mkdir(exist_ok=True)
@@ -89,16 +90,16 @@ class Job:
             "prices.columns.country=country", "prices.min_tickers=10", f"signals.path={self.folder}/signals",
             f"signals.features=[{FEATURE}]", "features.set=trend", "targets.horizons=[20]", *settings,
         ]  # fmt: skip
-        return Builder(self.spark, load(["signals.yml"], own), self.store, self.notes).tables()
+        return signals_steps.tables(Site(self.store, load(["signals.yml"], own), self.notes))
 
-    def training(self, tables: Tables) -> pd.DataFrame:
-        frame = self.store.read(tables.training).toPandas().sort_values(["era", "id"], ignore_index=True)
+    def training(self, tables: Versions) -> pd.DataFrame:
+        frame = self.store.read(tables["training"]).toPandas().sort_values(["era", "id"], ignore_index=True)
         parts = frame["id"].str.rsplit("_", n=1, expand=True)
         return frame.assign(ticker=parts[0], date=pd.to_datetime(parts[1]).dt.date)
 
 
 @pytest.fixture(scope="module")
-def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Tables]:
+def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Versions]:
     """One country has been there before; then the other is added."""
     job, before = Job(spark, tmp_path_factory.mktemp("monday")), prices("2026-09-03")
     job.run(before[before["country"] == "us"], date(2026, 9, 3))
@@ -106,27 +107,27 @@ def monday(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tup
 
 
 @pytest.fixture(scope="module")
-def rows(monday: tuple[Job, Tables]) -> pd.DataFrame:
+def rows(monday: tuple[Job, Versions]) -> pd.DataFrame:
     job, tables = monday
     return job.training(tables)
 
 
-def test_the_live_era_is_at_numerais_date_for_all_countries(monday: tuple[Job, Tables], rows: pd.DataFrame) -> None:
+def test_the_live_era_is_at_numerais_date_for_all_countries(monday: tuple[Job, Versions], rows: pd.DataFrame) -> None:
     job, tables = monday
-    eras = job.store.read(tables.eras).toPandas()
+    eras = job.store.read(tables["eras"]).toPandas()
     live = rows[rows["era"] == rows["era"].max()]
 
     assert eras["date"].max() == MONDAY
     assert live["date"].unique().tolist() == [MONDAY]
     assert sorted(lives.named(live["id"]).str.rsplit("_", n=1).str[0]) == sorted([*US, *JP])
     assert not rows["id"].duplicated().any()
-    assert job.store.read(tables.prices).agg(F.max("date")).first()[0] == MONDAY
+    assert job.store.read(tables["prices"]).agg(F.max("date")).first()[0] == MONDAY
     assert any("the newest era is of 2026-09-07; nothing later is read" in text for text in job.notes.told)
 
 
-def test_on_its_holiday_a_country_stands_at_its_last_session(monday: tuple[Job, Tables], rows: pd.DataFrame) -> None:
+def test_on_its_holiday_a_country_stands_at_its_last_session(monday: tuple[Job, Versions], rows: pd.DataFrame) -> None:
     job, tables = monday
-    features = job.store.read(tables.features).where("ticker = 'U00'").select("date", "trend").toPandas()
+    features = job.store.read(tables["features"]).where("ticker = 'U00'").select("date", "trend").toPandas()
     values = features.set_index("date")["trend"]
     live = rows[(rows["ticker"] == "U00") & (rows["date"] == MONDAY)]["raw"].iloc[0]
 
@@ -146,20 +147,20 @@ def test_numerais_row_of_the_same_date_stands_beside_our_features(rows: pd.DataF
             assert found[traded] == hash_of(name, numerais), (ticker, day)
 
 
-def test_a_stray_row_is_no_session_and_is_named(monday: tuple[Job, Tables]) -> None:
+def test_a_stray_row_is_no_session_and_is_named(monday: tuple[Job, Versions]) -> None:
     job, tables = monday
-    found = job.store.read(tables.quality).where("check = 'stray'").toPandas()
-    us = job.store.read(tables.prices).where("country = 'us'")
+    found = job.store.read(tables["quality"]).where("check = 'stray'").toPandas()
+    us = job.store.read(tables["prices"]).where("country = 'us'")
 
     assert sorted(zip(found["ticker"], found["date"], strict=True)) == [("U00", day) for day in STRAY]
     assert us.where("session is not null").where(F.col("date").isin(STRAY)).count() == 0
-    gaps = {row["ticker"] for row in job.store.read(tables.quality).where("check = 'gap'").collect()}
+    gaps = {row["ticker"] for row in job.store.read(tables["quality"]).where("check = 'gap'").collect()}
     assert gaps == set()
 
 
-def test_a_name_that_is_used_again_is_another_ticker(monday: tuple[Job, Tables]) -> None:
+def test_a_name_that_is_used_again_is_another_ticker(monday: tuple[Job, Versions]) -> None:
     job, tables = monday
-    bars = job.store.read(tables.prices).where(F.col("ticker").startswith(REUSED)).toPandas()
+    bars = job.store.read(tables["prices"]).where(F.col("ticker").startswith(REUSED)).toPandas()
     by_ticker = bars.sort_values("date").groupby("ticker")
 
     assert by_ticker["date"].min().to_dict() == {
@@ -171,10 +172,9 @@ def test_a_name_that_is_used_again_is_another_ticker(monday: tuple[Job, Tables])
     assert first["daily_return"].isna().all()
 
 
-def test_what_met_is_told(monday: tuple[Job, Tables], rows: pd.DataFrame) -> None:
+def test_what_met_is_told(monday: tuple[Job, Versions], rows: pd.DataFrame) -> None:
     job, tables = monday
-    assert tables.signals_match is not None
-    found = job.store.read(tables.signals_match).toPandas().groupby("check")["rows"].sum()
+    found = job.store.read(tables["signals_match"]).toPandas().groupby("check")["rows"].sum()
 
     assert found["matched"] == len(rows)
     assert "no row" not in found
@@ -182,7 +182,7 @@ def test_what_met_is_told(monday: tuple[Job, Tables], rows: pd.DataFrame) -> Non
 
 
 def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at_once(
-    monday: tuple[Job, Tables], rows: pd.DataFrame, tmp_path: Path
+    monday: tuple[Job, Versions], rows: pd.DataFrame, tmp_path: Path
 ) -> None:
     job, _ = monday
     whole = prices("2026-09-11")
@@ -200,16 +200,16 @@ def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at
     assert_same_training(found, wanted)
     assert any("table prices: " in text and "changed from 2026-09-08" in text for text in told), told
     assert any("country us is left out of the newest era" in text for text in told)
-    assert tables.eras.manifest["late"] == {"us": "2026-09-09"}
+    assert tables["eras"].manifest["late"] == {"us": "2026-09-09"}
     assert sorted(found.loc[found["date"] > FRIDAY, "id"]) == sorted(f"{ticker}_{NEXT_FRIDAY}" for ticker in JP)
     assert found.loc[found["date"] <= FRIDAY, "id"].tolist() == rows.loc[rows["date"] <= FRIDAY, "id"].tolist()
 
 
-def test_more_missing_values_than_models_learn_from_are_refused(monday: tuple[Job, Tables]) -> None:
+def test_more_missing_values_than_models_learn_from_are_refused(monday: tuple[Job, Versions]) -> None:
     job, tables = monday
-    table, eras = job.store.read(tables.training), job.store.read(tables.eras).toPandas()
+    table, eras = job.store.read(tables["training"]), job.store.read(tables["eras"]).toPandas()
     dates = dict(zip(eras["era"], eras["date"], strict=True))
-    names, missing = tables.training.manifest["features"], tables.training.manifest["missing"]
+    names, missing = tables["training"].manifest["features"], tables["training"].manifest["missing"]
     shares = signals.missing_shares(table.where(F.col("era") >= max(dates) - 20), names, missing)
 
     signals.refuse_missing(shares, max(dates), MONDAY)

@@ -1,11 +1,9 @@
 """Real failures of Java, of native code and of workers: the job ends soon, with a line that says why and its log."""
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,8 +12,7 @@ from pyspark.sql import functions as F
 
 from eraflow import cli
 from eraflow.config import load
-from eraflow.errors import FitFailedError, InputError
-from eraflow.models import watch
+from eraflow.errors import InputError
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import LightGbmModel
 
@@ -114,10 +111,6 @@ def test_a_call_that_py4j_cannot_make_is_told(ended: Any) -> None:
     assert "py4j.protocol.Py4JError" in log
 
 
-def test_a_watch_ends_a_fit_within_a_minute() -> None:
-    assert watch.LOOK + max(watch.GRACE, watch.PATIENCE) + watch.LOOK + watch.ENDING < MINUTE
-
-
 def test_an_era_that_lightgbm_cannot_rank_is_refused_before_it_trains(spark: SparkSession) -> None:
     with pytest.raises(InputError) as refused:
         model("lambdarank").fit(training(spark, 10_100, 2), (1, 2))
@@ -144,69 +137,3 @@ def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
     assert told.startswith(f"eraflow: {refusal} (")
     assert "LightGBMBooster" in log
     assert model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).target == "target"
-
-
-def tasks_that_meet(spark: SparkSession) -> list[int]:
-    """Of those that a fit runs now."""
-    tracker, context = spark.sparkContext.statusTracker(), cast(Any, spark.sparkContext._jsc)
-    for number in tracker.getActiveStageIds():
-        stage = tracker.getStageInfo(number)
-        if stage and watch.MEETING in stage.name:
-            tasks = context.sc().statusStore().taskList(number, 0, 10)
-            return [tasks.apply(place).taskId() for place in range(tasks.size())]
-    return []
-
-
-def slowly(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    for frame in frames:
-        time.sleep(0.5)
-        yield frame
-
-
-def test_a_task_that_is_killed_in_the_middle_of_a_fit_ends_it(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "GRACE", 0.0)
-    monkeypatch.setattr(watch, "LOOK", 0.2)
-
-    def kill() -> None:
-        context: Any = spark.sparkContext._jsc
-        until = time.monotonic() + MINUTE
-        while time.monotonic() < until:
-            if len(tasks := tasks_that_meet(spark)) == 2:
-                context.sc().killTaskAttempt(tasks[1], True, "killed by a test")
-                return
-            time.sleep(0.01)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-
-    data = training(spark, 10_000, 6)
-    slow = replace(data, table=data.table.mapInPandas(slowly, data.table.schema))
-    with pytest.raises(FitFailedError, match="killed by a test"):
-        model().fit(slow, range(1, 7))
-
-    killer.join()
-    assert model().fit(training(spark, 2000, 2), (1, 2)).target == "target"
-
-
-def test_a_task_without_a_slot_ends_a_fit_that_waits_for_it(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(watch, "PATIENCE", 3.0)
-    held = spark.sparkContext
-
-    def hold() -> None:
-        held.setJobGroup("held", "a slot that is not free", interruptOnCancel=True)
-        with pytest.raises(Exception, match="cancelled"):
-            held.parallelize([1], 1).map(lambda _: time.sleep(120)).count()
-
-    holder = threading.Thread(target=hold)
-    holder.start()
-    time.sleep(1)
-    try:
-        with pytest.raises(FitFailedError, match="2 tasks wait for each other, and 1 of them have no slot"):
-            model().fit(training(spark, 2000, 2), (1, 2))
-    finally:
-        held.cancelJobGroup("held")
-        holder.join()

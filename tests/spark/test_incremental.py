@@ -12,7 +12,9 @@ from tests.spark import oracles
 
 from eraflow.config import Config, load
 from eraflow.features import sets
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
@@ -72,17 +74,18 @@ class Job:
             ],
         )
 
-    def run(self, frame: pd.DataFrame, rebuild: tuple[date, date] | None = None) -> Tables:
+    def run(self, frame: pd.DataFrame, rebuild: tuple[date, date] | None = None) -> Versions:
         frame.to_parquet(self.folder / "prices.parquet")
         self.notes.told.clear()
-        return Builder(self.spark, self.config, Store(self.spark, f"{self.folder}/tables"), self.notes).tables(rebuild)
+        store = Store(self.spark, f"{self.folder}/tables")
+        return signals_steps.tables(Site(store, self.config, self.notes, rebuild))
 
-    def features(self, tables: Tables) -> pd.DataFrame:
-        found = Store(self.spark, f"{self.folder}/tables").read(tables.features)
+    def features(self, tables: Versions) -> pd.DataFrame:
+        found = Store(self.spark, f"{self.folder}/tables").read(tables["features"])
         return oracles.values(found, sets.SETS[self.set])
 
-    def training(self, tables: Tables) -> pd.DataFrame:
-        table = Store(self.spark, f"{self.folder}/tables").read(tables.training)
+    def training(self, tables: Versions) -> pd.DataFrame:
+        table = Store(self.spark, f"{self.folder}/tables").read(tables["training"])
         return table.toPandas().sort_values("id", ignore_index=True)
 
 
@@ -143,6 +146,7 @@ def test_a_new_week_equals_a_full_computation(
     assert_same_training(started.training(tables), wanted[1])
 
 
+@pytest.mark.soak
 def test_a_new_week_of_every_set_equals_a_full_computation(
     spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -221,9 +225,9 @@ def test_a_range_is_made_again(complete: Job, raw: pd.DataFrame) -> None:
 
     after = complete.run(raw, (first, last))
 
-    assert after.features.number == before.features.number + 1
+    assert after["features"].number == before["features"].number + 1
     assert any(
-        f"table features: version {after.features.number} written from {first} on" in t for t in complete.notes.told
+        f"table features: version {after['features'].number} written from {first} on" in t for t in complete.notes.told
     )
     assert_equal(complete.features(after), complete.features(before))
 

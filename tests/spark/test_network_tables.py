@@ -12,7 +12,9 @@ from tests.spark.test_incremental import Job, Notes
 from eraflow.config import Config, load
 from eraflow.errors import InputError
 from eraflow.graphs.assets import NAMES
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
 
@@ -34,11 +36,11 @@ class NetworkJob(Job):
         }.items()]  # fmt: skip
         return load(["signals.yml"], settings)
 
-    def table(self, tables: Tables, name: str, by: list[str]) -> pd.DataFrame:
-        version = next(version for version in tables.all if version.table == name)
+    def table(self, tables: Versions, name: str, by: list[str]) -> pd.DataFrame:
+        version = tables[name]
         return Store(self.spark, f"{self.folder}/tables").read(version).toPandas().sort_values(by, ignore_index=True)
 
-    def edges(self, tables: Tables) -> pd.DataFrame:
+    def edges(self, tables: Versions) -> pd.DataFrame:
         return self.table(tables, "graph_edges", ["era", "source", "target"])
 
 
@@ -61,17 +63,17 @@ def last_week(raw: pd.DataFrame) -> date:
 @pytest.fixture(scope="module")
 def whole(
     spark: SparkSession, raw: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[NetworkJob, Tables]:
+) -> tuple[NetworkJob, Versions]:
     job = NetworkJob(spark, tmp_path_factory.mktemp("whole"))
     return job, job.run(raw)
 
 
 @pytest.mark.slow
-def test_network_momentum_is_ranked_and_packed_like_other_features(whole: tuple[NetworkJob, Tables]) -> None:
+def test_network_momentum_is_ranked_and_packed_like_other_features(whole: tuple[NetworkJob, Versions]) -> None:
     job, tables = whole
     training, edges = job.training(tables), job.edges(tables)
 
-    assert tables.training.manifest["features"] == [*NAMES, *NETS]
+    assert tables["training"].manifest["features"] == [*NAMES, *NETS]
     levels, values = np.array([*training["features"]]), np.array([*training["raw"]], dtype=float)
     last = (training["era"] == training["era"].max()).to_numpy()
     own = edges[edges["era"] == training["era"].max()]
@@ -88,7 +90,7 @@ def test_network_momentum_is_ranked_and_packed_like_other_features(whole: tuple[
 
 @pytest.mark.slow
 def test_one_more_week_learns_one_more_graph(
-    whole: tuple[NetworkJob, Tables], raw: pd.DataFrame, last_week: date, tmp_path: Path
+    whole: tuple[NetworkJob, Versions], raw: pd.DataFrame, last_week: date, tmp_path: Path
 ) -> None:
     job, tables = whole
     extended = NetworkJob(job.spark, tmp_path)
@@ -110,14 +112,16 @@ def test_one_more_week_learns_one_more_graph(
 
 @pytest.mark.slow
 def test_monthly_graphs_are_those_of_each_fourth_week(
-    whole: tuple[NetworkJob, Tables], spark: SparkSession, raw: pd.DataFrame, tmp_path: Path
+    whole: tuple[NetworkJob, Versions], spark: SparkSession, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
     job, tables = whole
     monthly = MonthlyJob(spark, tmp_path)
     before = monthly.run(raw[raw["date"] < sorted(raw["date"].unique())[-1]])
     made = monthly.run(raw)
 
-    assert made.graphs == before.graphs  # the last day is in the second week of its four: there is nothing to learn
+    assert (
+        made["graphs"] == before["graphs"]
+    )  # the last day is in the second week of its four: there is nothing to learn
     found, weekly = monthly.edges(made), job.edges(tables)
 
     assert set(found["era"] % 4) == {0}
@@ -134,4 +138,4 @@ def test_a_set_without_momentum_is_refused(spark: SparkSession, tmp_path: Path) 
     settings = ["features.set=technical", "network.relearn=weekly", f"tables.root={tmp_path}"]
 
     with pytest.raises(InputError, match=r"network\.relearn: .*'ret_vol_1'; choose features\.set=main"):
-        Builder(spark, load([], settings), Store(spark, str(tmp_path)), Notes()).tables()
+        signals_steps.tables(Site(Store(spark, str(tmp_path)), load([], settings), Notes()))

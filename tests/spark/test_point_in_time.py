@@ -28,9 +28,9 @@ from eraflow.sources.calendar import Calendars
 HORIZONS, LAG, EXPOSURES = (5, 20), 2, ("beta", "size", "volatility", "momentum")
 ALL = sets.SETS["all"]
 IN_MONEY = ("amihud_21", "dollar_volume_21")
-# The 157 columns of alpha158, four in five of what there is to compute, have their units tested beside their
-# definitions and their future on the real prices; here they are part of the soak.
-SETS = {"main": sets.SETS["main"], "all but alpha158": ALL[: -len(sets.SETS["alpha158"])], "all": ALL}
+# Features that are not in the set main have their units tested beside their definitions and their future on the real
+# prices; here they are part of the soak.
+SETS = {"main": sets.SETS["main"], "all": ALL}
 QUOTED = ["open", "high", "low", "close", "adjusted_close"]
 DAYS_BETWEEN = 10
 APART = timedelta(weeks=1200)
@@ -121,7 +121,6 @@ def compute(
     scope="module",
     params=[
         "main",
-        pytest.param("all but alpha158", marks=pytest.mark.slow),
         pytest.param("all", marks=pytest.mark.soak),
     ],
 )

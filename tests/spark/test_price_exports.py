@@ -9,6 +9,7 @@ import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
 from tests.exports import FIVE, KINDS, expected, truth, wide, written
+from tests.tables import newest
 
 from eraflow.cli import job
 from eraflow.config import load
@@ -37,7 +38,7 @@ def ingested(spark: SparkSession, root: Path, path: object, *settings: str) -> p
     every = [f"prices.path={path}", f"tables.root={root}", *settings]
     assert job("", ingest, ["--config", "signals.yml", *(part for text in every for part in ("--set", text))]) == 0
     store = Store(spark, str(root))
-    found = store.read(store.latest("prices")).toPandas()
+    found = store.read(newest(store, "prices")).toPandas()
     return found.assign(date=pd.to_datetime(found["date"])).sort_values(["ticker", "date"], ignore_index=True)[TABLE]
 
 

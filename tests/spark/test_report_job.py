@@ -109,14 +109,14 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
     )
     store = Store(spark, f"{base}/tables")
     described = {"source": str(files), "features": FEATURES, "sets": {"small": [0, 1, 2]}}
-    store.write("classic_eras", spark.createDataFrame([(1,)], "era int"), "a", manifest=described)
+    store.write("classic_eras/of-tests", spark.createDataFrame([(1,)], "era int"), "a", manifest=described)
     packed = frame[["id", "era"]].assign(features_small=levels.astype("int8").to_numpy().tolist())
     manifest = {"blocks": {"features_small": [0, 1, 2]}, "missing": -1}
     table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
-    store.write("classic_training", table, "b", manifest=manifest)
+    store.write("classic_training/of-tests", table, "b", manifest=manifest)
     own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
     config = load(["classic.yml"], own)
-    tables = {"classic_eras": 0, "classic_training": 0}
+    tables = {name: {"recipe": "of-tests", "version": 0} for name in ("classic_eras", "classic_training")}
     (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables}))
     return pd.concat([frame, levels, others], axis=1)
 
@@ -166,7 +166,9 @@ def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_na
     assert "Largest exposures" in page
 
     run_json = tmp_path / "classic/run.json"
-    run_json.write_text(run_json.read_text().replace('"classic_training": 0', '"classic_training": 7'))
+    manifest = json.loads(run_json.read_text())
+    manifest["tables"]["classic_training"]["version"] = 7
+    run_json.write_text(json.dumps(manifest))
     assert known_of(spark, RunFolder(tmp_path / "classic")).lacking == (
         "only metrics of predictions and targets: version 7 of table classic_training is not in "
         f"{tmp_path}/tables any more",

@@ -14,7 +14,9 @@ from tests.spark.test_incremental import Notes
 from eraflow.cli import job
 from eraflow.config import Config, load
 from eraflow.features import cross_section
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.pipeline.upstream import build
 from eraflow.sources import signals_files
 from eraflow.sources.signals_files import with_tickers
@@ -97,13 +99,13 @@ def store(spark: SparkSession, folder: Path) -> Store:
 
 
 @pytest.fixture(scope="module")
-def tables(spark: SparkSession, folder: Path, store: Store) -> Tables:
-    return Builder(spark, config(folder), store, Notes()).tables()
+def tables(spark: SparkSession, folder: Path, store: Store) -> Versions:
+    return signals_steps.tables(Site(store, config(folder), Notes()))
 
 
 @pytest.fixture(scope="module")
-def rows(store: Store, tables: Tables) -> pd.DataFrame:
-    frame = store.read(tables.training).toPandas().sort_values("id", ignore_index=True)
+def rows(store: Store, tables: Versions) -> pd.DataFrame:
+    frame = store.read(tables["training"]).toPandas().sort_values("id", ignore_index=True)
     parts = frame["id"].str.split("_", expand=True)
     return frame.assign(ticker=parts[0], date=pd.to_datetime(parts[1]))
 
@@ -118,8 +120,8 @@ def wanted(rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def test_features_and_targets_stand_beside_our_own(rows: pd.DataFrame, tables: Tables) -> None:
-    names = tables.training.manifest["features"]
+def test_features_and_targets_stand_beside_our_own(rows: pd.DataFrame, tables: Versions) -> None:
+    names = tables["training"].manifest["features"]
     theirs = wanted(rows)
 
     assert names[-2:] == FEATURES
@@ -154,9 +156,8 @@ def test_of_two_rows_of_a_week_the_first_line_of_the_map_has_the_ticker(spark: S
     }  # fmt: skip
 
 
-def test_what_met_and_what_did_not_is_told(store: Store, tables: Tables, rows: pd.DataFrame) -> None:
-    assert tables.signals_match is not None
-    found = store.read(tables.signals_match)
+def test_what_met_and_what_did_not_is_told(store: Store, tables: Versions, rows: pd.DataFrame) -> None:
+    found = store.read(tables["signals_match"])
     table = found.toPandas().groupby(["check", "ticker"])["rows"].sum()
     counted = signals_files.counted(found).set_index("check")
 
@@ -225,9 +226,8 @@ def test_settings_that_cannot_be_are_refused(refused: Callable[..., str]) -> Non
     )
 
 
-def test_a_submission_takes_numerais_names_of_the_newest_week(store: Store, tables: Tables) -> None:
-    assert tables.signals is not None
+def test_a_submission_takes_numerais_names_of_the_newest_week(store: Store, tables: Versions) -> None:
     known = {ticker: f"{ticker} US" for ticker in TICKERS if ticker not in UNKNOWN}
     newest = LIVE.date()
-    assert signals_files.live_names(store.read(tables.signals), newest) == (known, True)
-    assert signals_files.live_names(store.read(tables.signals), newest + timedelta(days=7)) == (known, False)
+    assert signals_files.live_names(store.read(tables["signals"]), newest) == (known, True)
+    assert signals_files.live_names(store.read(tables["signals"]), newest + timedelta(days=7)) == (known, False)

@@ -1,11 +1,13 @@
 """Delta tables: whole versions or none, known by what they were made from, one writer at a time."""
 
+import logging
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,7 @@ from pyspark.sql import functions as F
 from eraflow.cli import job
 from eraflow.errors import InputError
 from eraflow.pipeline.upstream import ingest
-from eraflow.tables import Store, Version, locked
+from eraflow.tables import Part, Store, Version, locked
 
 
 @pytest.fixture
@@ -73,6 +75,25 @@ def test_a_table_of_another_writer_is_not_taken_for_ours(store: Store) -> None:
     assert store.latest("rows") is None
 
 
+def test_tables_of_an_earlier_version_are_refused(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spark.range(3).write.format("delta").save(f"{tmp_path}/prices")
+    assert job("", ingest, ["--set", f"tables.root={tmp_path}"]) == 2
+    assert f"tables.root: {tmp_path} holds tables of an earlier version of eraflow" in capsys.readouterr().err
+
+
+def test_an_upkeep_by_hand_is_no_version(store: Store, spark: SparkSession) -> None:
+    first = store.write("rows", spark.range(0, 100, 1, 4), "one")
+    second = store.write("rows", spark.range(100, 200, 1, 4), "two", part=Part(date(2024, 1, 5), "id >= 100"))
+    spark.sql(f"OPTIMIZE delta.`{store.root}/rows`")
+
+    assert store.latest("rows") == second
+    assert store.changed_since("rows", second.number) == date.max
+    assert store.changed_since("rows", first.number) == date(2024, 1, 5)
+    assert len(numbers(store, second)) == 200
+
+
 def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
     spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -85,7 +106,10 @@ def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
 
     assert told() == "table prices: version 0\n"
     assert told("run.seed=9", "kinds.lightgbm.trees=7") == "table prices: version 0\n"
-    assert told("synthetic.seed=8") == "table prices: version 1\n"
+    assert told("synthetic.seed=8") == "table prices: version 0\n"  # beside the other one
+    assert len(Store(spark, str(tmp_path)).recipes("prices")) == 2
+    assert told() == "table prices: version 0\n"
+    assert len(Store(spark, str(tmp_path)).recipes("prices")) == 2
 
 
 @contextmanager
@@ -106,18 +130,20 @@ def another_writer(root: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_a_second_writer_is_told_who_holds_the_root_until_that_one_dies(
-    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "eraflow")
     root = tmp_path / "tables"
     with another_writer(root) as holder:
-        assert job("", ingest, ["--set", f"tables.root={root}"]) == 2
+        assert job("", ingest, ["--set", f"tables.root={root}", "--set", "tables.wait=1"]) == 2
         said = capsys.readouterr().err
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait()
         with locked(root, "tables.root"):
             assert str(os.getpid()) in (root / ".writer").read_text(encoding="utf-8")
 
-    assert said.startswith(f"eraflow: tables.root: {root} is in use by process {holder.pid} on ")
+    assert f"waiting for process {holder.pid} on " in caplog.text
+    assert f"eraflow: tables.root: {root} is in use by process {holder.pid} on " in said
     assert said.endswith("; wait until it ends, or choose another folder.\n")
     assert [entry.name for entry in root.iterdir()] == [".lock"]
 

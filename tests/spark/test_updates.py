@@ -18,7 +18,8 @@ from tests.spark import oracles, price_oracle
 from tests.spark.test_incremental import Notes
 
 from eraflow.config import load
-from eraflow.pipeline.build import Builder
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.site import Site
 from eraflow.sources import updates
 from eraflow.tables import Store, Version
 
@@ -126,7 +127,7 @@ class Job:
             frame.sample(frac=1.0, random_state=len(frame)).to_parquet(self.folder / "prices.parquet", index=False)
         where = [f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables"]
         self.notes.told.clear()
-        return Builder(self.spark, load(["signals.yml"], [*where, *SETTINGS]), self.store, self.notes).prices()
+        return signals_steps.prices(Site(self.store, load(["signals.yml"], [*where, *SETTINGS]), self.notes))["prices"]
 
     def table(self, version: Version) -> pd.DataFrame:
         rows = self.store.read(version).toPandas().sort_values(["ticker", "date"], ignore_index=True)

@@ -3,8 +3,8 @@
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 
-from eraflow.causes import first_line, line_of, refusal, whole
-from eraflow.errors import FitFailedError, InputError
+from eraflow.causes import first_line, refusal, whole
+from eraflow.errors import InputError
 
 FRAMES = (
     "\tat org.apache.spark.scheduler.Task.run(Task.scala:141)\n\tat java.base/java.lang.Thread.run(Thread.java:840)\n"
@@ -104,7 +104,7 @@ def test_a_java_process_that_is_gone_is_said() -> None:
     assert first_line(error) == "Spark's Java process has ended or does not answer (Answer from Java side is empty)"
 
 
-def test_pythons_own_causes_are_followed_and_a_fit_that_says_its_cause_is_taken_at_its_word() -> None:
+def test_pythons_own_causes_are_followed() -> None:
     def raised(error: Exception, cause: Exception) -> Exception:
         try:
             raise error from cause
@@ -112,13 +112,11 @@ def test_pythons_own_causes_are_followed_and_a_fit_that_says_its_cause_is_taken_
             return found
 
     plain = raised(RuntimeError("no fit"), MemoryError("9 GB for an array"))
-    fit = raised(
-        FitFailedError("the first task's own line"), JavaError(TEXTS["java.lang.OutOfMemoryError: Java heap space"])
-    )
+    fit = raised(RuntimeError("no fit"), JavaError(TEXTS["java.lang.OutOfMemoryError: Java heap space"]))
 
     assert first_line(plain) == "MemoryError: 9 GB for an array"
-    assert first_line(fit) == "the first task's own line"
-    assert whole(fit).index("Java heap space") < whole(fit).index("the first task's own line")
+    assert first_line(fit) == "java.lang.OutOfMemoryError: Java heap space"
+    assert whole(fit).index("Java heap space") < whole(fit).index("no fit")
     assert "Task.scala:141" in whole(fit)
 
 
@@ -141,9 +139,3 @@ def test_an_input_error_of_a_worker_is_the_users_sentence() -> None:
         assert str(found) == sentence
     assert refusal(JavaError(TEXTS["java.lang.OutOfMemoryError: Java heap space"])) is None
     assert str(refusal(InputError("mend it."))) == "mend it."
-
-
-def test_a_failed_tasks_text_has_a_line() -> None:
-    assert line_of("java.lang.Exception: Booster call failed\n" + FRAMES) == "Booster call failed"
-    assert line_of(of_worker("ValueError: no") + FRAMES) == "ValueError: no"
-    assert line_of("TaskKilled (Stage cancelled)") == "TaskKilled (Stage cancelled)"

@@ -33,6 +33,8 @@ class Tables(Section):
 
     root: str
     era_block: PositiveInt
+    wait: Annotated[float, Field(ge=0)]  # seconds
+    keep_days: Annotated[int, Field(ge=0)]
 
 
 class PriceColumns(Section):

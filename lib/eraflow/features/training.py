@@ -19,6 +19,21 @@ from eraflow.features.sets import EXPOSURES, columns, families
 STALE_SESSIONS = 5
 
 
+def era_days(spark: SparkSession, days: Sequence[tuple[int, str, date]]) -> DataFrame:
+    """`era, country, date`: of each era and country its day; some thousand rows for each country."""
+    return spark.createDataFrame(pd.DataFrame(days), "era int, country string, date date")
+
+
+def on_days(rows: DataFrame, days: DataFrame) -> DataFrame:
+    """The rows that are of one of the `era_days`, with its era."""
+    return rows.join(F.broadcast(days), on=["country", "date"], how="inner")
+
+
+def from_date(rows: DataFrame, first: date) -> DataFrame:
+    """The rows of this day and of later ones."""
+    return rows.where(F.col("date") >= F.lit(first))
+
+
 def training_table(
     daily: DataFrame,
     prices: DataFrame,
@@ -43,9 +58,7 @@ def training_table(
     features nor labels over the day are known. `live`: the live era and its date, which its ids have, whenever a
     country traded last.
     """
-    spark = daily.sparkSession
-    # One row an era and country: some thousand for each country.
-    days = F.broadcast(spark.createDataFrame(pd.DataFrame(eras), "era int, country string, date date"))
+    days = F.broadcast(era_days(daily.sparkSession, eras))
     labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
     known = F.coalesce(~F.col("masked"), F.lit(True))
     keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]

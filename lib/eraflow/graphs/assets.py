@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from eraflow.features.cross_section import Names
 from eraflow.features.feature import Feature, Output, unscaled
 from eraflow.features.series import Input
-from eraflow.features.sets import MOMENTUM, columns
+from eraflow.features.sets import EXPOSURES, MOMENTUM, columns, families
 from eraflow.graphs.edges import Edges
 from eraflow.graphs.history import LONGEST_GAP, Ensemble, EraGraph, History
 
@@ -50,6 +50,20 @@ class NetworkMomentum(Feature):
 
 
 NETWORK: tuple[Feature, ...] = tuple(NetworkMomentum(name) for name in NAMES)
+
+
+def history(daily: DataFrame, prices: DataFrame, features: Sequence[Feature], *others: str) -> DataFrame:
+    """`others, ticker, date, member` and NAMES of days that are not masked; `daily` holds these `features`."""
+    days = prices.where(~F.coalesce("masked", F.lit(False))).select("ticker", "date", "member")
+    places = families([*features, *EXPOSURES])["momentum"]
+    momentum = [F.get("momentum", F.lit(places.index(name))).alias(name) for name in NAMES]
+    joined = daily.join(days, on=["ticker", "date"], how="inner")
+    return joined.select(*others, "ticker", "date", "member", *momentum)
+
+
+def from_era(rows: DataFrame, first: int) -> DataFrame:
+    """The rows of this era and of later ones."""
+    return rows.where(F.col("era") >= first)
 
 
 def learned_graphs(

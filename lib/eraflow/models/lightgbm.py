@@ -23,7 +23,6 @@ from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.features.packing import of_width
 from eraflow.models.base import Training, check_features, sampled
-from eraflow.models.watch import guarded
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
@@ -247,8 +246,7 @@ class FittedLightGbm:
 
 def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:
     """The estimator's model; a fit that asks for more tasks than there are partitions waits for ever."""
-    estimator.setNumTasks(min(_tasks(learned, rows), learned.rdd.getNumPartitions()))
-    return guarded(learned.sparkSession, lambda: estimator.fit(learned))
+    return estimator.setNumTasks(min(_tasks(learned, rows), learned.rdd.getNumPartitions())).fit(learned)
 
 
 def _silence(estimator: Any, seed: str, number: int) -> None:

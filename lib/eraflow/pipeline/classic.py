@@ -14,10 +14,13 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features.packing import PackedSets
 from eraflow.models.base import Training
-from eraflow.pipeline.classic_build import Builder, Live
+from eraflow.pipeline import classic_steps
+from eraflow.pipeline.classic_steps import Live
 from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.scores import OWN, classic_references
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Steps, Versions
 from eraflow.progress import Progress
 from eraflow.sources.classic_files import ALIAS
 from eraflow.sources.classic_labels import with_labels
@@ -39,23 +42,27 @@ ABSENT_NOTE = (
 )
 
 
-def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
-    """Brings the tables up to date."""
-    builder = Builder(config, store, progress)
-    folder = builder.folder()
-    eras = builder.eras(folder)
+def dataset(store: Store, config: Config, progress: Progress, given: Versions | None = None) -> Dataset:
+    """Brings the tables up to date, unless they are given."""
+    site = Site(store, config, progress)
+    folder = classic_steps.files(site)
+    tables = given or classic_steps.eras(site, folder)
+    eras = tables[classic_steps.ERAS]
     chosen = targets(config, eras.manifest)
     others = other_models(store.spark, folder, None) if chosen.residuals else OtherModels((), None, ())
     chosen.refuse_unknown_models(others, folder)
-    sets = builder.sets(eras)
+    sets = classic_steps.sets(config, eras)
     names, _ = sets.chosen(config.classic.features)
     for name in set(config.scoring.feature_sets) - {OWN}:
         sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
-    live = builder.live(folder, eras, names)
-    packed = builder.training(folder, eras)
-    labels = builder.labels(folder, eras, packed)
-    residuals = (builder.residuals(packed, labels, chosen, others, folder),) if chosen.residuals else ()
-    training = _training(config, store, sets, packed, (labels, *residuals), chosen)
+    live = classic_steps.live(site, folder, eras, names)
+    tables = given or classic_steps.tables(site, tables, folder)
+    packed, labels = tables["classic_training"], tables["classic_targets"]
+    if chosen.residuals and not given:
+        step = classic_steps.residuals_step(site, folder, packed, labels, chosen, others)
+        tables = Steps(store, progress).taken([lambda made: step], tables)
+    beside = [tables[name] for name in ("classic_targets", "classic_residuals") if name in tables]
+    training = _training(config, store, sets, packed, beside, chosen)
     checks = residual_checks(training.table, chosen.residuals)
     target, source, is_real = chosen.main, folder.path, config.source == "classic"
     # One row an era.
@@ -68,7 +75,7 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         progress.note(note)
     called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(
-        tables=(eras, packed, labels, *residuals),
+        tables=tuple(tables.values()),
         training=training,
         manifest=packed.manifest,
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.

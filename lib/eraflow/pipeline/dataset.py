@@ -58,8 +58,9 @@ class Dataset:
         # Both sides are the rows of a few eras, so the join costs no more than reading them twice.
         return fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
 
-    def numbers(self) -> dict[str, int]:
-        return {version.table: version.number for version in self.tables}
+    def versions(self) -> dict[str, dict[str, object]]:
+        """By its name the recipe and the number of each table, for the run manifest."""
+        return {made.name: {"recipe": made.recipe, "version": made.number} for made in self.tables}
 
     def fingerprints(self) -> dict[str, str]:
-        return {version.table: version.fingerprint for version in self.tables}
+        return {made.name: made.fingerprint for made in self.tables}

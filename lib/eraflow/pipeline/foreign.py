@@ -59,12 +59,15 @@ def known(spark: SparkSession, run: RunFolder) -> Known:
         if config.is_classic
         else ("prices", "eras", "training", *(["signals"] if config.signals.path else []))
     )
-    versions = {table: store.version(table, told["tables"][table]) for table in needed}
+    made = {table: told["tables"][table] for table in needed}
+    if not all(isinstance(version, dict) for version in made.values()):
+        return Known(lacking=(f"only metrics of predictions and targets: {OLDER}",))
+    versions = {table: store.version(f"{table}/{at['recipe']}", at["version"]) for table, at in made.items()}
     there = {table: version for table, version in versions.items() if version is not None}
     if config.is_classic and "classic_eras" in there and "features" not in there["classic_eras"].manifest:
         return Known(lacking=(f"only metrics of predictions and targets: {OLDER}",))
     if gone := [table for table in needed if table not in there]:
-        reason = f"version {told['tables'][gone[0]]} of table {gone[0]} is not in {config.tables.root} any more"
+        reason = f"version {made[gone[0]]['version']} of table {gone[0]} is not in {config.tables.root} any more"
         return Known(lacking=(f"only metrics of predictions and targets: {reason}",))
     found = (_of_classic if config.is_classic else _of_signals)(config, store, there)
     return Known(*found, scoring.Payout(**config.scoring.payout.model_dump()), _lacking(config, found[0], there))

@@ -254,7 +254,7 @@ def _facts(content: Content) -> dict[str, str]:
         **{f"model {name}": _settings(model) for name, model in config.models.items()},
         **{f"ensemble {name}": _settings(ensemble) for name, ensemble in config.ensembles.items()},
         "seed": str(config.run.seed),
-        "tables": ", ".join(f"{name} {number}" for name, number in content.data.numbers().items()),
+        "tables": ", ".join(f"{made.name} {made.number}" for made in content.data.tables),
         "software": ", ".join(f"{name} {value}" for name, value in content.identity["software"].items()),
     }
 
@@ -273,7 +273,7 @@ def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame, took:
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
-        "tables": content.data.numbers(),
+        "tables": content.data.versions(),
         "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
         "quality": found.to_dict(orient="records"),

@@ -15,10 +15,12 @@ from eraflow.config import Config
 from eraflow.features.missing import COMPARED, missing_shares, refuse_missing
 from eraflow.graphs.described import Described, described
 from eraflow.models.base import Training
-from eraflow.pipeline.build import Builder, Tables
+from eraflow.pipeline import signals_steps
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
 from eraflow.pipeline.scores import ASSET, signals_references, strategy
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import lives, quality, signals_files, signals_neutralizers
@@ -38,11 +40,11 @@ SURVIVORS_NOTE = (
 )
 
 
-def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
-    """Brings the tables up to date."""
-    tables = Builder(store.spark, config, store, progress).tables()
+def dataset(store: Store, config: Config, progress: Progress, tables: Versions | None = None) -> Dataset:
+    """Brings the tables up to date, unless they are given."""
+    tables = tables or signals_steps.tables(Site(store, config, progress))
     target = config.targets.main
-    eras, horizon = store.read(tables.eras), config.targets.names[target]
+    eras, horizon = store.read(tables["eras"]), config.targets.names[target]
     horizons = {name: config.targets.names[name] for name in config.learned_targets}
     labels = {days: label_spans(eras, days) for days in dict.fromkeys(horizons.values())}
     spans, era_dates = labels[horizon]
@@ -52,18 +54,18 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
     overlap = label_overlap(eras, horizon)
     dates = list(era_dates.values())
     live_era, live_date = max(era_dates.items())
-    data = replace(training(store, tables.training, target), reach=reach)
-    theirs = store.read(tables.signals) if tables.signals else None
-    first_week = date.fromisoformat(tables.eras.manifest["first_week"])
+    data = replace(training(store, tables["training"], target), reach=reach)
+    theirs = store.read(tables["signals"]) if "signals" in tables else None
+    first_week = date.fromisoformat(tables["eras"].manifest["first_week"])
     names, is_live = (None, True) if theirs is None else signals_files.live_names(theirs, live_date)
     live = data.rows([live_era])
     # One row an era. A label may have ended with too few known returns for a target.
     rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
     known = {row["era"] for row in rows}
     return Dataset(
-        tables=tables.all,
+        tables=tuple(tables.values()),
         training=data,
-        manifest=tables.training.manifest,
+        manifest=tables["training"].manifest,
         spans=[span for span in spans if span.era in known],
         unlabelled=[span.era for span in spans if span.era not in known],
         overlap=overlap,
@@ -75,15 +77,15 @@ def dataset(store: Store, config: Config, progress: Progress) -> Dataset:
         references=signals_references(config, store, data, theirs, first_week),
         reference_files=signals_neutralizers.identity(store.spark, config.signals),
         asset=ASSET,
-        strategy=strategy(store, tables.prices, Holding(config.targets.lag, horizon)),
+        strategy=strategy(store, tables["prices"], Holding(config.targets.lag, horizon)),
         quality=lambda: _quality(store, config, tables),
         network=_network(store, tables),
         notes=(*_notes(config), *_late(tables, live_date), *([] if is_live else [UNIVERSE_NOTE])),
         facts={
-            "source": str(tables.prices.manifest["source"]),
+            "source": str(tables["prices"].manifest["source"]),
             "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
             "data date": str(live_date),
-            "features": f"{len(tables.training.manifest['features'])} ({config.features.set})",
+            "features": f"{len(data.feature_names)} ({config.features.set})",
             "target": f"{target}, {config.targets.lag} days after the era's date",
             "labels overlap": f"{overlap} eras",
         },
@@ -100,9 +102,9 @@ def _check_live(
     refuse_missing(shares, newest, era_dates[newest])
 
 
-def _late(tables: Tables, live_date: date) -> list[str]:
+def _late(tables: Versions, live_date: date) -> list[str]:
     """A sentence for each country that is left out of the newest era."""
-    late = tables.eras.manifest["late"].items()
+    late = tables["eras"].manifest["late"].items()
     return [f"{name} is left out of the era of {live_date}: its prices end on {newest}." for name, newest in late]
 
 
@@ -111,18 +113,18 @@ def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:
     return live if names is None else live.where(lives.name_of(F.expr(ASSET)).isin(list(names)))
 
 
-def _quality(store: Store, config: Config, tables: Tables) -> pd.DataFrame:
-    found = quality.counted(store.read(tables.quality), config.quality.policies)
-    if tables.signals_match is None:
+def _quality(store: Store, config: Config, tables: Versions) -> pd.DataFrame:
+    found = quality.counted(store.read(tables["quality"]), config.quality.policies)
+    if "signals_match" not in tables:
         return found
-    return pd.concat([found, signals_files.counted(store.read(tables.signals_match))], ignore_index=True)
+    return pd.concat([found, signals_files.counted(store.read(tables["signals_match"]))], ignore_index=True)
 
 
-def _network(store: Store, tables: Tables) -> Callable[[], Described | None] | None:
-    graphs, edges = tables.graphs, tables.graph_edges
+def _network(store: Store, tables: Versions) -> Callable[[], Described | None] | None:
+    graphs, edges = tables.get("graphs"), tables.get("graph_edges")
     if graphs is None or edges is None:
         return None
-    return lambda: described(store.read(graphs), store.read(edges), store.read(tables.prices))
+    return lambda: described(store.read(graphs), store.read(edges), store.read(tables["prices"]))
 
 
 def _notes(config: Config) -> tuple[str, ...]:

@@ -13,21 +13,22 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import disk, registry, scoring, search, submission, tracking
+from eraflow import disk, registry, retention, scoring, search, submission, tracking
 from eraflow.causes import first_line, refusal
 from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel, L2gmom, LevelsModel, Sequences, Tokens
+from eraflow.definitions import written_in
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
 from eraflow.models import sequence
 from eraflow.models.base import Fitted
-from eraflow.pipeline import classic, outputs, signals, traded_money
+from eraflow.pipeline import classic, outputs, repeated, signals, traded_money
 from eraflow.pipeline.clock import FIT, LIVE, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching
-from eraflow.pipeline.versions import code, git_revision, software
+from eraflow.pipeline.versions import git_revision, software
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
@@ -38,11 +39,16 @@ DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring"
             "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
 
 
-def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
-    """Runs, resumes, or finds finished the run that `config` describes; returns lines for the user."""
+def train(spark: SparkSession, config: Config, progress: Progress, repeat: str | None = None) -> tuple[str, ...]:
+    """Runs, resumes, or finds finished the run that `config` describes; returns lines for the user.
+
+    With `repeat` it is the run of that name again: by its settings and on the versions of the tables that it had read.
+    """
+    past = repeated.past_run(config, repeat) if repeat else None
+    config = past.config if past else config
     folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
-    store = Store(spark, config.tables.root)
-    with locked(folder.path, "run.dir"), store.lock():
+    store = Store(spark, config.tables.root, config.tables.wait)
+    with locked(folder.path, "run.dir"):
         if config.tracking.enabled:
             tracking.required()
         if config.search.model is not None:
@@ -50,7 +56,10 @@ def train(spark: SparkSession, config: Config, progress: Progress) -> tuple[str,
         config = traded_money.settled(spark, config, progress)
         _refuse_kinds(config)
         splitter(config)  # refuses settings that cannot be before anything is built
-        data = (classic if config.is_classic else signals).dataset(store, config, progress)
+        tables = past.tables(store) if past else None
+        data = (classic if config.is_classic else signals).dataset(store, config, progress, tables)
+        if past:
+            past.refuse_others(data)
         return _Run(config, store, data, folder, progress).result()
 
 
@@ -85,8 +94,8 @@ def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tup
     each look lets the holdout select a little more.
     """
     folder = RunFolder(local_path(config.run.dir, "run.dir") / config.run.name)
-    store = Store(spark, config.tables.root)
-    with locked(folder.path, "run.dir"), store.lock():
+    store = Store(spark, config.tables.root, config.tables.wait)
+    with locked(folder.path, "run.dir"):
         config = traded_money.settled(spark, config, progress)
         data = (classic if config.is_classic else signals).dataset(store, config, progress)
         return _Run(config, store, data, folder, progress).holdout()
@@ -112,6 +121,7 @@ class _Run:
             self._track(identity)  # it may have been refused, or not been asked for
             done = f"{self.folder.path} is finished already; nothing was done."
             return (done, *outputs.headlines(self.folder.path))
+        retention.pin(self.store, self.folder.path, data.tables)
         self.progress.log_in(self.folder.log)
         started = time.time()
         failed = self._fit_models(folds)
@@ -237,7 +247,7 @@ class _Run:
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
             "tables": self.data.fingerprints(),
-            "code": code(*DECIDING),
+            "code": written_in(*DECIDING),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
         }

@@ -1,127 +1,130 @@
-"""The table `training`: levels, raw values and targets by era, made whole or from the first era that has changed."""
+"""The step `training`: levels and targets by era, made whole or from the first era that has changed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
-import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
 from eraflow.config import Config, fingerprint
 from eraflow.features import cross_section
-from eraflow.features.ranking import Ranking
 from eraflow.features.signals import with_signals
-from eraflow.features.training import training_table
-from eraflow.pipeline.fresh import Freshness, Made
-from eraflow.pipeline.network import Networks
-from eraflow.sources import signals_files
+from eraflow.features.training import era_days, from_date, on_days, training_table
+from eraflow.graphs import assets
+from eraflow.pipeline.feature_tables import chosen, graph_of, ranking
+from eraflow.pipeline.site import Days, Site
+from eraflow.pipeline.steps import Made, Step
+from eraflow.sources import quality, signals_files
 from eraflow.sources.calendar import Calendars
-from eraflow.tables import Part, Store, Version
+from eraflow.tables import Part, Version
 
 
 @dataclass(frozen=True)
-class TrainingTable:
-    """What the table is made from: the versions upstream, and how the prices of `raw` are read, with their `masked`."""
+class Upstream:
+    """The versions that the table is made from."""
 
-    store: Store
-    fresh: Freshness
-    config: Config
-    ranking: Ranking
-    raw: Version
-    days: Callable[[], Calendars]
-    prices: Callable[[], DataFrame]
+    prices: Version
     features: Version
     eras: Version
     signals: Version | None
-    networks: Networks
     edges: Version | None
 
-    def version(self, rebuild: bool = False) -> Version:
-        """A fresh version. An era is made again if its features or one of its labels changed, and with `rebuild`."""
-        inputs = (self.raw, self.features, self.eras, *filter(None, (self.signals, self.edges)))
-        return self.fresh.version(
-            "training", self._recipe, None, inputs, self._make, self._make_later, ("era_block",), again=rebuild
-        )
-
     @property
-    def _recipe(self) -> list[object]:
-        config, targets = self.config, self.config.targets
-        rules, theirs = config.features.model_dump(mode="json"), [config.signals.features, targets.signals]
-        recipe: list[object] = [targets.exposures, targets.horizons, targets.lag, config.tables.era_block, rules]
-        masking = [check for check, policy in config.quality.policies.items() if policy == "mask"]
-        return [*recipe, theirs, masking, *([self.networks.recipe] if self.edges else [])]
+    def all(self) -> tuple[Version, ...]:
+        return (self.prices, self.features, self.eras, *filter(None, (self.signals, self.edges)))
 
-    @property
-    def _manifest(self) -> dict[str, object]:
-        names = self.ranking.names
-        return {
-            "features": names,
-            "features_hash": fingerprint(names),
-            "families": self.ranking.families,
-            "dtype": "int8",
-            "missing": cross_section.MISSING,
-            "targets": self.config.targets.names,
-        }
 
-    def _make(self) -> Made:
-        days = self.days()
-        return Made(self._frame(days, min(days.eras)), self._manifest)
+def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
+    """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
+    config, block = site.config, site.config.tables.era_block
 
-    def _make_later(self, there: Version) -> Made | None:
-        first, block = self._changed(there), self.config.tables.era_block
-        if first == date.min or (self.signals and self.signals.number != there.inputs.get("signals")):
+    def make() -> Made:
+        found = days.of(upstream.prices, upstream.signals)
+        return Made(_frame(site, upstream, found, min(found.eras)), _manifest(config))
+
+    def make_later(there: Version) -> Made | None:
+        first, signals = _changed(site, upstream, there), upstream.signals
+        if first == date.min or (signals and signals.number != there.inputs[signals.table]):
             return None
-        targets, days = self.config.targets, self.days()
-        labels = days.labels(targets.horizons, targets.lag)
+        targets, found = config.targets, days.of(upstream.prices, signals)
+        labels = found.labels(targets.horizons, targets.lag)
         changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
-        era = min(era for era, _, day in days.era_days if day >= changed)
+        era = min(era for era, _, day in found.era_days if day >= changed)
         condition = f"era_block >= {era // block} AND era >= {era}"
-        return Made(self._frame(days, era), self._manifest, Part(days.eras[era], condition))
+        return Made(_frame(site, upstream, found, era), _manifest(config), Part(found.eras[era], condition))
 
-    def _changed(self, there: Version) -> date:
-        """The first day on which sectors, features or networks may differ from those that `there` was made from."""
-        inputs = ("prices", "features", *(["graph_edges"] if self.edges else []))
-        return min(self.store.changed_since(name, there.inputs[name], labels=True) for name in inputs)
+    def again(there: Version) -> bool:
+        return site.rebuild is not None
 
-    def _frame(self, days: Calendars, first: int) -> DataFrame:
-        """The rows of the eras from `first` on."""
-        targets = self.config.targets
-        eras_made = [row for row in days.era_days if row[0] >= first]
-        later = F.col("date") >= F.lit(min(day for _, _, day in eras_made))
-        prices = self.prices().where(later)
-        daily = self._joined(self.store.read(self.features).where(later), prices, eras_made, days)
-        return training_table(
-            daily,
-            prices,
-            eras_made,
-            days.sessions,
-            self.ranking,
-            targets.horizons,
-            targets.lag,
-            targets.exposures,
-            self.config.tables.era_block,
-            targets.signals,
-            (days.live_era, days.data_date),
-        )
-
-    def _joined(
-        self, daily: DataFrame, prices: DataFrame, eras: Sequence[tuple[int, str, date]], days: Calendars
-    ) -> DataFrame:
-        """Daily features and, on the days of eras, what Numerai Signals' files and networks add."""
-        at_eras = era_days(self.store.spark, eras)
-        if self.signals or self.edges:
-            daily = daily.join(F.broadcast(at_eras), on=["country", "date"], how="inner")
-        if self.signals:
-            joined = signals_files.of_eras(daily, self.store.read(self.signals), days.first_week)
-            daily = with_signals(joined, self.config.signals.features, self.config.targets.signals)
-        if self.edges:
-            daily = self.networks.added(daily, prices, self.edges, days)
-        return daily
+    return Step("training", _settings(config), upstream.all, make, make_later, ("era_block",), again=again)
 
 
-def era_days(spark: SparkSession, days: Sequence[tuple[int, str, date]]) -> DataFrame:
-    """`era, country, date`: some thousand rows for each country."""
-    return spark.createDataFrame(pd.DataFrame(days), "era int, country string, date date")
+def _settings(config: Config) -> list[object]:
+    targets = config.targets
+    masking = [check for check, policy in config.quality.policies.items() if policy == "mask"]
+    return [
+        targets.exposures, targets.horizons, targets.lag, config.tables.era_block,
+        config.features.model_dump(mode="json"), [config.signals.features, targets.signals], masking,
+        config.network.every,
+    ]  # fmt: skip
+
+
+def _manifest(config: Config) -> dict[str, Any]:
+    names = ranking(config).names
+    return {
+        "features": names,
+        "features_hash": fingerprint(names),
+        "families": ranking(config).families,
+        "dtype": "int8",
+        "missing": cross_section.MISSING,
+        "targets": config.targets.names,
+    }
+
+
+def _changed(site: Site, upstream: Upstream, there: Version) -> date:
+    """The first day on which sectors, features or networks may differ from those that `there` was made from."""
+    inputs = (upstream.prices, upstream.features, *([upstream.edges] if upstream.edges else []))
+    return min(site.store.changed_since(made.table, there.inputs[made.table], labels=True) for made in inputs)
+
+
+def _frame(site: Site, upstream: Upstream, days: Calendars, first: int) -> DataFrame:
+    """The rows of the eras from `first` on."""
+    config, targets = site.config, site.config.targets
+    eras = [row for row in days.era_days if row[0] >= first]
+    since = min(day for _, _, day in eras)
+    prices = from_date(quality.marked(site.store.read(upstream.prices), config.quality.policies), since)
+    daily = _joined(site, upstream, prices, eras, days)
+    return training_table(
+        daily,
+        prices,
+        eras,
+        days.sessions,
+        ranking(config),
+        targets.horizons,
+        targets.lag,
+        targets.exposures,
+        config.tables.era_block,
+        targets.signals,
+        (days.live_era, days.data_date),
+    )
+
+
+def _joined(
+    site: Site, upstream: Upstream, prices: DataFrame, eras: Sequence[tuple[int, str, date]], days: Calendars
+) -> DataFrame:
+    """Daily features and, on the days of eras, what Numerai Signals' files and networks add."""
+    config, store = site.config, site.store
+    daily = from_date(store.read(upstream.features), min(day for _, _, day in eras))
+    if upstream.signals or upstream.edges:
+        daily = on_days(daily, era_days(store.spark, eras))
+    if upstream.signals:
+        joined = signals_files.of_eras(daily, store.read(upstream.signals), days.first_week)
+        daily = with_signals(joined, config.signals.features, config.targets.signals)
+    if upstream.edges:
+        values = assets.history(daily, prices, chosen(config), "era")
+        graphs = graph_of(days, config.network.every)
+        daily = assets.with_network(daily, assets.network_momentum(values, store.read(upstream.edges), graphs))
+    return daily

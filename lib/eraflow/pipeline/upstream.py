@@ -6,25 +6,24 @@ from datetime import date
 
 from pyspark.sql import SparkSession
 
+from eraflow import retention
 from eraflow.config import Config
 from eraflow.errors import InputError
-from eraflow.features import sets
 from eraflow.features.export import dictionary, plain
-from eraflow.pipeline import traded_money
-from eraflow.pipeline.build import Builder
-from eraflow.pipeline.classic_build import Builder as ClassicBuilder
+from eraflow.pipeline import classic_steps, signals_steps, traded_money
+from eraflow.pipeline.feature_tables import chosen
+from eraflow.pipeline.site import Site
+from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
-from eraflow.tables import Store, Version, refuse_taken, write_plain
+from eraflow.tables import Store, refuse_taken, write_plain
 
 
 def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str, ...]:
     """Brings the raw tables up to date: `prices`, or `classic_eras`; returns what a user wants to read at the end."""
-    store = Store(spark, config.tables.root)
-    with store.lock():
-        if config.is_classic:
-            files = ClassicBuilder(config, store, progress)
-            return _told(files.eras(files.folder()))
-        return _told(Builder(spark, config, store, progress).prices())
+    store = Store(spark, config.tables.root, config.tables.wait)
+    if config.is_classic:
+        return _told(classic_steps.eras(Site(store, config, progress)))
+    return _told(signals_steps.prices(Site(store, config, progress)))
 
 
 def build(
@@ -43,27 +42,34 @@ def build(
         raise InputError(f"--to {last} needs --from: name the first day as well.")
     if first and last and last < first:
         raise InputError(f"--from {first} is after --to {last}; name the earlier day first.")
-    store = Store(spark, config.tables.root)
+    store = Store(spark, config.tables.root, config.tables.wait)
     if config.is_classic:
         if first or export:
             raise InputError("--from, --to and --export are for price features; leave them out with Numerai Classic.")
-        with store.lock():
-            return _told(*ClassicBuilder(config, store, progress).tables())
+        return _told(classic_steps.tables(Site(store, config, progress)))
     if export:
         refuse_taken(spark, export)
-    with store.lock():
-        config = traded_money.settled(spark, config, progress)
-        builder = Builder(spark, config, store, progress)
-        tables = builder.tables((first, last or date.max) if first else None)
-        told = _told(*tables.all)
-        if export:
-            progress.stage(f"exporting to {export}")
-            chosen = sets.feature_set(config.features.set, config.features.traded_money != "never")
-            daily, prices = store.read(tables.features), store.read(tables.prices)
-            write_plain(plain(daily, prices, chosen), dictionary(chosen), export)
-            told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
+    config = traded_money.settled(spark, config, progress)
+    tables = signals_steps.tables(Site(store, config, progress, (first, last or date.max) if first else None))
+    told = _told(tables)
+    if export:
+        progress.stage(f"exporting to {export}")
+        wanted = chosen(config)
+        daily, prices = store.read(tables["features"]), store.read(tables["prices"])
+        write_plain(plain(daily, prices, wanted), dictionary(wanted), export)
+        told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
     return told
 
 
-def _told(*versions: Version) -> tuple[str, ...]:
-    return tuple(f"table {version.table}: version {version.number}" for version in versions)
+def prune(spark: SparkSession, config: Config, progress: Progress, dry_run: bool = False) -> tuple[str, ...]:
+    """Removes what `retention.prune` does not keep; says what that was."""
+    store = Store(spark, config.tables.root, config.tables.wait)
+    with store.lock(progress.note):
+        progress.stage(f"looking through {config.tables.root}")
+        removal = retention.prune(store, config.tables.keep_days, dry_run)
+    lines = [f"{'to remove' if dry_run else 'removed'} below {config.tables.root}: {removal}"]
+    return (*lines, *(f"  table {table}" for table in removal.tables))
+
+
+def _told(versions: Versions) -> tuple[str, ...]:
+    return tuple(f"table {name}: version {version.number}" for name, version in versions.items())

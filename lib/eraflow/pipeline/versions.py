@@ -43,16 +43,6 @@ def software(spark: SparkSession) -> dict[str, Any]:
     return {**found, "slots": slots(spark)}
 
 
-def code(*rooms: str) -> str:
-    """A hash of the source of some rooms of the library (`features`, `validation`, ...): what they compute."""
-    digest = hashlib.sha256()
-    for room in rooms:
-        place = PACKAGE / room
-        for file in sorted(place.rglob("*.py")) if place.is_dir() else [place.with_suffix(".py")]:
-            digest.update(file.read_bytes())
-    return digest.hexdigest()[:16]
-
-
 def git_revision() -> str | None:
     """The revision of the checkout that eraflow runs from, with `+` if it was changed; None outside a checkout."""
     here = PACKAGE.parents[1]

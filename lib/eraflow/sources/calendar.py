@@ -104,6 +104,11 @@ class Calendars:
         calendars = {country: Calendar(dates, first) for country, dates in found.items() if dates}
         return cls(calendars, frozenset(newest.values()), live, holidays or {})
 
+    @property
+    def dates(self) -> list[datetime.date]:
+        """The days on which any country traded, ascending."""
+        return sorted({day for calendar in self.by_country.values() for day in calendar.dates})
+
     @cached_property
     def first_week(self) -> datetime.date:
         """The Saturday on which era 1 begins."""

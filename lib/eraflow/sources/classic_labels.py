@@ -26,6 +26,11 @@ def of_eras(eras: Sequence[int], era_block: int) -> str:
     return f"era_block IN ({', '.join(map(str, blocks))}) AND era IN ({', '.join(map(str, eras))})"
 
 
+def within(packed: DataFrame, eras: Sequence[int], era_block: int) -> DataFrame:
+    """The packed rows of these eras."""
+    return packed.where(of_eras(eras, era_block))
+
+
 def of_files(
     spark: SparkSession, files: Sequence[Split], packed: DataFrame, targets: Sequence[str], eras: Sequence[int]
 ) -> DataFrame:

@@ -100,3 +100,9 @@ def _checked(folder: Folder, name: str, keys: Sequence[str], predictions: Sequen
                 f"{path}: column {column!r} is of type {schema.field(column).type}, no prediction; download it again."
             )
     return path
+
+
+def repeated(predictions: DataFrame) -> str | None:
+    """An id that occurs twice."""
+    found = predictions.groupBy("id").count().where("count > 1").head()
+    return str(found["id"]) if found else None

@@ -51,3 +51,9 @@ def name_of(ticker: Column) -> Column:
 def named(ids: pd.Series[str]) -> pd.Series[str]:
     """Ids (TICKER_DATE) by the names in the files of prices."""
     return ids.str.replace(rf"{_SECOND}(_[^_]*)$", r"\1", regex=True)
+
+
+def names(prices: DataFrame) -> list[str]:
+    """The names in the files, of the tickers of the `prices` table: some thousand, sorted."""
+    found = prices.select(name_of(F.col("ticker")).alias("name")).distinct()
+    return sorted(row["name"] for row in found.collect())

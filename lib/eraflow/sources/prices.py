@@ -85,3 +85,8 @@ def _in_units_of(anchors: DataFrame, raw: DataFrame, first: date, to_now: Window
 def kept(prices: DataFrame) -> DataFrame:
     """The rows of the `prices` table that no policy has dropped."""
     return prices.where(F.col("bar").isNotNull())
+
+
+def tickers(prices: DataFrame) -> list[str]:
+    """The tickers of the `prices` table, sorted: some thousand."""
+    return sorted(row["ticker"] for row in prices.select("ticker").distinct().collect())

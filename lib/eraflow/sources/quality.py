@@ -117,6 +117,11 @@ def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
     return suspicious.unionByName(faulty)
 
 
+def marked(prices: DataFrame, policies: Mapping[str, str]) -> DataFrame:
+    """The rows of the `prices` table that no policy has dropped, with `masked`: nothing over the day is known."""
+    return prices.where(F.col("bar").isNotNull()).withColumn("masked", fails(policies, "mask"))
+
+
 def counted(found: DataFrame, policies: Mapping[str, str]) -> pd.DataFrame:
     """The findings by check: columns `check, count, detail` (a handful of rows), checks without findings included.
 

@@ -68,8 +68,9 @@ def changed(seen: DataFrame, before: DataFrame) -> DataFrame:
     return with_before.groupBy("ticker").agg(since)
 
 
-def within(rows: DataFrame, changes: DataFrame, year: Column) -> DataFrame:
+def within(rows: DataFrame, changes: DataFrame) -> DataFrame:
     """The rows of the tickers of `changes` (one row a ticker) from the year `since` on."""
+    year = F.col("year") if "year" in rows.columns else F.year("date")
     return rows.join(F.broadcast(changes), on="ticker", how="inner").where(year >= F.col("since")).drop("since")
 
 

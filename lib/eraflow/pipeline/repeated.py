@@ -1,0 +1,67 @@
+"""A finished run again: by the settings of its manifest, on the versions of the tables that it had read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from eraflow.config import Config
+from eraflow.errors import InputError
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.steps import Versions
+from eraflow.session import local_path
+from eraflow.tables import Store
+
+
+@dataclass(frozen=True)
+class PastRun:
+    """What the manifest of a run tells."""
+
+    path: Path
+    config: Config  # the run's, under the name of its repetition
+    manifest: Mapping[str, Any]
+
+    def tables(self, store: Store) -> Versions:
+        """The versions that the run had read. InputError where one is gone."""
+        found: Versions = {}
+        for name, made in self.manifest["tables"].items():
+            version = store.version(f"{name}/{made['recipe']}", int(made["version"]))
+            if version is None:
+                raise InputError(
+                    f"--repeat {self.path}: version {made['version']} of table {name} is not in {store.root} any more; "
+                    "train it anew."
+                )
+            found[name] = version
+        return found
+
+    def refuse_others(self, data: Dataset) -> None:
+        """InputError where files that a run reads beside its tables are others now."""
+        if json.loads(json.dumps(list(data.reference_files), default=str)) != self.manifest["identity"]["references"]:
+            raise InputError(
+                f"--repeat {self.path}: the files that it read beside its tables (live rows, models of others, "
+                "neutralisers) are others now; put those of that round back."
+            )
+
+
+def past_run(config: Config, name: str) -> PastRun:
+    """The run of this name below run.dir; its repetition is called NAME-again.
+
+    InputError: there is no such finished run, or it is of another version of eraflow.
+    """
+    path = local_path(config.run.dir, "run.dir") / name
+    if not (path / "run.json").is_file():
+        raise InputError(f"--repeat {name}: {path} holds no finished run; name one below run.dir.")
+    manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
+    try:
+        past = Config.model_validate(manifest["config"])
+        if not all(isinstance(made, dict) for made in manifest["tables"].values()):
+            raise ValueError
+    except (ValidationError, ValueError):
+        raise InputError(f"--repeat {name}: {path / 'run.json'} is of another version of eraflow.") from None
+    run = past.run.model_copy(update={"name": f"{name}-again", "dir": config.run.dir})
+    return PastRun(path, past.model_copy(update={"run": run, "tables": config.tables}), manifest)
