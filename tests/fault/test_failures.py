@@ -26,4 +26,4 @@ def test_few_rows_on_many_slots_are_fitted_and_a_task_out_of_memory_ends_the_job
     assert screen[-1].startswith("eraflow: java.lang.OutOfMemoryError: Java heap space (")
     assert f"{log} has the whole cause; the same command goes on from what is finished" in screen[-1]
     assert not [line for line in (*screen, *ended.stderr.splitlines()) if "LightGBM" in line or line.startswith("\tat")]
-    assert "org.apache.spark.executor.Executor" in log.read_text()
+    assert "Caused by: java.lang.OutOfMemoryError: Java heap space\n\tat " in log.read_text()
