@@ -92,7 +92,7 @@ class _Prices:
 
     def whole(self) -> Made:
         source, raw, days = self._raw()
-        with reading(), _cached(faults.seen(raw).unionByName(faults.repeats(raw))) as seen:
+        with _let_go_of(source), reading(), _cached(faults.seen(raw).unionByName(faults.repeats(raw))) as seen:
             found = self._judged(seen, raw)
             sound = faults.sound(raw, found, self._policies)
             sessions.refuse_few_tickers(days, source_name(self.site.config), self.site.config.prices.min_tickers)
@@ -104,6 +104,7 @@ class _Prices:
         source, raw, days = self._raw()
         stored, earlier = store.read(there), store.read(before)
         with (
+            _let_go_of(source),
             reading(),
             _cached(faults.seen(raw)) as rows,
             _cached(updates.changed(rows, earlier)) as changes,
@@ -144,7 +145,7 @@ class _Prices:
             raw = synthetic.prices(spark, config.synthetic)
         source = raw = raw.persist(StorageLevel.DISK_ONLY)
         where, rules = source_name(config), config.dates
-        with reading():
+        with _let_go_of(source), reading():
             counts, rows = sessions.counted(raw)
             if not rows:
                 raise InputError(f"{where} holds no rows; name files with prices in them.")
@@ -194,6 +195,16 @@ def _source(config: Config, store: Store, days: Days) -> tuple[object, object]:
         settings = chosen.model_dump(exclude={"path", "universe", "rates", "actions", "note"})
         return [settings, rules], [[(file.path, file.size, file.modified) for file in found], cut]
     return [config.synthetic.model_dump(mode="json"), config.prices.min_tickers, rules], cut
+
+
+@contextmanager
+def _let_go_of(source: DataFrame) -> Iterator[None]:
+    """Where the source is refused: Spark would give what it holds for other files of the same names, too."""
+    try:
+        yield
+    except BaseException:
+        source.unpersist()
+        raise
 
 
 @contextmanager

@@ -120,11 +120,13 @@ class Steps:
             return made
         made = made or step.make()
         inputs, manifest = (*step.inputs, *made.beside), {**made.manifest, "asked": asked}
-        version = self.store.write(
-            step.table, made.frame, made.content or asked, inputs, manifest, step.partition_by, made.part
-        )
-        for frame in made.held:
-            frame.unpersist()
+        try:
+            version = self.store.write(
+                step.table, made.frame, made.content or asked, inputs, manifest, step.partition_by, made.part
+            )
+        finally:
+            for frame in made.held:
+                frame.unpersist()
         since = f" from {made.part.since} on" if made.part and made.part.since > date.min else ""
         since = since if made.part is None or made.part.since < date.max else ", in which nothing has changed"
         self.progress.note(f"table {step.name}: version {version.number} written{since}")
