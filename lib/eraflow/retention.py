@@ -17,9 +17,10 @@ from urllib.parse import unquote, urlparse
 
 from eraflow.config import fingerprint
 from eraflow.errors import InputError
-from eraflow.tables import NOTES, UPKEEP, Store, Version
+from eraflow.tables import NOTES, REMOVED, UPKEEP, USED, Store, Version, note_of
 
-PINS, USED, REMOVED = f"{NOTES}/pins", f"{NOTES}/used", f"{NOTES}/removed"
+PINS = f"{NOTES}/pins"
+WRITING = timedelta(days=1)  # in which a writer that no lock keeps away may not have committed its files
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ def used(store: Store, versions: Iterable[Version]) -> None:
     """Notes that a job has taken these versions today."""
     for version in versions:
         noted = {"version": version.number, "day": datetime.now(UTC).date().isoformat()}
-        name = f"{USED}/{version.name}-{version.recipe}"
+        name = note_of(USED, version.table)
         if store.noted(name) != noted:
             store.note(name, noted)
 
@@ -58,11 +59,15 @@ def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
     """Removes what is not kept.
 
     A version is kept while it is pinned, while a kept one was made from it, and for `keep_days` after a newer one took
-    its place. The newest version of a table is kept while any other is, and for `keep_days` after a job took it.
+    its place. The newest version of a table is kept while any other is, and for `keep_days` after a job took it. Where
+    no lock keeps writers away, nothing of the last day is removed: it may be of one that has not committed yet.
     """
     if not store.has_folder:
         raise InputError("tables.root is a catalog: remove what is old with its own VACUUM, by time.")
-    since = datetime.now(UTC) - timedelta(days=keep_days)
+    now = datetime.now(UTC)
+    unlocked = timedelta(0) if store.has_lock else WRITING
+    since = now - max(timedelta(days=keep_days), unlocked)
+    before = (now - unlocked).timestamp()
     histories = {table: _history(store, table) for name in store.names() for table in store.recipes(name)}
     kept = _kept(store, histories, since, _pinned(store, dry_run))
     gone = tuple(sorted(table for table in histories if not kept.get(table)))
@@ -72,15 +77,15 @@ def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
         lost = [entry.number for entry in history if entry.number not in numbers]
         versions += len(lost) if numbers else 0
         needed = {place for number in numbers for place in _files(store, table, number)}
-        unneeded = [file for file in store.data_files(table) if file.path not in needed]
+        unneeded = [file for file in store.data_files(table) if file.path not in needed and file.modified < before]
         files, size = files + len(unneeded), size + sum(file.size for file in unneeded)
         if dry_run:
             continue
         if not numbers:
             store.remove(table)
         elif lost:
-            removed = store.noted(f"{REMOVED}/{table.replace('/', '-')}") or []
-            store.note(f"{REMOVED}/{table.replace('/', '-')}", sorted({*removed, *lost}))
+            name = note_of(REMOVED, table)
+            store.note(name, sorted({*(store.noted(name) or []), *lost}))
             for file in unneeded:
                 store.remove_file(file.path)
     return Removal(gone, versions, files, size)
@@ -116,11 +121,11 @@ def _kept(
 ) -> dict[str, set[int]]:
     kept: dict[str, set[int]] = {}
     for table, history in histories.items():
-        removed = set(store.noted(f"{REMOVED}/{table.replace('/', '-')}") or [])
+        removed = set(store.noted(note_of(REMOVED, table)) or [])
         lasting = [entry for entry in history if entry.number not in removed]
         found = {entry.number for entry in lasting if entry.number in pinned.get(table, set())}
         found |= {entry.number for entry in lasting if entry.replaced and entry.replaced > since}
-        taken = store.noted(f"{USED}/{table.replace('/', '-')}")
+        taken = store.noted(note_of(USED, table))
         is_recent = bool(lasting) and lasting[-1].written > since
         if found or is_recent or (taken and date.fromisoformat(taken["day"]) >= since.date()):
             found |= {lasting[-1].number} if lasting else set()

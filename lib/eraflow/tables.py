@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 from delta.tables import DeltaTable
@@ -25,6 +25,7 @@ from pyspark.sql import functions as F
 from eraflow.errors import InputError
 
 NOTES = "_eraflow"  # the folder below a root in which small notes about its tables lie
+USED, REMOVED = f"{NOTES}/used", f"{NOTES}/removed"  # of a table: when a version was taken last; which are gone
 # As long as a version is kept at all, its log entry and files must be: `retention.prune` removes them.
 LASTING = {
     "delta.logRetentionDuration": "interval 3650 days",
@@ -65,6 +66,7 @@ class DataFile:
 
     path: str
     size: int  # bytes
+    modified: float  # seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class Store:
 
     def version(self, table: str, number: int) -> Version | None:
         """The version of this number; None where there is no such table, or the log does not hold it any more."""
-        if not self._exists(table) or number in (self.noted(f"{NOTES}/removed/{table.replace('/', '-')}") or []):
+        if not self._exists(table) or number in (self.noted(note_of(REMOVED, table)) or []):
             return None
         found = self._commits(self._delta(table).history().where(F.col("version") == number))
         return self._version(table, found[0]) if found else None
@@ -134,7 +136,7 @@ class Store:
     def recipes(self, name: str) -> list[str]:
         """The addresses of all tables of this name, whatever their recipe."""
         if self._is_catalog:
-            found = self.spark.sql(f"SHOW TABLES IN {self.root} LIKE '{name}__*'").collect()
+            found = self.spark.sql(f"SHOW TABLES IN {self.root} LIKE '{name}__*'").collect()  # one row a recipe
             return sorted(f"{name}/{row['tableName'].partition('__')[2]}" for row in found)
         path, system = _hadoop(self.spark, f"{self.root.rstrip('/')}/{name}")
         if not system.exists(path):
@@ -213,10 +215,10 @@ class Store:
 
         A second one waits for `wait` seconds and says so by `waiting`; then InputError names who holds the lock.
         """
-        scheme, colon, path = self.root.rpartition(":")
-        if self._is_catalog or (colon and scheme != "file"):
+        if not self.has_lock:
             yield
             return
+        path = self.root.removeprefix("file:")
         with locked(Path(path if not path.startswith("//") else path[2:]), "tables.root", self.wait, waiting):
             yield
 
@@ -233,8 +235,7 @@ class Store:
             stream = system.create(part, True)
             stream.write(bytearray(json.dumps(content, sort_keys=True), "utf-8"))
             stream.close()
-            system.delete(path, False)
-            system.rename(part, path)
+            _replace(self.spark, part, path)
 
     def noted(self, name: str) -> Any:
         """What a note holds; None where there is none."""
@@ -260,6 +261,12 @@ class Store:
         """Where a note lies."""
         return f"{self.root.rstrip('/')}/{name}.json"
 
+    @property
+    def has_lock(self) -> bool:
+        """Whether `lock` keeps other writers away: below a folder of this machine alone."""
+        scheme, colon, _ = self.root.rpartition(":")
+        return self.has_folder and (not colon or scheme == "file")
+
     def data_files(self, table: str) -> list[DataFile]:
         """The files in the table's folder but its log: of all versions, and what killed writers have left."""
         path, system = _hadoop(self.spark, self._address(table))
@@ -268,13 +275,15 @@ class Store:
             status = every.next()
             place = str(status.getPath().toUri().getPath())
             if "/_delta_log/" not in place:
-                found.append(DataFile(place, int(status.getLen())))
+                found.append(DataFile(place, int(status.getLen()), status.getModificationTime() / 1000))
         return found
 
     def remove(self, table: str) -> None:
-        """Removes a whole table."""
+        """Removes a whole table, and what is noted of its versions: one of its name begins at 0 again."""
         path, system = _hadoop(self.spark, self._address(table))
         system.delete(path, True)
+        for kind in (REMOVED, USED):
+            self.remove_file(self.note_path(note_of(kind, table)))
 
     def remove_file(self, place: str) -> None:
         """Removes one file of the root's store."""
@@ -357,6 +366,21 @@ def write_plain(frame: DataFrame, dictionary: pd.DataFrame, folder: str) -> None
     stream = system.create(path, True)
     stream.write(bytearray(dictionary.to_csv(index=False), "utf-8"))
     stream.close()
+
+
+def note_of(kind: str, table: str) -> str:
+    """The name of a table's note of this kind."""
+    return f"{kind}/{table.replace('/', '-')}"
+
+
+def _replace(spark: SparkSession, part: Any, path: Any) -> None:
+    """Gives a file the name of another, which it takes the place of: there is always one of them."""
+    jvm, gateway = cast(Any, spark.sparkContext._jvm), cast(Any, spark.sparkContext._gateway)
+    rename = jvm.org.apache.hadoop.fs.Options.Rename
+    options = gateway.new_array(rename, 1)
+    options[0] = rename.OVERWRITE
+    configuration = spark.sparkContext._jsc.hadoopConfiguration()
+    jvm.org.apache.hadoop.fs.FileContext.getFileContext(path.toUri(), configuration).rename(part, path, options)
 
 
 def _hadoop(spark: SparkSession, place: str) -> tuple[Any, Any]:

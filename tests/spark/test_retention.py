@@ -108,3 +108,18 @@ def test_ten_weeks_leave_no_more_than_two_once_their_run_is_gone(
     assert not store.notes(retention.PINS)
     after = write(store, "prices/a", WEEKS)  # the table goes on
     assert len(content(store, after)) == (WEEKS + 2) * 5000
+
+    store.remove("prices/a")
+    first = write(store, "prices/a", 0)  # numbers begin anew, and are not those that were removed
+    assert store.version("prices/a", first.number) == first
+
+
+def test_without_a_lock_nothing_of_the_last_day_goes(spark: SparkSession, tmp_path: Path) -> None:
+    class Unlocked(Store):
+        has_lock = False
+
+    store = Unlocked(spark, str(tmp_path / "tables"))
+    versions = [write(store, "prices/a", week) for week in range(2)]
+
+    assert retention.prune(store, keep_days=0) == retention.Removal((), 0, 0, 0)
+    assert [store.version("prices/a", version.number) for version in versions] == versions

@@ -22,7 +22,7 @@ from eraflow.pipeline.scores import OWN, classic_references
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Steps, Versions
 from eraflow.progress import Progress
-from eraflow.sources.classic_files import ALIAS
+from eraflow.sources.classic_files import ALIAS, Folder
 from eraflow.sources.classic_labels import with_labels
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_survey import absent_features
@@ -56,11 +56,8 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
     for name in set(config.scoring.feature_sets) - {OWN}:
         sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
     live = classic_steps.live(site, folder, eras, names)
-    tables = given or classic_steps.tables(site, tables, folder)
-    packed, labels = tables["classic_training"], tables["classic_targets"]
-    if chosen.residuals and not given:
-        step = classic_steps.residuals_step(site, folder, packed, labels, chosen, others)
-        tables = Steps(store, progress).taken([lambda made: step], tables)
+    tables = given or _packed(site, folder, tables, chosen, others)
+    packed = tables["classic_training"]
     beside = [tables[name] for name in ("classic_targets", "classic_residuals") if name in tables]
     training = _training(config, store, sets, packed, beside, chosen)
     checks = residual_checks(training.table, chosen.residuals)
@@ -73,7 +70,6 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
     notes = _notes(config, eras.manifest, target)
     for note in notes:
         progress.note(note)
-    called = f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target
     return Dataset(
         tables=tuple(tables.values()),
         training=training,
@@ -101,10 +97,20 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
             "rows": ", ".join(f"{split} {count:,}" for split, count in eras.manifest["rows"].items()),
             "live rows": f"{live.survey.rows:,}",
             "features": f"{len(training.feature_names)} ({', '.join(config.classic.features)})",
-            "target": called,
+            "target": f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target,
             "labels overlap": f"{reach_in_eras(horizon(target))} eras",
         },
     )
+
+
+def _packed(site: Site, folder: Folder, eras: Versions, chosen: Targets, others: OtherModels) -> Versions:
+    """Fresh versions of all tables, residual targets among them where models learn any."""
+    tables = classic_steps.packed(site, folder, eras)
+    if not chosen.residuals:
+        return tables
+    packed, labels = tables["classic_training"], tables["classic_targets"]
+    step = classic_steps.residuals_step(site, folder, packed, labels, chosen, others)
+    return Steps(site.store, site.progress).taken([lambda made: step], tables)
 
 
 def _training(

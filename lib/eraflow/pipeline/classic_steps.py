@@ -51,21 +51,24 @@ OF_FEATURES = ("rows", "absent", "levels_hash")
 OF_LABELS = (*OF_FEATURES, "targets_hash")
 
 
-def tables(site: Site, found: Versions | None = None, folder: Folder | None = None) -> Versions:
+def tables(site: Site) -> Versions:
     """Fresh versions of eras, packed rows and targets. InputError, with nothing written, where files have faults."""
-    folder = folder or files(site)
+    folder = files(site)
+    return packed(site, folder, eras(site, folder))
+
+
+def eras(site: Site, folder: Folder) -> Versions:
+    """A fresh version of the eras alone."""
+    return Steps(site.store, site.progress).taken([lambda made: eras_step(site, folder)])
+
+
+def packed(site: Site, folder: Folder, made: Versions) -> Versions:
+    """Fresh versions of packed rows and targets, beside those of the eras."""
     steps: tuple[NextStep, ...] = (
-        lambda made: eras_step(site, folder),
         lambda made: packed_step(site, folder, made[ERAS]),
         lambda made: targets_step(site, folder, made[ERAS], made["classic_training"]),
     )
-    return Steps(site.store, site.progress).taken(steps[len(found or {}) :], found)
-
-
-def eras(site: Site, folder: Folder | None = None) -> Versions:
-    """A fresh version of the eras alone."""
-    place = folder or files(site)
-    return Steps(site.store, site.progress).taken([lambda made: eras_step(site, place)])
+    return Steps(site.store, site.progress).taken(steps, made)
 
 
 def files(site: Site) -> Folder:

@@ -115,7 +115,7 @@ class Ensembling:
         parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
         rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
         live = rows.withColumns({"fold": F.lit(LIVE_FOLD), "target": F.lit(None).cast("float")})
-        mixed = ensemble.predict(live, by_era, self._features(self.data.live)).toPandas()
+        mixed = ensemble.predict(live, by_era, self._features(self.data.live)).toPandas()  # the rows of one era
         submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
         submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
         if submit:

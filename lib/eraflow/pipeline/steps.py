@@ -71,8 +71,9 @@ class Step:
         inputs = self.needs or [version.fingerprint for version in self.inputs]
         return fingerprint(self.recipe, self.state(there), inputs)
 
-    def is_fresh(self, there: Version | None) -> bool:
-        return there is not None and there.manifest.get("asked") == self.asked(there) and not self.again(there)
+    def is_fresh(self, there: Version) -> bool:
+        """Whether this version is what would be made now."""
+        return there.manifest.get("asked") == self.asked(there) and not self.again(there)
 
 
 Versions = dict[str, Version]  # by the names of their tables
@@ -98,17 +99,16 @@ class Steps:
     def _version(self, step: Step) -> Version:
         """The newest version if it is fresh, else a new one, which one process at a time makes."""
         self.store.refuse_older(step.name)
-        there = self.store.latest(step.table)
-        if step.is_fresh(there):
-            return self._fresh(there)
+        if fresh := self._fresh(step):
+            return fresh
         with self.store.lock(self.progress.note):
-            there = self.store.latest(step.table)
-            if step.is_fresh(there):
-                return self._fresh(there)  # made by somebody else while this process waited
-            return self._made(step, there)
+            # Somebody else may have made it while this process waited.
+            return self._fresh(step) or self._made(step, self.store.latest(step.table))
 
-    def _fresh(self, there: Version | None) -> Version:
-        assert there is not None
+    def _fresh(self, step: Step) -> Version | None:
+        there = self.store.latest(step.table)
+        if there is None or not step.is_fresh(there):
+            return None
         self.progress.note(f"table {there.name}: version {there.number} is fresh")
         return there
 

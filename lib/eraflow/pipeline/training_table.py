@@ -68,7 +68,6 @@ def _settings(config: Config) -> list[object]:
     return [
         targets.exposures, targets.horizons, targets.lag, config.tables.era_block,
         config.features.model_dump(mode="json"), [config.signals.features, targets.signals], masking,
-        config.network.every,
     ]  # fmt: skip
 
 

@@ -22,7 +22,8 @@ def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str
     """Brings the raw tables up to date: `prices`, or `classic_eras`; returns what a user wants to read at the end."""
     store = Store(spark, config.tables.root, config.tables.wait)
     if config.is_classic:
-        return _told(classic_steps.eras(Site(store, config, progress)))
+        site = Site(store, config, progress)
+        return _told(classic_steps.eras(site, classic_steps.files(site)))
     return _told(signals_steps.prices(Site(store, config, progress)))
 
 

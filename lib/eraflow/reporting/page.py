@@ -42,7 +42,7 @@ class Page:
 
     @cached_property
     def _parts(self) -> tuple[tuple[Figure, ...], Table | None, tuple[Section, ...]]:
-        with debug_mode(False):  # Vega-Lite's schema is held to by tests: it takes longer than all else
+        with debug_mode(False):  # tests hold charts to Vega-Lite's schema
             return (*overview(self.content), sections(self.content))
 
     @cached_property
