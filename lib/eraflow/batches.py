@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -51,6 +52,18 @@ def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000) -> Iterator[pa.R
             held = []
     if held:
         yield _one(held)
+
+
+def matrix(rows: pa.Array) -> npt.NDArray[np.float64]:
+    """Lists of one length as rows of a matrix, NaN where an element is null."""
+    values: npt.NDArray[np.float64] = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float64)
+    return values.reshape(len(rows), -1)  # a copy, which may be written to
+
+
+def lists(rows: npt.NDArray[np.generic]) -> pa.Array:
+    """The rows of a matrix as lists, of its type."""
+    offsets = np.arange(len(rows) + 1, dtype=np.int32) * rows.shape[1]
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(rows.ravel()))
 
 
 def packed(rows: pa.RecordBatch, *keys: str) -> pa.RecordBatch:

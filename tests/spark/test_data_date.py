@@ -12,6 +12,7 @@ from tests.spark.test_incremental import Notes, assert_same_training
 
 from eraflow.config import load
 from eraflow.errors import InputError
+from eraflow.features.cross_section import levels
 from eraflow.pipeline import signals, signals_steps
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
@@ -127,24 +128,30 @@ def test_the_live_era_is_at_numerais_date_for_all_countries(monday: tuple[Job, V
 
 def test_on_its_holiday_a_country_stands_at_its_last_session(monday: tuple[Job, Versions], rows: pd.DataFrame) -> None:
     job, tables = monday
-    features = job.store.read(tables["features"]).where("ticker = 'U00'").select("date", "trend").toPandas()
-    values = features.set_index("date")["trend"]
-    live = rows[(rows["ticker"] == "U00") & (rows["date"] == MONDAY)]["raw"].iloc[0]
+    last = f"country = 'us' AND date = '{FRIDAY}' OR country = 'jp' AND date = '{MONDAY}'"
+    features = job.store.read(tables["features"]).where(last).select("ticker", "ranked").toPandas()
+    live = rows[rows["date"] == MONDAY].set_index("ticker")["features"].loc[features["ticker"]]
 
-    known = np.array(values[FRIDAY], dtype=float)
-    np.testing.assert_array_equal(np.array(live[: len(known)], dtype=float), known)
+    wanted = levels(np.array([*features["ranked"]], dtype=float))
+    assert len(features) == len(US) + len(JP)
+    assert {0, 1, 2, 3, 4} <= set(wanted.flat)
+    np.testing.assert_array_equal(np.array([*live])[:, : wanted.shape[1]], wanted)
 
 
 def test_numerais_row_of_the_same_date_stands_beside_our_features(rows: pd.DataFrame) -> None:
     """On Good Friday and the other holidays too; in ids the day on which a country traded last."""
-    names = {"U_X": "U_X US", "BRK-B": "BRK/B US", "7003.T": "7003 JP", f"{REUSED}@{AGAIN}": f"{REUSED} US"}
-    for ticker, name in names.items():
-        found = rows[rows["ticker"] == ticker].set_index("date")["raw"].map(lambda values: values[-1])
-        for day in ("2026-04-03", "2026-06-19", "2026-07-03", "2026-08-28", "2026-09-07"):
-            numerais = pd.Timestamp(day).date()
-            is_closed = day in US_CLOSED and not ticker.endswith(".T")
-            traded = numerais - timedelta(days=1) if is_closed and numerais != MONDAY else numerais
-            assert found[traded] == hash_of(name, numerais), (ticker, day)
+    for day in ("2026-04-03", "2026-06-19", "2026-07-03", "2026-08-28", "2026-09-07"):
+        numerais = pd.Timestamp(day).date()
+        of_us = numerais - timedelta(days=1) if day in US_CLOSED and numerais != MONDAY else numerais
+        found = rows[rows["date"] == rows["ticker"].str.endswith(".T").map({True: numerais, False: of_us})]
+        assert {"U_X", "BRK-B", "7003.T", f"{REUSED}@{AGAIN}"} < set(found["ticker"])
+        values = np.array([[hash_of(numerais_name(ticker), numerais)] for ticker in found["ticker"]])
+        assert [level[-1] for level in found["features"]] == levels(values)[:, 0].tolist(), day
+
+
+def numerais_name(ticker: str) -> str:
+    name = ticker.partition("@")[0].replace("BRK-B", "BRK/B")
+    return f"{name.removesuffix('.T')} JP" if name.endswith(".T") else f"{name} US"
 
 
 def test_a_stray_row_is_no_session_and_is_named(monday: tuple[Job, Versions]) -> None:

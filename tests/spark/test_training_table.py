@@ -156,7 +156,7 @@ def test_one_row_for_each_ticker_that_traded_on_the_date_of_an_era(rows: pd.Data
     assert ", ".join(f"{name} {kind}" for name, kind in training.dtypes) == schema(HORIZONS).replace("  ", " ")
 
 
-def test_features_are_levels_by_era_and_raw_the_values_behind_them(rows: pd.DataFrame) -> None:
+def test_features_are_levels_by_era(rows: pd.DataFrame) -> None:
     daily = daily_frame()
     for era, day in ERAS.items():
         its = daily[daily["date"] == day].sort_values("ticker")
@@ -166,7 +166,6 @@ def test_features_are_levels_by_era_and_raw_the_values_behind_them(rows: pd.Data
         levels = np.array(found["features"].tolist())
         assert (levels == cross_section.levels(ranked)).all()
         assert ((levels == cross_section.MISSING) == np.isnan(ranked)).all()
-        assert [list(values) for values in found["raw"]] == (its["technical"] + its["momentum"]).tolist()
 
 
 def test_targets_are_those_of_the_era_neutral_to_the_chosen_exposures(

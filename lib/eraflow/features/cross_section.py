@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -23,23 +21,32 @@ BIN_VALUES = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
 MIN_LABELLED = 10  # an era with fewer known returns has no target
 
 
-def quantiles(values: Vector) -> Vector:
-    """(average rank - 1/2) / n among the known values, in (0, 1); NaN stays NaN. Ties share a quantile."""
-    known = ~np.isnan(values)
-    out = np.full(values.shape, np.nan)
-    if known.any():
-        out[known] = (rankdata(values[known]) - 0.5) / known.sum()
+def quantiles(values: Matrix) -> Matrix:
+    """(average rank - 1/2) / n among the known values, in (0, 1); NaN stays NaN. Ties share a quantile.
+
+    Of a matrix each column by itself, all at once: an era has many columns of few rows.
+    """
+    order = np.argsort(values, axis=0)  # what is not known comes last
+    ordered = np.take_along_axis(values, order, axis=0)
+    place = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
+    edge = np.ones((1, *values.shape[1:]), dtype=bool)
+    differs = ordered[1:] != ordered[:-1]
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0), axis=0)
+    after = np.where(np.concatenate([differs, edge]), place, len(values))
+    last = np.minimum.accumulate(after[::-1], axis=0)[::-1]
+    known = ~np.isnan(ordered)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shared = np.where(known, ((first + last) / 2 + 0.5) / known.sum(axis=0), np.nan)
+    out = np.empty(values.shape)
+    np.put_along_axis(out, order, shared, axis=0)
     return out
 
 
 def levels(ranked: Matrix) -> Levels:
     """Tickers x features -> the same shape with 0..4 by fifths of the era, and MISSING where a value is not known."""
-    out = np.full(ranked.shape, MISSING, dtype=np.int8)
-    for column in range(ranked.shape[1]):
-        place = quantiles(ranked[:, column])
-        known = ~np.isnan(place)
-        out[known, column] = np.minimum((place[known] * LEVELS).astype(np.int8), LEVELS - 1)
-    return out
+    place = quantiles(ranked)
+    fifths = np.minimum(np.nan_to_num(place) * LEVELS, LEVELS - 1).astype(np.int8)
+    return np.where(np.isnan(place), np.int8(MISSING), fifths)
 
 
 def binned(values: Vector) -> Vector:
@@ -50,8 +57,8 @@ def binned(values: Vector) -> Vector:
     return np.where(np.isnan(place), np.nan, BIN_VALUES[np.where(place < 0.5, low, 2 + high)])
 
 
-def gaussian(values: Vector) -> Vector:
-    """Normal scores of the quantiles; 0, the middle of the era, where a value is not known."""
+def gaussian(values: Matrix) -> Matrix:
+    """Normal scores of the quantiles, of a matrix column by column; 0, the middle, where a value is not known."""
     return np.nan_to_num(ndtri(quantiles(values)))
 
 
@@ -65,11 +72,10 @@ def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) ->
     """
     known = ~np.isnan(values)
     out = np.full(values.shape, np.nan)
-    groups = np.zeros(values.shape) if sectors is None else sectors
-    parts = [pd.get_dummies(pd.Series(groups[known])).to_numpy(dtype=np.float64)]
+    names, group = np.unique(np.zeros(known.sum()) if sectors is None else sectors[known], return_inverse=True)
+    regressors = (group[:, None] == np.arange(len(names))).astype(np.float64)
     if exposures is not None:
-        parts += [gaussian(column)[:, None] for column in exposures[known].T]
-    regressors = np.hstack(parts)
+        regressors = np.hstack([regressors, gaussian(exposures[known])])
     if known.sum() < regressors.shape[1] + MIN_LABELLED:
         return out
     scores = gaussian(values[known])

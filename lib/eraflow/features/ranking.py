@@ -70,7 +70,7 @@ class Ranking:
         parts = [self._among(rank, ranked, groups, exposures) for rank in self.ranks]
         if self.interactions:
             place = {name: position for position, name in enumerate(columns(self.features))}
-            centred = np.column_stack([quantiles(column) for column in ranked.T]) - 0.5
+            centred = quantiles(ranked) - 0.5
             products = [centred[:, place[one]] * centred[:, place[other]] for one, other in self.interactions]
             parts.append(levels(np.column_stack(products)))
         return np.hstack(parts)

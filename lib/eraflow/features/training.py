@@ -1,22 +1,29 @@
-"""The training table: packed levels, raw values and targets of every ticker at every era."""
+"""The training table: packed levels and targets of every ticker at every era."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
+from eraflow.batches import groups, joined, lists, matrix
 from eraflow.features import cross_section
 from eraflow.features.ranking import Ranking
-from eraflow.features.sets import EXPOSURES, columns, families
+from eraflow.features.sets import EXPOSURES, columns
 
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is
 # unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach further past its end.
 STALE_SESSIONS = 5
+KINDS = ("raw", "sector", "neutral")
+ERAS_A_CHUNK = 20  # follow each other in one task
 
 
 def era_days(spark: SparkSession, days: Sequence[tuple[int, str, date]]) -> DataFrame:
@@ -47,11 +54,11 @@ def training_table(
     others: Sequence[str] = (),
     live: tuple[int, date] | None = None,
 ) -> DataFrame:
-    """`id, era, era_block, features array<tinyint>, raw array<double>, target_KIND_HORIZON float`, and `others`.
+    """`id, era, era_block, features array<tinyint>, target_KIND_HORIZON float`, and `others`.
 
     `id` is `TICKER_YYYY-MM-DD`. `features` are the levels 0..4 in the order of `ranking.names`, cross_section.MISSING
-    where a value is not known; `raw` are the values behind them, family by family. Rows are the universe's members.
-    `others` are further targets, which `daily` holds as columns.
+    where a value is not known. Rows are the universe's members. `others` are further targets, which `daily` holds as
+    columns.
 
     `eras`: of each era and country its day; of two eras with one day `daily` names the row's. `sessions`: by country
     the number of trading days there are; a label that ends after the last is null. `prices` has `masked`, where neither
@@ -60,7 +67,6 @@ def training_table(
     """
     days = F.broadcast(era_days(daily.sparkSession, eras))
     labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
-    known = F.coalesce(~F.col("masked"), F.lit(True))
     keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]
     named = F.when(F.col("era") == live[0], F.lit(live[1])).otherwise(F.col("date")) if live else F.col("date")
     rows = (
@@ -68,28 +74,29 @@ def training_table(
         .join(labels.drop("country"), on=["ticker", "date"], how="left")
         .where(F.coalesce("member", F.lit(True)))
         .select(
+            F.floor(F.col("era") / ERAS_A_CHUNK).alias("chunk"),
             "era",
             F.concat_ws("_", "ticker", named.cast("string")).alias("id"),
             "sector",
             "country",
-            F.transform("ranked", lambda value: F.when(known, value)).alias("ranked"),
-            F.transform(
-                F.concat(*families(ranking.features)), lambda value: F.when(known, value)
-            ).alias("raw"),
+            F.coalesce("masked", F.lit(False)).alias("masked"),
+            "ranked",
             "exposures",
-            *(_forward(horizon) for horizon in horizons),
+            *map(_forward, horizons),
             *others,
         )
-    )  # fmt: skip
-    make = _era_rows(ranking, horizons, exposures, era_block, others)
-    return rows.groupBy("era").applyInPandas(make, schema(horizons, others))
+    )
+    place = list(columns(EXPOSURES))
+    make = Crossed(ranking, tuple(horizons), tuple(place.index(name) for name in exposures), era_block, tuple(others))
+    # All rows of an era come to one task, some eras after each other.
+    return rows.repartition("chunk").sortWithinPartitions("era").mapInArrow(make, schema(horizons, others))
 
 
 def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     """The columns of the training table in Spark's DDL."""
-    own = [f"target_{kind}_{horizon}" for horizon in horizons for kind in ("raw", "sector", "neutral")]
+    own = [f"target_{kind}_{horizon}" for horizon in horizons for kind in KINDS]
     kinds = ", ".join(f"{name} float" for name in (*own, *others))
-    return f"id string, era int, era_block int, features array<tinyint>, raw array<double>, {kinds}"
+    return f"id string, era int, era_block int, features array<tinyint>, {kinds}"
 
 
 def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:
@@ -104,9 +111,14 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
     def price_after(days: int, oldest: int) -> Column:
         return F.last("total_return").over(history.rangeBetween(oldest, days))
 
+    def masked_until(days: int) -> Column:
+        """How many masked days the ticker has had until so many sessions later: cheaper than to look at each."""
+        until = history.rangeBetween(Window.unboundedPreceding, days)
+        return F.coalesce(F.sum(F.col("masked").cast("int")).over(until), F.lit(0))
+
     def label(horizon: int) -> Column:
         there = F.col("session") + lag + horizon < F.col("sessions")
-        unmasked = ~F.coalesce(F.max("masked").over(history.rangeBetween(lag, lag + horizon)), F.lit(False))
+        unmasked = masked_until(lag + horizon) == masked_until(lag - 1)
         last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
         return F.when(there & unmasked, last / entry - 1.0).alias(_forward(horizon))
 
@@ -124,26 +136,37 @@ def _forward(horizon: int) -> str:
     return f"forward_{horizon}"
 
 
-def _era_rows(
-    ranking: Ranking, horizons: Sequence[int], exposures: Sequence[str], era_block: int, others: Sequence[str]
-) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    names = list(columns(EXPOSURES))
-    chosen = [names.index(name) for name in exposures]
+@dataclass(frozen=True)
+class Crossed:
+    """What is compared across the tickers of an era, in a worker: sorted rows of eras become rows of the table."""
 
-    def make(rows: pd.DataFrame) -> pd.DataFrame:
+    ranking: Ranking
+    horizons: tuple[int, ...]
+    exposures: tuple[int, ...]  # places among EXPOSURES of those that targets are neutral to
+    era_block: int
+    others: tuple[str, ...]
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return joined(self._era(rows) for rows in groups(batches, "era"))
+
+    def _era(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         # The order in which Spark brings an era's rows is not fixed; sums below depend on it to the last bit.
-        rows = rows.sort_values("id", ignore_index=True)
-        ranked = np.array(rows["ranked"].tolist(), dtype=np.float64)
-        exposed = np.array(rows["exposures"].tolist(), dtype=np.float64)
-        groups = {name: rows[name].to_numpy(dtype=object) for name in ("sector", "country")}
-        out = {"id": rows["id"], "era": rows["era"], "era_block": rows["era"] // era_block}
-        out["features"] = pd.Series(list(ranking.levels(ranked, groups, exposed)))
-        out["raw"] = rows["raw"]
-        for horizon in horizons:
-            returns = rows[_forward(horizon)].to_numpy(dtype=np.float64)
-            for kind, values in cross_section.targets(returns, groups["sector"], exposed[:, chosen]).items():
-                out[f"target_{kind}_{horizon}"] = pd.Series(values, dtype="float32")
-        out |= {name: rows[name].astype("float32") for name in others}
-        return pd.DataFrame(out)
+        rows = rows.take(pc.sort_indices(rows.column("id")))
+        ranked, exposed = (matrix(rows.column(name)) for name in ("ranked", "exposures"))
+        ranked[rows.column("masked").to_numpy(zero_copy_only=False)] = np.nan
+        groups = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in ("sector", "country")}
+        levels = self.ranking.levels(ranked, groups, exposed)
+        found = {"id": rows.column("id"), "era": rows.column("era")}
+        found["era_block"] = pa.array(rows.column("era").to_numpy() // self.era_block, pa.int32())
+        found["features"] = lists(levels)
+        for horizon in self.horizons:
+            returns = rows.column(_forward(horizon)).to_numpy(zero_copy_only=False)
+            targets = cross_section.targets(returns, groups["sector"], exposed[:, self.exposures])
+            found |= {f"target_{kind}_{horizon}": _floats(targets[kind]) for kind in KINDS}
+        found |= {name: _floats(rows.column(name).to_numpy(zero_copy_only=False)) for name in self.others}
+        return pa.record_batch(found)
 
-    return make
+
+def _floats(values: npt.NDArray[np.float64]) -> pa.Array:
+    """Null where a value is not known."""
+    return pa.array(values.astype(np.float32), mask=np.isnan(values))

@@ -38,7 +38,7 @@ class Upstream:
 
 
 def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
-    """Levels, raw values and targets by era. An era is made again if its features or one of its labels changed."""
+    """Levels and targets by era. An era is made again if its features or one of its labels changed."""
     config, block = site.config, site.config.tables.era_block
 
     def make() -> Made:
