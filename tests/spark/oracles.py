@@ -24,7 +24,7 @@ from eraflow.config import load
 from eraflow.features import sets
 from eraflow.features.daily import daily_features
 from eraflow.features.feature import Feature
-from eraflow.sources import price_files, prices, reference, sessions
+from eraflow.sources import faults, price_files, prices, reference, sessions
 from eraflow.sources.calendar import Calendars
 
 Array = npt.NDArray[np.float64]
@@ -34,7 +34,7 @@ COLUMNS = list(sets.columns([*FEATURES, *sets.EXPOSURES]))
 RANKED = list(sets.columns(FEATURES))
 RAW = "ticker string, date date, open double, high double, low double, close double, adjusted_close double, \
 volume double, sector string, country string, member boolean, rate double"
-POLICIES = load([], []).quality.policies
+POLICIES, RULES = load([], []).quality.policies, load([], []).dates
 
 
 def calendars_of(raw: pd.DataFrame) -> Calendars:
@@ -44,7 +44,8 @@ def calendars_of(raw: pd.DataFrame) -> Calendars:
 
 def calendars_in(raw: DataFrame) -> Calendars:
     """The sessions of raw prices in Spark."""
-    return sessions.decided(sessions.counted(raw)[0], load([], []).dates, "the prices").calendars
+    counted = sessions.counted(faults.marked(raw), POLICIES, RULES.reused_after)
+    return sessions.decided(counted.days, RULES, "the prices").calendars
 
 
 def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:

@@ -19,7 +19,7 @@ from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
 from eraflow.features.training import training_table
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import price_files, prices, reference, sessions
+from eraflow.sources import faults, price_files, prices, reference, sessions
 
 TICKERS = 12  # of each country
 CLOSED = {"us": ["2020-04-10"], "jp": [*pd.bdate_range("2020-03-16", "2020-03-20").astype(str), "2020-04-29"]}
@@ -88,8 +88,10 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     folder = tmp_path_factory.mktemp("countries")
     write(folder)
     config = configured(folder)
-    read = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    days = sessions.decided(sessions.counted(read)[0], config.dates, "prices").calendars
+    read = faults.marked(reference.enriched(price_files.read(spark, config.prices), config.prices))
+    days = sessions.decided(
+        sessions.counted(read, config.quality.policies, config.dates.reused_after).days, config.dates, "prices"
+    ).calendars
     bars = prices.bars(read, days, config.quality.policies).cache()
     daily = daily_features(bars, [MarketReturn()]).cache()
     training = training_table(
@@ -192,3 +194,13 @@ def test_a_huge_file_in_the_place_of_a_small_one_is_refused(
 
 def test_too_few_tickers_over_all_countries_are_refused(refused: Callable[..., str]) -> None:
     assert refused("prices.min_tickers=20").startswith("path.csv: on 2020-03-20 (era 3) only 12 tickers have a price")
+
+
+def test_small_tables_are_csv_as_pandas_writes_it(spark: SparkSession, tmp_path: Path) -> None:
+    names = ["plain", 'with "quotes"', "with\na line", "a, comma", "back\\slash", "NA"]
+    table = pd.DataFrame({"ticker": names, "note": [f"of {name}" for name in names]})
+    table.to_csv(tmp_path / "table.csv", index=False, encoding="utf-8-sig")
+
+    found = reference.small_table(spark, f"{tmp_path}/table.csv", "prices.universe", ("ticker", "note"))
+
+    assert found.to_dict("list") == table.to_dict("list")

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from tests.spark import oracles
 
 from eraflow.features.training import forward_returns
-from eraflow.sources import faults, prices, quality
+from eraflow.sources import faults, prices, quality, sessions
 
 DAYS = oracles.dates("2020-01-06", 30)
 ZERO, STALE, JUMP, ADJUSTED, CONTRADICTION, GAP = 5, 8, 11, 14, 17, 20
@@ -111,3 +111,25 @@ def test_the_known_wrong_adjustments_of_the_real_file_are_found(spark: SparkSess
     assert ("TRMB", date(2007, 2, 26), "jump") in named
     assert ("ANTM", date(2001, 10, 30), "jump") in named
     assert ("ANTM", date(2002, 3, 18), "adjustment") in named
+
+
+def test_a_day_of_which_no_row_is_kept_is_no_session(spark: SparkSession, tmp_path: Path) -> None:
+    """A feed that fills a holiday with the close of the day before; a ticker that goes on after a year; an overlap."""
+    days = oracles.dates("2020-01-06", 12)
+    whole = pd.DataFrame([(ticker, day) for ticker in "AB" for day in days], columns=["ticker", "date"])
+    close = 20.0 + np.arange(len(whole))
+    whole = whole.assign(**dict.fromkeys(("open", "high", "low", "close", "adjusted_close"), close), volume=100.0)
+    filled = whole["date"] == days[7]
+    whole.loc[filled] = whole[filled.shift(-1, fill_value=False)].assign(date=days[7], volume=0.0).to_numpy()
+    again = whole.tail(1).assign(date=date(2021, 6, 1))
+    pd.concat([whole, whole.head(2), again], ignore_index=True).assign(sector="one").to_parquet(tmp_path / "p.parquet")
+    rows = faults.marked(oracles.read_file(spark, tmp_path / "p.parquet"))
+
+    def counted(**policies: str) -> sessions.Counted:
+        return sessions.counted(rows, {**oracles.POLICIES, **policies}, 365)
+
+    kept = counted()
+    assert kept.days[""] == {**dict.fromkeys(days, 2), date(2021, 6, 1): 1}
+    assert (kept.rows, kept.repeats, kept.gaps) == (27, 2, 1)
+    for check in ("stale", "zero_volume"):
+        assert set(kept.days[""]) - set(counted(**{check: "drop"}).days[""]) == {days[7]}

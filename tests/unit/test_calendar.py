@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eraflow.pipeline.feature_tables import graph_of
 from eraflow.sources.calendar import Calendar, Calendars, Label
 
 
@@ -256,3 +257,29 @@ def test_no_day_of_an_era_is_later_than_its_date(days: dict[str, tuple[date, ...
     assert len({(era, name) for era, name, _ in found.era_days}) == len(found.era_days)
     dates = [day for _, day in sorted(found.eras.items())]
     assert dates == sorted(set(dates))
+
+
+@given(st.sets(st.dates(date(1950, 1, 1), date(2199, 12, 31)), min_size=1))
+def test_packed_days_are_the_days(days: set[date]) -> None:
+    calendar = Calendar(tuple(sorted(days)))
+
+    assert Calendar.unpacked(calendar.packed) == calendar
+
+
+def test_twenty_years_of_days_are_packed_in_some_hundred_characters() -> None:
+    assert len(weekdays("2000-01-03", "2019-12-31").packed) < 1300
+
+
+def test_an_era_uses_the_graph_of_the_first_of_its_weeks() -> None:
+    days = Calendars.of({"us": weekdays("2010-01-04", "2010-03-12").dates})  # ten weeks
+
+    assert graph_of(days, 1) == {era: era for era in range(1, 11)}
+    assert graph_of(days, 4) == {1: 1, 2: 1, 3: 1, 4: 4, 5: 4, 6: 4, 7: 4, 8: 8, 9: 8, 10: 8}
+
+
+def test_a_live_week_without_a_session_goes_on_with_the_graph_before_it() -> None:
+    days = Calendars.of({"us": weekdays("2010-01-04", "2010-01-29").dates}, live=date(2010, 2, 1))
+
+    assert days.live_era == 5
+    assert graph_of(days, 1)[5] == 4
+    assert graph_of(days, 4)[5] == 4

@@ -20,6 +20,7 @@ from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
 from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Made, Step
+from eraflow.session import slots
 from eraflow.sources import faults, lives, price_files, prices, quality, reference, sessions, synthetic, updates
 from eraflow.sources.faults import Faults
 from eraflow.sources.files import listed, reading
@@ -82,6 +83,26 @@ def source_name(config: Config) -> str:
 
 
 @dataclass(frozen=True)
+class _Raw:
+    """Raw prices as they are held on disks: `source` of all days, `rows` of those that `read` says.
+
+    Files are parsed once. The rows of a ticker lie together in the order of their dates, so that no later pass over
+    them moves or sorts any.
+    """
+
+    source: DataFrame
+    rows: DataFrame
+    read: sessions.Read
+    repeats: int
+
+    @property
+    def seen(self) -> DataFrame:
+        """What they hold, of the shape `faults.SEEN`."""
+        found = faults.seen(self.rows)
+        return found.unionByName(faults.repeats(self.rows)) if self.repeats else found
+
+
+@dataclass(frozen=True)
 class _Prices:
     """The table, made by what the files hold now; `read` is the hash of it, `seen_table` where it is noted."""
 
@@ -91,72 +112,76 @@ class _Prices:
     seen_table: str
 
     def whole(self) -> Made:
-        source, raw, days = self._raw()
-        with _let_go_of(source), reading(), _cached(faults.seen(raw).unionByName(faults.repeats(raw))) as seen:
-            found = self._judged(seen, raw)
-            sound = faults.sound(raw, found, self._policies)
-            sessions.refuse_few_tickers(days, source_name(self.site.config), self.site.config.prices.min_tickers)
+        raw = self._raw()
+        with _let_go_of(raw.source), reading(), _cached(raw.seen) as seen:
+            found = self._judged(seen, raw.rows)
+            sound = faults.sound(raw.rows, found, self._policies)
+            self._refuse_few_tickers(raw.read)
             written = self._write(seen, found, self.read)
-        return self._made(prices.bars(sound, days.calendars, self._policies), written, source)
+        return self._made(prices.bars(sound, raw.read.calendars, self._policies), written, raw)
 
     def later(self, there: Version, before: Version) -> Made | Version:
         store, policies = self.site.store, self._policies
-        source, raw, days = self._raw()
-        stored, earlier = store.read(there), store.read(before)
+        raw = self._raw()
+        stored, earlier, calendars = store.read(there), store.read(before), raw.read.calendars
         with (
-            _let_go_of(source),
+            _let_go_of(raw.source),
             reading(),
-            _cached(faults.seen(raw)) as rows,
+            _cached(faults.seen(raw.rows)) as rows,
             _cached(updates.changed(rows, earlier)) as changes,
         ):
-            some = updates.within(raw, changes)
-            others = updates.repeats_outside(earlier, changes)
-            with _cached(rows.unionByName(faults.repeats(some)).unionByName(others)) as seen:
-                found = self._judged(seen, raw)
-                sound = faults.sound(raw, found, policies)
+            some = updates.within(raw.rows, changes)
+            repeats, others = faults.repeats(some), updates.repeats_outside(earlier, changes)
+            with _cached(rows.unionByName(repeats).unionByName(others)) as seen:
+                found = self._judged(seen, raw.rows)
+                sound = faults.sound(raw.rows, found, policies)
                 old = updates.within(stored, changes)
                 recent = faults.sound(some, found, policies)
                 update = updates.compare(recent, old)
                 self.site.progress.note(f"table prices: {update}")
                 if update.since is None:
                     self._write(seen, found, before.manifest["state"], same_as=there)
-                    source.unpersist()
+                    raw.source.unpersist()
                     return there
-                sessions.refuse_few_tickers(days, source_name(self.site.config), self.site.config.prices.min_tickers)
+                self._refuse_few_tickers(raw.read)
                 written = self._write(seen, found, self.read)
             frames = []
             if update.first:
                 anchors = updates.anchors(stored, update.first)
-                frames = [prices.bars(sound, days.calendars, policies, anchors, update.first)]
+                frames = [prices.bars(sound, calendars, policies, anchors, update.first)]
             if update.first_sector:
                 frames += [updates.relabelled(stored, recent, update.first_sector, update.first)]
             part = Part(update.first or date.max, from_day(update.since).condition, update.first_sector or date.max)
-            return self._made(reduce(DataFrame.unionByName, frames), written, source, part)
+            return self._made(reduce(DataFrame.unionByName, frames), written, raw, part)
 
-    def _raw(self) -> tuple[DataFrame, DataFrame, sessions.Read]:
-        """The source as it is kept on disks, the raw prices up to the data date, and what is read of them.
-
-        Sessions, names, faults and the table itself each take a pass, and files are parsed once.
-        """
+    def _raw(self) -> _Raw:
         config, spark = self.site.config, self.site.store.spark
         if config.source == "prices":
             raw = price_files.read(spark, config.prices, self.site.progress.note)
+            parts = max(slots(spark), raw.rdd.getNumPartitions())
         else:
-            raw = synthetic.prices(spark, config.synthetic)
-        source = raw = raw.persist(StorageLevel.DISK_ONLY)
-        where, rules = source_name(config), config.dates
-        with _let_go_of(source), reading():
-            counts, rows = sessions.counted(raw)
-            if not rows:
-                raise InputError(f"{where} holds no rows; name files with prices in them.")
-            if not counts:  # no row has a date and a price
-                raw = reference.enriched(raw, config.prices)
-                faults.judged(faults.seen(raw), raw, self._policies, config.quality.refuse_share, where)
-            read = sessions.decided(counts, rules, where, self.days.live, self.days.holidays)
-            for note in read.notes:
-                self.site.progress.note(note)
-            enriched = reference.enriched(sessions.cut(raw, read), config.prices)
-            return source, lives.renamed(enriched, rules.reused_after), read
+            raw, parts = synthetic.prices(spark, config.synthetic), slots(spark)
+        raw = faults.marked(reference.enriched(raw, config.prices))
+        raw = raw.repartition(parts, "ticker").sortWithinPartitions("ticker", "date").persist(StorageLevel.DISK_ONLY)
+        with _let_go_of(raw), reading():
+            return self._cut(raw)
+
+    def _cut(self, source: DataFrame) -> _Raw:
+        where, rules = source_name(self.site.config), self.site.config.dates
+        counted = sessions.counted(source, self._policies, rules.reused_after)
+        if not counted.rows:
+            raise InputError(f"{where} holds no rows; name files with prices in them.")
+        if not counted.days:
+            self._judged(faults.seen(source), source)
+            raise InputError(f"{where} holds no row with a date and a price that quality lets pass; add some.")
+        read = sessions.decided(counted.days, rules, where, self.days.live, self.days.holidays)
+        for note in read.notes:
+            self.site.progress.note(note)
+        rows = sessions.cut(source, read)
+        return _Raw(source, lives.renamed(rows, rules.reused_after) if counted.gaps else rows, read, counted.repeats)
+
+    def _refuse_few_tickers(self, read: sessions.Read) -> None:
+        sessions.refuse_few_tickers(read, source_name(self.site.config), self.site.config.prices.min_tickers)
 
     def _judged(self, seen: DataFrame, raw: DataFrame) -> Faults:
         where, share = source_name(self.site.config), self.site.config.quality.refuse_share
@@ -172,9 +197,10 @@ class _Prices:
             self.seen_table, seen.coalesce(1), fingerprint(self.read, state), manifest=manifest
         )
 
-    def _made(self, bars: DataFrame, seen: Version, source: DataFrame, part: Part | None = None) -> Made:
-        manifest = {"source": source_name(self.site.config), "seen": seen.number}
-        return Made(bars, manifest, part, beside=(seen,), held=(source,))
+    def _made(self, bars: DataFrame, seen: Version, raw: _Raw, part: Part | None = None) -> Made:
+        named = {"source": source_name(self.site.config), "seen": seen.number}
+        days = {name: calendar.packed for name, calendar in raw.read.calendars.by_country.items()}
+        return Made(bars, {**named, "sessions": days}, part, beside=(seen,), held=(raw.source,))
 
     @property
     def _policies(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from operator import attrgetter
@@ -12,26 +12,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.models.base import Training
-from eraflow.sources.calendar import Calendars
 from eraflow.tables import Store, Version
 from eraflow.validation import EraSpan
-
-
-def calendars(
-    prices: DataFrame,
-    signals: DataFrame | None = None,
-    live: date | None = None,
-    holidays: Mapping[str, Set[date]] | None = None,
-) -> Calendars:
-    """The trading days of the `prices` table: one row a country and day, some thousand for each country.
-
-    `signals` is the table of Numerai's rows, whose dates are those of eras: one a week.
-    """
-    days: dict[str, list[date]] = {}
-    for row in prices.where(F.col("session").isNotNull()).select("country", "date").distinct().collect():
-        days.setdefault(row["country"], []).append(row["date"])
-    named = [] if signals is None else [row["date"] for row in signals.select("date").distinct().collect()]
-    return Calendars.of(days, named, live, holidays)
 
 
 def label_spans(eras: DataFrame, horizon: int) -> tuple[list[EraSpan], dict[int, date]]:

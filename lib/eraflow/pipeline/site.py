@@ -7,10 +7,9 @@ from datetime import date
 from functools import cached_property
 
 from eraflow.config import Config
-from eraflow.pipeline.reading import calendars
 from eraflow.progress import Progress
 from eraflow.sources import reference, signals_files
-from eraflow.sources.calendar import Calendars
+from eraflow.sources.calendar import Calendar, Calendars
 from eraflow.tables import Store, Version
 
 
@@ -32,11 +31,12 @@ class Days:
     _calendars: dict[tuple[str, int, int | None], Calendars] = field(default_factory=dict)
 
     def of(self, prices: Version, signals: Version | None = None) -> Calendars:
-        """Of these versions of the tables; read once for all steps."""
+        """Of these versions of the tables. Trading days stand in the manifest of the prices."""
         key = prices.table, prices.number, signals.number if signals else None
         if key not in self._calendars:
-            theirs = self.site.store.read(signals) if signals else None
-            self._calendars[key] = calendars(self.site.store.read(prices), theirs, self.live, self.holidays)
+            days = {name: Calendar.unpacked(text).dates for name, text in prices.manifest["sessions"].items()}
+            named = signals_files.dates(self.site.store.read(signals)) if signals else []
+            self._calendars[key] = Calendars.of(days, named, self.live, self.holidays)
         return self._calendars[key]
 
     @cached_property

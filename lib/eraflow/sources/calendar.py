@@ -6,11 +6,14 @@ what trades on a weekend belongs to the week that follows.
 
 from __future__ import annotations
 
+import base64
 import datetime
 from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+
+import numpy as np
 
 from eraflow.sources import closures
 
@@ -42,6 +45,20 @@ class Calendar:
 
     dates: tuple[datetime.date, ...]
     first_week: int | None = None
+
+    @property
+    def packed(self) -> str:
+        """The dates in a few characters a year: the first, and a bit for each day from it on."""
+        days = [day.toordinal() - self.dates[0].toordinal() for day in self.dates]
+        bits = np.packbits(np.bincount(days).astype(bool))
+        return f"{self.dates[0]} {base64.b64encode(bits.tobytes()).decode()}"
+
+    @classmethod
+    def unpacked(cls, text: str) -> Calendar:
+        first, _, coded = text.partition(" ")
+        bits = np.unpackbits(np.frombuffer(base64.b64decode(coded), dtype=np.uint8))
+        start = datetime.date.fromisoformat(first).toordinal()
+        return cls(tuple(datetime.date.fromordinal(start + int(day)) for day in np.flatnonzero(bits)))
 
     @cached_property
     def eras(self) -> Mapping[int, datetime.date]:

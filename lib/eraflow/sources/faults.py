@@ -40,10 +40,8 @@ EXAMPLES = 3  # set-aside tickers that a refusal names
 NAMED = 20  # that a user is told of while the table is made
 # What the rows of a ticker and year are, by the check that they fail (null = sound): how many, an order-free hash of
 # them, and the first. Of `repeat` and `repeated`, whose rows are sound by themselves, there is no hash.
-SEEN = (
-    "ticker string, year int, check string, rows bigint, hash bigint, "
-    "first struct<date: date, column: string, value: string, file: string>"
-)
+_PLACE = "struct<date: date, column: string, value: string, file: string>"
+SEEN = f"ticker string, year int, check string, rows bigint, hash bigint, first {_PLACE}"
 
 
 @dataclass(frozen=True)
@@ -74,8 +72,18 @@ class Faults:
         return "; ".join([*([f"left out: {', '.join(rows)}"] if rows else []), *tickers])
 
 
+def marked(raw: DataFrame) -> DataFrame:
+    """The raw prices with `fault struct<check, column>`: the first check that a row fails by itself, null if none."""
+    return raw.withColumn("fault", _row_fault())
+
+
+def drops(policies: Mapping[str, str]) -> Column:
+    """Whether a policy drops a `marked` row for what it holds by itself; null of a sound row."""
+    return F.col("fault.check").isin([*DROPPED, *(name for name in CHECKS if policies[name] == "drop")])
+
+
 def seen(raw: DataFrame) -> DataFrame:
-    """The raw prices by ticker, year and row check, as SEEN says; `repeats` are not among the checks."""
+    """The `marked` raw prices by ticker, year and row check, as SEEN says; `repeats` are not among the checks."""
     column = F.col("fault.column")
     value = F.coalesce(
         F.col("unreadable.value"),
@@ -83,22 +91,21 @@ def seen(raw: DataFrame) -> DataFrame:
     )
     column = F.coalesce(F.col("unreadable.column"), column)
     place = F.struct("date", column.alias("column"), value.alias("value"), "file")
-    rows = raw.withColumn("fault", _row_fault()).select(
-        "ticker",
-        F.year("date").alias("year"),
-        F.col("fault.check").alias("check"),
-        F.xxhash64("date", *NUMBERS, *_NAMES, "member", "rate").alias("hash"),
-        F.when(F.col("fault").isNotNull(), place).alias("place"),
-    )
+    keys = [F.col("ticker"), F.year("date").alias("year"), F.col("fault.check").alias("check")]
+    hashed = F.xxhash64("date", *NUMBERS, *_NAMES, "member", "rate")
     # A sum wraps at 64 bits and does not depend on the order of the rows.
-    return rows.groupBy("ticker", "year", "check").agg(
-        F.count("*").alias("rows"), F.sum("hash").alias("hash"), F.min("place").alias("first")
-    )
+    sums = [F.count("*").alias("rows"), F.sum(hashed).alias("hash")]
+    is_faulty = F.col("fault").isNotNull()
+    # Apart, because the least of structs is found by sorting: of the few faulty rows, and not of all.
+    faulty = raw.where(is_faulty).groupBy(*keys).agg(*sums, F.min(place).alias("first"))
+    sound = raw.where(~is_faulty).groupBy(*keys[:2]).agg(*sums)
+    nothing = [F.lit(None).cast(kind).alias(name) for name, kind in (("check", "string"), ("first", _PLACE))]
+    return sound.select("*", *nothing).select(*faulty.columns).unionByName(faulty)
 
 
 def repeats(raw: DataFrame) -> DataFrame:
     """As SEEN says the checks `repeat` (rows beyond the first) and `repeated` (all rows of the day) of sound rows."""
-    twice = _days_repeated(raw.where(_row_fault().isNull()))
+    twice = _days_repeated(raw.where("fault is null"))
     check = F.when(F.col("differ"), "repeated").otherwise("repeat").alias("check")
     beyond = F.when(F.col("differ"), F.col("rows")).otherwise(F.col("rows") - 1)
     nothing = F.lit(None).cast("string")
@@ -139,7 +146,7 @@ def sound(raw: DataFrame, faults: Faults, policies: Mapping[str, str]) -> DataFr
     """The rows of the raw prices that count, one for each ticker and date; `raw` itself where it has no fault."""
     if not faults.rows:
         return raw
-    rows = raw.where(_row_fault().isNull())
+    rows = raw.where("fault is null")
     if faults.aside:
         # So many tickers as `refuse_share` allows.
         days = [(aside.ticker, aside.row["date"]) for aside in faults.aside]

@@ -33,7 +33,6 @@ MEANINGS: Mapping[str, str] = {
     "adjustment": "the adjusted close moves where the traded price does not: a wrong split or dividend",
     "contradiction": "the high is below, or the low above, another price of the day",
 }
-_ROW_CHECKS = ("zero_volume", "contradiction")
 
 
 def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
@@ -53,26 +52,40 @@ def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
     def last(value: Column, where: Column) -> Column:
         return F.last(F.when(where, value), ignorenulls=True).over(before)
 
-    failed = {
-        "stray": F.col("session").isNull(),
-        "zero_volume": F.col("volume") == 0,
-        "contradiction": (F.col("high") < F.greatest("low", "open", "close"))
-        | (F.col("low") > F.least("high", "open", "close")),
-    }
-    dropped = ["stray", *(name for name in _ROW_CHECKS if policies[name] == "drop")]
-    passed = ~_any(failed[name] for name in dropped)
+    failed = {"stray": F.col("session").isNull(), **_row_checks()}
+    passed = ~(failed["stray"] | drops(policies))
     rows = rows.withColumn("close_before", last(F.col("close"), passed))
-    failed["stale"] = (F.col("close") == F.col("close_before")) & failed["zero_volume"]
-    failed["stale"] = F.coalesce(failed["stale"], F.lit(False))
+    failed["stale"] = _is_stale()
     kept = passed & ~failed["stale"] if policies["stale"] == "drop" else passed
     rows = rows.withColumn("kept", kept)
     rows = rows.withColumn("before", last(F.struct("adjusted_close", "session"), F.col("kept")))
     failed |= _moves(F.col("close") / F.col("close_before"), F.col("adjusted_close") / F.col("before.adjusted_close"))
     failed["gap"] = F.col("session") - F.col("before.session") > 1
-    flags = F.array_compact(F.array(*(F.when(failed[name], F.lit(name)) for name in MEANINGS)))
+    # Most rows fail none: Spark has no compiled code for the arrays of those that do.
+    named = F.array_compact(F.array(*(F.when(failed[name], F.lit(name)) for name in MEANINGS)))
+    flags = F.when(F.coalesce(_any(failed.values()), F.lit(True)), named).otherwise(F.array().cast("array<string>"))
     return rows.withColumn("flags", flags).withColumns(
         {"left_out": fails(policies, "drop", MOVES), "adjusted_before": F.col("before.adjusted_close")}
     )
+
+
+def drops(policies: Mapping[str, str]) -> Column:
+    """Whether a policy drops a row of raw prices for what it holds by itself."""
+    return _any(failed for name, failed in _row_checks().items() if policies[name] == "drop")
+
+
+def drops_stale(policies: Mapping[str, str]) -> Column:
+    """Whether a policy drops a row as stale: reads `close_before`, the close of the last row that `drops` keeps."""
+    return _is_stale() if policies["stale"] == "drop" else F.lit(False)
+
+
+def _row_checks() -> dict[str, Column]:
+    outside = (F.col("high") < F.greatest("low", "open", "close")) | (F.col("low") > F.least("high", "open", "close"))
+    return {"zero_volume": F.col("volume") == 0, "contradiction": outside}
+
+
+def _is_stale() -> Column:
+    return F.coalesce((F.col("close") == F.col("close_before")) & (F.col("volume") == 0), F.lit(False))
 
 
 def _moves(traded: Column, moved: Column) -> dict[str, Column]:

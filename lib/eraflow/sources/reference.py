@@ -88,7 +88,10 @@ def small_table(
     """
     is_csv = path.lower().endswith((".csv", ".csv.gz", ".txt"))
     try:
-        frame = spark.read.csv(path, header=True) if is_csv else spark.read.parquet(path)
+        # As RFC 4180 and pandas write it: a quote within quotes is doubled, and lines may break within quotes.
+        rows = spark.read.options(header=True, escape='"', multiLine=True)
+        frame = rows.csv(path) if is_csv else spark.read.parquet(path)
+        frame = frame.toDF(*(name.removeprefix("\ufeff") for name in frame.columns))
     except PySparkException as error:
         raise InputError(f"{key}: {path} cannot be read ({type(error).__name__}); check the path.") from None
     columns = frame.columns if columns is None else columns

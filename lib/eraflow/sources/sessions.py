@@ -15,11 +15,12 @@ from operator import or_
 from statistics import median
 
 import pandas as pd
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from eraflow.config.dates import Dates
 from eraflow.errors import InputError
+from eraflow.sources import faults, quality
 from eraflow.sources.calendar import Calendars
 
 USUAL = 10  # sessions by whose median it is told how many tickers usually trade
@@ -40,18 +41,42 @@ class Read:
     notes: tuple[str, ...]
 
 
-def counted(raw: DataFrame) -> tuple[dict[str, dict[datetime.date, int]], int]:
-    """By country and day the number of tickers with a price; and how many rows there are at all."""
+@dataclass(frozen=True)
+class Counted:
+    """What one pass over the raw prices tells."""
+
+    days: Counts  # by country and day the number of tickers with a price that counts
+    rows: int
+    repeats: int  # rows of a ticker and day beyond the first
+    gaps: int  # rows that more than `dates.reused_after` days lie before
+
+
+def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> Counted:
+    """Counts the raw prices (`faults.marked`). A row that a policy drops for itself is as if the files lacked it."""
+    before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
     priced = F.col("close").isNotNull() & ~F.isnan("close")
+    passed = priced & ~F.coalesce(faults.drops(policies) | quality.drops(policies), F.lit(False))
+    rows = raw.select("country", "date", "close", "volume", priced.alias("priced"), passed.alias("passed"),
+        F.last(F.when(priced, F.col("date")), ignorenulls=True).over(before).alias("before"),
+        F.last("date").over(before).alias("row_before"),
+        F.last(F.when(passed, F.col("close")), ignorenulls=True).over(before).alias("close_before"),
+    )  # fmt: skip
     # A ticker counts once a day: files may overlap.
-    tickers = F.count_distinct(F.when(priced, F.col("ticker"))).alias("priced")
+    is_first = F.coalesce(F.col("before") < F.col("date"), F.lit(True))
+    counts = F.col("passed") & is_first & ~quality.drops_stale(policies)
+    is_late = F.col("priced") & (F.datediff("date", "before") > reused_after)
     # One row a country and trading day: some thousand for each country.
-    rows = raw.groupBy("country", "date").agg(F.count("*").alias("rows"), tickers).collect()
-    counts: dict[str, dict[datetime.date, int]] = {}
-    for row in rows:
-        if row["date"] is not None and row["country"] is not None and row["priced"]:
-            counts.setdefault(row["country"], {})[row["date"]] = row["priced"]
-    return counts, sum(row["rows"] for row in rows)
+    found = rows.groupBy("country", "date").agg(
+        F.count("*").alias("rows"),
+        F.count(F.when(counts, 1)).alias("tickers"),
+        F.count(F.when(F.col("row_before") == F.col("date"), 1)).alias("repeats"),
+        F.count(F.when(is_late, 1)).alias("gaps"),
+    ).collect()  # fmt: skip
+    days: dict[str, dict[datetime.date, int]] = {}
+    for row in found:
+        if row["date"] is not None and row["country"] is not None and row["tickers"]:
+            days.setdefault(row["country"], {})[row["date"]] = row["tickers"]
+    return Counted(days, *(sum(row[name] for row in found) for name in ("rows", "repeats", "gaps")))
 
 
 def decided(

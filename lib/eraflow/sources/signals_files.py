@@ -78,6 +78,11 @@ def read(spark: SparkSession, config: Signals, targets: Sequence[str], tickers: 
     return with_tickers(whole.drop("file"), lines)
 
 
+def dates(signals: DataFrame) -> list[date]:
+    """The dates of Numerai's rows: one a week."""
+    return [row["date"] for row in signals.select("date").distinct().collect()]
+
+
 def map_faults(signals: DataFrame, config: Signals, tickers: Iterable[str]) -> list[Fault]:
     """The lines of the map that are left out; `signals` is what `read` gave."""
     return resolved(tickers, _names(signals), ticker_map.read(signals.sparkSession, config))[1]
