@@ -16,7 +16,7 @@ from eraflow.pipeline.train import train
 
 pytestmark = pytest.mark.slow
 
-TRIALS = 3
+TRIALS = 2
 SEARCHED = (
     *TINY, "validation.folds=1", "models={lightgbm: null, ridge: {kind: linear}}", "search.model=ridge",
     "search.space={penalty: {low: 0.001, high: 1000, log: true}}", f"search.trials={TRIALS}", "search.folds=2",
@@ -41,10 +41,10 @@ def test_a_run_killed_in_its_search_goes_on_and_counts_every_trial_once(spark: S
     assert job("", train, over(whole, SEARCHED)) == 0
     with_tables_of(whole / "runs/demo", base, "prices", "prices_seen", "quality", "features", "eras", "training")
     with submitted(base, "jobs/train.py", over(base, SEARCHED)) as process:
-        wait_for(lambda: len(finished_trials(base)) >= 2, process, base)
+        wait_for(lambda: len(finished_trials(base)) >= 1, process, base)
         stop(process, signal.SIGKILL)
     before = finished_trials(base)
-    assert 2 <= len(before) < 2 * TRIALS
+    assert 1 <= len(before) < 2 * TRIALS
     assert not (base / "runs/demo/run.json").exists()
 
     assert job("", train, over(base, SEARCHED)) == 0

@@ -74,15 +74,14 @@ def test_network_momentum_is_ranked_and_packed_like_other_features(whole: tuple[
     training, edges = job.training(tables), job.edges(tables)
 
     assert tables["training"].manifest["features"] == [*NAMES, *NETS]
-    levels, values = np.array([*training["features"]]), np.array([*training["raw"]], dtype=float)
+    levels, values = np.array([*training["features"]]), job.table(tables, "features", ["date", "ticker"])
     last = (training["era"] == training["era"].max()).to_numpy()
     own = edges[edges["era"] == training["era"].max()]
     tickers = training.loc[last, "id"].str.split("_").str[0].tolist()
     matrix = pd.DataFrame(0.0, tickers, tickers)
     for edge in own.itertuples():
         matrix.loc[edge.source, edge.target] = matrix.loc[edge.target, edge.source] = edge.normalised
-    u, found = values[last][:, : len(NAMES)], values[last][:, len(NAMES) :]
-    np.testing.assert_allclose(found, matrix.to_numpy() @ u, atol=1e-12)
+    found = matrix.to_numpy() @ np.stack(values[values["date"] == values["date"].max()]["momentum"])
     place = pd.DataFrame(found.astype("float32")).rank().sub(0.5).to_numpy() / len(found)
     assert (levels[last][:, len(NAMES) :] == np.minimum((place * 5).astype(int), 4)).all()
     assert (levels[training["era"] < edges["era"].min()][:, len(NAMES) :] == -1).all()
@@ -110,7 +109,7 @@ def test_one_more_week_learns_one_more_graph(
     assert np.array_equal(np.array([*left["features"]]), np.array([*right["features"]]))
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_monthly_graphs_are_those_of_each_fourth_week(
     whole: tuple[NetworkJob, Versions], spark: SparkSession, raw: pd.DataFrame, tmp_path: Path
 ) -> None:
