@@ -19,7 +19,7 @@ from eraflow.cli import leave
 from eraflow.config import load
 from eraflow.histogram import prediction_histogram
 from eraflow.pipeline import outputs
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Eras, Shown
 from eraflow.pipeline.scores import ASSET, Strategy, strategy
 from eraflow.scoring.strategy import Holding
 from eraflow.session import session
@@ -42,7 +42,6 @@ def main(folder: Path, *stages: str) -> int:
     predictions = spark.read.parquet(str(folder / "oof.parquet"))
     prices = spark.read.parquet(str(folder / "prices.parquet"))
     predictions.count()
-    tables: Any = SimpleNamespace(read=lambda version: version)
     found: dict[str, Any] = {"scores": None, "strategy": None}
     if "scores" in stages or "page" in stages:
         with timed("scores"):
@@ -51,7 +50,7 @@ def main(folder: Path, *stages: str) -> int:
         scored.sort_values(["model", "era", "fold", "metric"]).to_csv(folder / "scores.csv", index=False)
     if "strategy" in stages or "page" in stages:
         with timed("strategy"):
-            found["strategy"] = viewed = strategy(tables, prices, Holding(LAG, HORIZON))(predictions)
+            found["strategy"] = viewed = strategy(predictions, prices, Holding(LAG, HORIZON))
         for name in ("performance", "daily", "spreads"):
             getattr(viewed, name).to_csv(folder / f"strategy_{name}.csv", index=False)
     if "page" in stages:
@@ -68,14 +67,13 @@ def page(folder: Path, scored: pd.DataFrame, unscored: Any, viewed: Strategy, hi
     config = load(["signals.yml"], [])
     eras = sorted(scored["era"].unique().tolist())
     dates = {era: date(2000, 1, 7) + timedelta(weeks=era) for era in eras}
-    data: Any = dict.fromkeys(Dataset.__dataclass_fields__)
-    data |= {"tables": (), "manifest": {}, "unlabelled": (), "overlap": 4, "era_dates": dates, "notes": (), "facts": {}}
-    data["quality"] = lambda: pd.DataFrame(columns=["check", "count", "detail"])
-    folds = WalkForward(6, min_train_eras=len(eras) // 5).split(spans_from_numbers(eras, 20, extra=0))
-    content = outputs.Content(
-        config, Dataset(**data), {"software": {}}, folds, scored, unscored, {}, viewed, histogram, 0
+    spans = spans_from_numbers(eras, 20, extra=0)
+    shown = Shown(pd.DataFrame(columns=["check", "count", "detail"]), (), {})
+    data: Any = SimpleNamespace(tables=(), manifest={}, eras=Eras(spans, 4, eras[-1] + 1, dates), shown=lambda: shown)
+    folds = WalkForward(6, min_train_eras=len(eras) // 5).split(spans)
+    outputs.write(
+        folder, outputs.Content(config, data, {"software": {}}, folds, scored, unscored, {}, viewed, histogram, 0)
     )
-    outputs.write(folder, content)
 
 
 if __name__ == "__main__":

@@ -47,9 +47,9 @@ def main() -> int:
     with shown() as progress:
         data = signals.dataset(store, config, progress)
     values = {name: era_scores(config, data, name) for name in CASES}
-    rows = [scored(name, values[name], data.overlap) for name in CASES]
+    rows = [scored(name, values[name], data.eras.overlap) for name in CASES]
     differences = (("network", "momentum"), ("both", "momentum"))
-    rows += [scored(f"{a} less {b}", (values[a] - values[b]).dropna(), data.overlap) for a, b in differences]
+    rows += [scored(f"{a} less {b}", (values[a] - values[b]).dropna(), data.eras.overlap) for a, b in differences]
     tables = {version.table: store.read(version) for version in data.tables}
     found = {"scores": rows, "graph": described(tables["graphs"], tables["graph_edges"], tables["prices"])}
     WORK.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
@@ -63,7 +63,7 @@ def era_scores(config: Config, data: Dataset, name: str) -> pd.Series:
     """numerai_corr of every out-of-fold era, of the model on one case's features."""
     training = data.training.narrowed(data.training.taken(CASES[name]))
     model, parts = registry.build(config.models["lightgbm"], training.target, config.run.seed), []
-    for fold in splitter(config).split(data.spans):
+    for fold in splitter(config).split(data.eras.spans):
         rows = training.rows(fold.validation)
         target = rows.select("id", F.col(training.target).alias("target"))
         predicted = model.fit(training, fold.train).predict(rows).join(target, on="id", how="inner")

@@ -8,9 +8,9 @@ from the labels; a number that lets labels meet is refused), and `embargo`, the 
 run and its purge where training follows. `split` raises `InputError` where too little is left to train on.
 """
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from itertools import accumulate, combinations, pairwise
 from math import ceil
@@ -54,6 +54,24 @@ class EraSpan:
     def last(self) -> int:
         """The end as a number that can be compared."""
         return self.end.toordinal() if isinstance(self.end, date) else self.end
+
+
+def reaching(spans: Sequence[EraSpan], others: Sequence[EraSpan]) -> list[EraSpan]:
+    """The spans, each as long as the longest label of its era that has ended: of one target, or of another one."""
+    ends = {span.era: span.end for span in others}
+    return [max(span, replace(span, end=ends.get(span.era, span.end)), key=attrgetter("last")) for span in spans]
+
+
+def label_reach(spans: Sequence[EraSpan], era_dates: Mapping[int, date]) -> int:
+    """The most eras from a label's own to the last one on whose date it has not ended before: one later it is known."""
+    eras = sorted(era_dates)
+    days = [era_dates[era].toordinal() for era in eras]
+    return max((eras[bisect_right(days, span.last) - 1] - span.era for span in spans), default=1)
+
+
+def overlapping(starts: Sequence[date], ends: Sequence[date]) -> int:
+    """How many consecutive labels share a moment with one of them, at most; 1 where none does. Both are ascending."""
+    return max((bisect_left(starts, end) - position for position, end in enumerate(ends)), default=1)
 
 
 @dataclass(frozen=True)

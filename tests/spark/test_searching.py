@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,12 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from eraflow import registry, scoring, submission
+from eraflow import registry, scoring
 from eraflow.config import Config, load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
 from eraflow.models.base import Fitted, Training
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Eras
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching
 from eraflow.progress import PlainProgress
@@ -58,13 +59,10 @@ def training(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> T
     return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
 
 
-def dataset(training: Training, references: References | None = None) -> Dataset:
-    return Dataset(
-        tables=(), training=training, manifest={}, spans=spans_from_numbers(range(1, ERAS + 1), 20), unlabelled=(),
-        overlap=5, live=training.rows([ERAS]), live_era=ERAS + 1, era_dates={}, submission=submission.classic,
-        check_live=lambda: None, references=references or References(), reference_files=(), asset=None, strategy=None,
-        quality=pd.DataFrame, notes=(), facts={},
-    )  # fmt: skip
+def dataset(training: Training, references: References | None = None) -> Any:
+    """What a search sees of a `Dataset`."""
+    eras = Eras(spans_from_numbers(range(1, ERAS + 1), 20), overlap=5, live=ERAS + 1)
+    return SimpleNamespace(training=training, eras=eras, references=references or References(), asset=None)
 
 
 def searching(training: Training, folder: Path, config: Config, references: References | None = None) -> Searching:

@@ -44,6 +44,18 @@ class Training:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
         return sampled(self.rows(eras).where(F.col(self.target).isNotNull()), self.share)
 
+    def predicted(self, fitted: Fitted, eras: Sequence[int]) -> DataFrame:
+        """`id, era, prediction, target` of the rows of these eras; an unknown target is null."""
+        rows = self.rows(eras)
+        known = rows.select("id", F.col(self.target).alias("target"))
+        # Both sides are the rows of a few eras, so the join costs no more than reading them twice.
+        return fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
+
+    def labelled_eras(self) -> set[int]:
+        """The eras in which the target is known."""
+        eras = self.table.where(F.col(self.target).isNotNull()).select("era").distinct()
+        return {row["era"] for row in eras.collect()}  # one row an era
+
     def weights(self, eras: Sequence[int]) -> dict[int, float]:
         """What a row of each era weighs where these are learned from: 0.5^(age / half_life), 1 in the last of them.
 

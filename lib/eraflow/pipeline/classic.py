@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import Row
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row
 
 from eraflow import submission
 from eraflow.config import Config
@@ -17,13 +18,14 @@ from eraflow.models.base import Training
 from eraflow.pipeline import classic_steps
 from eraflow.pipeline.classic_steps import Live
 from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Eras, Shown
 from eraflow.pipeline.scores import OWN, classic_references
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Steps, Versions
 from eraflow.progress import Progress
+from eraflow.scoring import References
 from eraflow.sources.classic_files import ALIAS, Folder
-from eraflow.sources.classic_labels import with_labels
+from eraflow.sources.classic_labels import with_alias, with_labels
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_survey import absent_features
 from eraflow.tables import Store, Version
@@ -42,7 +44,7 @@ ABSENT_NOTE = (
 )
 
 
-def dataset(store: Store, config: Config, progress: Progress, given: Versions | None = None) -> Dataset:
+def dataset(store: Store, config: Config, progress: Progress, given: Versions | None = None) -> Classic:
     """Brings the tables up to date, unless they are given."""
     site = Site(store, config, progress)
     folder = classic_steps.files(site)
@@ -57,50 +59,96 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
         sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
     live = classic_steps.live(site, folder, eras, names)
     tables = given or _packed(site, folder, tables, chosen, others)
-    packed = tables["classic_training"]
     beside = [tables[name] for name in ("classic_targets", "classic_residuals") if name in tables]
-    training = _training(config, store, sets, packed, beside, chosen)
+    training = _training(config, store, sets, tables["classic_training"], beside, chosen)
     checks = residual_checks(training.table, chosen.residuals)
-    target, source, is_real = chosen.main, folder.path, config.source == "classic"
     # One row an era.
     rows = store.read(eras).select("era", "split", "rows", "nulls", "absent", "unknown").orderBy("era").collect()
-    labelled = [row["era"] for row in rows if target not in row["unknown"]]
-    if not labelled:
-        raise InputError(f"{source}: no era knows {target}; add train.parquet or validation.parquet.")
-    notes = _notes(config, eras.manifest, target)
-    for note in notes:
+    found = Classic(store, config, tables, folder, sets, chosen, training, live, rows, checks)
+    if not found.eras.known:
+        raise InputError(f"{folder.path}: no era knows {chosen.main}; add train.parquet or validation.parquet.")
+    for note in found.notes:
         progress.note(note)
-    return Dataset(
-        tables=tuple(tables.values()),
-        training=training,
-        manifest=packed.manifest,
+    return found
+
+
+@dataclass(frozen=True)
+class Classic:
+    """The data of Classic (a `Dataset`): a round's files, at these versions of their tables."""
+
+    store: Store
+    config: Config
+    made: Versions
+    folder: Folder
+    sets: PackedSets
+    targets: Targets
+    training: Training
+    round: Live
+    survey: Sequence[Row]  # by era
+    checks: Sequence[tuple[str, int, str]]
+    asset = None
+
+    @property
+    def tables(self) -> Sequence[Version]:
+        return tuple(self.made.values())
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        return self.made["classic_training"].manifest
+
+    @cached_property
+    def eras(self) -> Eras:
+        labelled = [row["era"] for row in self.survey if self.targets.main not in row["unknown"]]
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
         # Folds are common to all models, so the longest label counts.
-        spans=spans_from_numbers(labelled, chosen.longest, CLASSIC_MARGIN if config.validation.purge is None else 0),
-        unlabelled=(),
-        overlap=reach_in_eras(horizon(target)),
-        live=live.rows,
-        live_era=live.era,
-        era_dates={},
-        submission=submission.classic,
-        check_live=lambda: submission.check_rows(live.survey.rows),
-        references=classic_references(config, store, folder, sets, packed),
+        margin = CLASSIC_MARGIN if self.config.validation.purge is None else 0
+        overlap = reach_in_eras(horizon(self.targets.main))
+        return Eras(spans_from_numbers(labelled, self.targets.longest, margin), overlap, self.round.era)
+
+    @property
+    def live(self) -> DataFrame:
+        return self.round.rows
+
+    @cached_property
+    def references(self) -> References:
+        return classic_references(self.config, self.store, self.folder, self.sets, self.made["classic_training"])
+
+    @property
+    def reference_files(self) -> Sequence[Any]:
         # Another live file makes another run: a finished one has predicted its own.
-        reference_files=[live.survey.levels_hash.hex(), *(folder.identity(MODEL_FILES) if is_real else ())],
-        asset=None,
-        strategy=None,
-        quality=lambda: _quality(rows, eras.manifest, [*_lacking(live, len(names)), *checks]),
-        notes=notes,
-        facts={
-            "source": str(source),
-            "eras": f"{len(labelled)} weekly eras with a target, {labelled[0]} to {labelled[-1]}; live era {live.era}",
-            "rows": ", ".join(f"{split} {count:,}" for split, count in eras.manifest["rows"].items()),
-            "live rows": f"{live.survey.rows:,}",
-            "features": f"{len(training.feature_names)} ({', '.join(config.classic.features)})",
-            "target": f"{target} ({ALIAS} in the files)" if eras.manifest["alias"] == target else target,
-            "labels overlap": f"{reach_in_eras(horizon(target))} eras",
-        },
-    )
+        is_real = self.config.source == "classic"
+        return [self.round.survey.levels_hash.hex(), *(self.folder.identity(MODEL_FILES) if is_real else ())]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return _notes(self.config, self._surveyed, self.targets.main)
+
+    def check_live(self) -> None:
+        submission.check_rows(self.round.survey.rows)
+
+    def submission(self, live: pd.DataFrame) -> pd.DataFrame:
+        return submission.classic(live)
+
+    def strategy(self, predictions: DataFrame) -> None:
+        """Nothing: there are no prices."""
+
+    def shown(self) -> Shown:
+        target, known, training = self.targets.main, self.eras.known, self.training
+        lacking = _lacking(self.round, len(training.feature_names))
+        facts = {
+            "source": str(self.folder.path),
+            "eras": f"{len(known)} weekly eras with a target, {known[0]} to {known[-1]}; live era {self.round.era}",
+            "rows": ", ".join(f"{split} {count:,}" for split, count in self._surveyed["rows"].items()),
+            "live rows": f"{self.round.survey.rows:,}",
+            "features": f"{len(training.feature_names)} ({', '.join(self.config.classic.features)})",
+            "target": f"{target} ({ALIAS} in the files)" if self._surveyed["alias"] == target else target,
+            "labels overlap": f"{self.eras.overlap} eras",
+        }
+        return Shown(_quality(self.survey, self._surveyed, [*lacking, *self.checks]), self.notes, facts)
+
+    @property
+    def _surveyed(self) -> Mapping[str, Any]:
+        return self.made[classic_steps.ERAS].manifest
 
 
 def _packed(site: Site, folder: Folder, eras: Versions, chosen: Targets, others: OtherModels) -> Versions:
@@ -121,9 +169,9 @@ def _training(
     table = store.read(packed)
     for version, held in zip(labels, (chosen.columns, tuple(chosen.residuals)), strict=False):
         table = with_labels(table, store.read(version), held)
-    columns = [F.col(f"`{name}`") for name in (*chosen.columns, *chosen.residuals)]
+    columns = [f"`{name}`" for name in (*chosen.columns, *chosen.residuals)]
     if any(ALIAS in model.targets for model in config.models.values()):
-        columns.append(F.col(chosen.of_files[ALIAS]).alias(ALIAS))
+        table, columns = with_alias(table, chosen.of_files[ALIAS]), [*columns, ALIAS]
     rows = table.select("id", "era", features.alias("features"), *columns)
     missing = int(packed.manifest["missing"])
     return Training(rows, names, chosen.main, missing, families=sets.within(names), reach=chosen.reach)

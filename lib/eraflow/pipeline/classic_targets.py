@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.sources.classic_files import ALIAS, Folder
+from eraflow.sources.classic_labels import known_by_era
 from eraflow.sources.classic_models import OtherModels
 from eraflow.sources.classic_residuals import Residual, residual_of
 from eraflow.validation import reach_in_eras
@@ -96,8 +96,8 @@ def residual_checks(rows: DataFrame, residuals: Mapping[str, Residual]) -> list[
     if not residuals:
         return []
     columns = dict.fromkeys([*residuals, *(own.target for own in residuals.values())])
-    counts = rows.groupBy("era").agg(*(F.count(name).alias(name) for name in columns))
-    return [_check(name, own, counts.orderBy("era").toPandas()) for name, own in residuals.items()]  # one row an era
+    counts = known_by_era(rows, columns)
+    return [_check(name, own, counts) for name, own in residuals.items()]
 
 
 def _check(name: str, own: Residual, counts: Any) -> tuple[str, int, str]:

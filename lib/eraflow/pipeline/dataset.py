@@ -1,66 +1,121 @@
-"""What a run sees of a tournament: a training table, label spans, and what it must know at its two ends."""
+"""What a run sees of a tournament: a training table, its eras, and what it must know at its two ends."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, Protocol
 
 import pandas as pd
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from eraflow.graphs.described import Described
-from eraflow.models.base import Fitted, Training
+from eraflow.models.base import Training
 from eraflow.pipeline.scores import Strategy
 from eraflow.scoring import References
-from eraflow.tables import Version
+from eraflow.tables import Store, Version
 from eraflow.validation import EraSpan
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """The data of one tournament, at the versions that a run reads.
+class Eras:
+    """The eras of a training table.
 
-    `spans`: of each era with a known target the span of its label. `unlabelled`: eras whose label has ended without
-    one. `overlap`: how many consecutive eras share returns with one of them. `era_dates` are empty where only numbers
-    are known. `live` are the rows of the live era (`id, era, features`); `submission` makes the file of their
-    `id, prediction`, and `check_live` raises InputError where they make none. `references` are what scores are held
-    against, `reference_files` tell when their files have changed. `asset` is an SQL expression of `id` for what is the
-    same in all eras, if anything is.
+    `spans`: of each era with a known target the span of its label. `overlap`: how many consecutive eras share returns
+    with one of them. `live`: the era that is predicted for. `dates` are empty where only numbers are known.
+    `unlabelled`: eras whose label has ended without a target.
     """
 
-    tables: tuple[Version, ...]
-    training: Training
-    manifest: Mapping[str, Any]  # of the training table
     spans: Sequence[EraSpan]
-    unlabelled: Sequence[int]
     overlap: int
-    live: DataFrame
-    live_era: int
-    era_dates: Mapping[int, date]
-    submission: Callable[[pd.DataFrame], pd.DataFrame]
-    check_live: Callable[[], None]
-    references: References
-    reference_files: Sequence[Any]
-    asset: str | None
-    strategy: Callable[[DataFrame], Strategy] | None  # of out-of-fold predictions, where there are prices
-    quality: Callable[[], pd.DataFrame]  # columns check, count, detail
-    notes: tuple[str, ...]
+    live: int
+    dates: Mapping[int, date] = field(default_factory=dict)
+    unlabelled: Sequence[int] = ()
+
+    @property
+    def known(self) -> list[int]:
+        """The eras with a known target."""
+        return [span.era for span in self.spans]
+
+    @property
+    def live_span(self) -> EraSpan:
+        """The live era, whose label nobody knows, as a moment on its date."""
+        moment = self.dates.get(self.live, self.live)
+        return EraSpan(self.live, moment, moment)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the page says of the data. `quality`: columns check, count, detail; `network`: graphs over tickers."""
+
+    quality: pd.DataFrame
+    notes: Sequence[str]
     facts: Mapping[str, str]
-    network: Callable[[], Described | None] | None = None  # the learned graphs over tickers, where there are any
+    network: Described | None = None
 
-    def predicted(self, fitted: Fitted, eras: Sequence[int]) -> DataFrame:
-        """`id, era, prediction, target` of the rows of these eras; an unknown target is null."""
-        rows = self.training.rows(eras)
-        known = rows.select("id", F.col(self.training.target).alias("target"))
-        # Both sides are the rows of a few eras, so the join costs no more than reading them twice.
-        return fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
 
-    def versions(self) -> dict[str, dict[str, object]]:
-        """By its name the recipe and the number of each table, for the run manifest."""
-        return {made.name: {"recipe": made.recipe, "version": made.number} for made in self.tables}
+class Dataset(Protocol):
+    """The data of one tournament, at the versions that a run reads."""
 
-    def fingerprints(self) -> dict[str, str]:
-        return {made.name: made.fingerprint for made in self.tables}
+    @property
+    def tables(self) -> Sequence[Version]: ...
+
+    @property
+    def training(self) -> Training: ...
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Of the training table."""
+        ...
+
+    @property
+    def eras(self) -> Eras: ...
+
+    @property
+    def live(self) -> DataFrame:
+        """`id, era, features` of the live era, at its data date."""
+        ...
+
+    @property
+    def references(self) -> References:
+        """What scores are held against."""
+        ...
+
+    @property
+    def reference_files(self) -> Sequence[Any]:
+        """What tells that the files of references have changed."""
+        ...
+
+    @property
+    def asset(self) -> str | None:
+        """An SQL expression of `id` for what is the same in all eras, if anything is."""
+        ...
+
+    def check_live(self) -> None:
+        """Raises InputError where the live rows make no submission."""
+        ...
+
+    def submission(self, live: pd.DataFrame) -> pd.DataFrame:
+        """The file of the live rows' `id, era, prediction`."""
+        ...
+
+    def strategy(self, predictions: DataFrame) -> Strategy | None:
+        """What portfolios of out-of-fold predictions would have earned, where there are prices."""
+        ...
+
+    def shown(self) -> Shown:
+        """What the page says of the data."""
+        ...
+
+
+def versions(tables: Iterable[Version]) -> dict[str, dict[str, object]]:
+    """By its name the recipe and the number of each table, for the run manifest."""
+    return {made.name: {"recipe": made.recipe, "version": made.number} for made in tables}
+
+
+def training(store: Store, version: Version, target: str) -> Training:
+    """The training table of Signals as models see it, read at one version."""
+    manifest = version.manifest
+    names, missing = tuple(manifest["features"]), int(manifest["missing"])
+    return Training(store.read(version), names, target, missing, families=manifest["families"])

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import ensembles as config_ensembles
@@ -17,7 +16,8 @@ from eraflow.ensembles.neutralisation import Features
 from eraflow.pipeline.clock import ENSEMBLE, FIT, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
-from eraflow.validation import EraSpan, Fold
+from eraflow.predictions import of_eras, of_models, unlabelled
+from eraflow.validation import Fold
 
 LIVE_FOLD = 0
 
@@ -61,10 +61,10 @@ class Ensembling:
         if self.folder.is_done(part):
             return
         every = self.spark.read.parquet(self.folder.predictions())
-        predictions = every.where(F.col("model").isin(list(ensemble.models)))
-        wanted = [*self.data.spans, self._live_span()]
+        predictions = of_models(every, ensemble.models)
+        wanted = [*self.data.eras.spans, self.data.eras.live_span]
         with timed(took, FIT):
-            by_era = ensemble.weights(predictions, wanted, self.data.spans)
+            by_era = ensemble.weights(predictions, wanted, self.data.eras.spans)
         self.folder.live(ensemble.name).parent.mkdir(parents=True, exist_ok=True)
         self._write_weights(ensemble, by_era)
         eras = [row["era"] for row in predictions.select("era").distinct().collect()]  # one row an era
@@ -85,15 +85,15 @@ class Ensembling:
         if self.folder.is_done(f"{ensemble.name}-holdout"):
             return
         known = set(fold.train)
-        span_of = {span.era: span for span in self.data.spans}
+        span_of = {span.era: span for span in self.data.eras.spans}
         every = self.spark.read.parquet(self.folder.predictions())
-        earlier = every.where(F.col("model").isin(list(ensemble.models)) & F.col("era").isin(list(fold.train)))
+        earlier = of_eras(of_models(every, ensemble.models), fold.train)
         first = span_of[fold.validation[0]]
-        spans = [span for span in self.data.spans if span.era in known]
+        spans = [span for span in self.data.eras.spans if span.era in known]
         own = ensemble.weights(earlier, [first], spans)[first.era]
         by_era = dict.fromkeys(fold.validation, own)
         self._write_weights(ensemble, {first.era: own}, "holdout_weights.csv")
-        predictions = self.spark.read.parquet(self.folder.holdout()).where(F.col("model").isin(list(ensemble.models)))
+        predictions = of_models(self.spark.read.parquet(self.folder.holdout()), ensemble.models)
         mixed = ensemble.predict(predictions, by_era, self._features(self.data.training.rows(fold.validation)))
         ordered = mixed.drop("model", "fold").repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(self.folder.holdout(ensemble.name))
@@ -114,8 +114,9 @@ class Ensembling:
         # The rows of one era, for each model.
         parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
         rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
-        live = rows.withColumns({"fold": F.lit(LIVE_FOLD), "target": F.lit(None).cast("float")})
-        mixed = ensemble.predict(live, by_era, self._features(self.data.live)).toPandas()  # the rows of one era
+        mixed = ensemble.predict(
+            unlabelled(rows, LIVE_FOLD), by_era, self._features(self.data.live)
+        ).toPandas()  # the rows of one era
         submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
         submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
         if submit:
@@ -123,8 +124,3 @@ class Ensembling:
 
     def _features(self, rows: DataFrame) -> Features:
         return Features(rows, self.data.training.feature_names, self.data.training.missing)
-
-    def _live_span(self) -> EraSpan:
-        """The live era, whose label nobody knows, as a moment on its date."""
-        moment = self.data.era_dates.get(self.data.live_era, self.data.live_era)
-        return EraSpan(self.data.live_era, moment, moment)

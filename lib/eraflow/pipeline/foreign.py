@@ -11,14 +11,13 @@ from functools import partial
 import pandas as pd
 from pydantic import ValidationError
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
-from eraflow import scoring
+from eraflow import predictions, scoring
 from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features.packing import PackedSets
+from eraflow.pipeline.dataset import training
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.reading import training
 from eraflow.pipeline.scores import ASSET, classic_references, signals_references
 from eraflow.scoring import References, strategy
 from eraflow.scoring.era import COVERED
@@ -93,10 +92,10 @@ def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -
     return signals_references(config, store, data, theirs, first), ASSET, partial(_spreads, bars=bars, holding=holding)
 
 
-def _spreads(predictions: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:
+def _spreads(rows: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:
     """Quantile spreads by era."""
     # Eras x quantiles.
-    return strategy.spreads(strategy.quantile_returns(strategy.histories(predictions, bars, holding)).toPandas())
+    return strategy.spreads(strategy.quantile_returns(strategy.histories(rows, bars, holding)).toPandas())
 
 
 def _lacking(config: Config, references: References, versions: Mapping[str, Version]) -> tuple[str, ...]:
@@ -140,7 +139,8 @@ def scored(spark: SparkSession, run: RunFolder, path: str, label: str) -> Scored
     """
     given, against = foreign(spark, path), known(spark, run)
     keys = ["id", "era"] if "era" in given.columns else ["id"]
-    rows = _targets(spark, run).join(given, on=keys, how="left").withColumn("model", F.lit(label))
+    targets = predictions.targets(spark.read.parquet(run.predictions()))
+    rows = predictions.as_model(targets.join(given, on=keys, how="left"), label)
     without = _uncovered(rows, path, run)
     predicted = rows.where("prediction is not null")
     scores = scoring.collected(scoring.score_eras(predicted, against.references, against.asset))
@@ -159,11 +159,7 @@ def scored(spark: SparkSession, run: RunFolder, path: str, label: str) -> Scored
 
 def _uncovered(rows: DataFrame, path: str, run: RunFolder) -> list[int]:
     """The eras without any prediction. InputError where one is infinite, or an era has too few."""
-    infinite = F.when(F.abs("prediction") == float("inf"), F.col("id"))
-    counts = rows.groupBy("era").agg(
-        F.count("*").alias("ids"), F.count("prediction").alias("predicted"), F.min(infinite).alias("infinite")
-    )
-    told = counts.orderBy("era").collect()  # one row an era
+    told = predictions.coverage(rows)
     if not any(row["predicted"] for row in told):
         raise InputError(f"--predictions {path} has no row of the ids that {run.path} has targets for.")
     for row in told:
@@ -191,9 +187,3 @@ def _unknown(scores: pd.DataFrame, references: References) -> list[str]:
         for metric, column in named.items()
         if column and metric not in valued
     ]
-
-
-def _targets(spark: SparkSession, run: RunFolder) -> DataFrame:
-    """`id, era, fold, target` of the run's validated rows with a known target, each once."""
-    rows = spark.read.parquet(run.predictions()).where("target is not null and not isnan(target)")
-    return rows.groupBy("id", "era").agg(F.min("fold").alias("fold"), F.max("target").alias("target"))

@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from eraflow.graphs.described import drawn
 from eraflow.models.expanded import EDGES
 from eraflow.models.selection import SAVED
 from eraflow.pipeline.clock import times
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Dataset, Shown, versions
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
@@ -66,6 +67,11 @@ class Content:
     predicted: pd.DataFrame  # model, low, high, rows
     seconds: float
 
+    @cached_property
+    def shown(self) -> Shown:
+        """What the page says of the data."""
+        return self.data.shown()
+
 
 def write(folder: Path, content: Content) -> None:
     """Writes the scores, the page with its figures and frames and, last, run.json: it says that the run is finished.
@@ -81,7 +87,7 @@ def write(folder: Path, content: Content) -> None:
         )
         write_csv(content.strategy.performance, folder / "strategy.csv")
         write_csv(content.strategy.daily, folder / "strategy_daily.csv")
-    summary = scoring.summarise(per_era, content.data.overlap, by_fold)
+    summary = scoring.summarise(per_era, content.data.eras.overlap, by_fold)
     write_csv(per_era, folder / "per_era.csv")
     write_json(folder / "summary.json", summary)
     exposures = scoring.largest_exposures(content.scored)
@@ -94,8 +100,7 @@ def write(folder: Path, content: Content) -> None:
     if len(trials):
         write_csv(trials, folder / "search_trials.csv")
     took = _times(folder, content)
-    found = content.data.quality()
-    dates = [content.data.era_dates.get(era) for era in per_era["era"]]
+    dates = [content.data.eras.dates.get(era) for era in per_era["era"]]
     dated = per_era.assign(date=pd.Series(dates, index=per_era.index, dtype=object))
     report = Page(
         ReportContent(
@@ -105,10 +110,10 @@ def write(folder: Path, content: Content) -> None:
             per_era=dated,
             summary=summary,
             folds=content.folds,
-            era_dates=content.data.era_dates,
-            quality=found,
+            era_dates=content.data.eras.dates,
+            quality=content.shown.quality,
             facts=_facts(content),
-            comparison=_comparison(per_era, content.data.overlap),
+            comparison=_comparison(per_era, content.data.eras.overlap),
             predictions=content.predicted,
             sections=_sections(folder, content, exposures, kept, trials, took),
         )
@@ -116,7 +121,7 @@ def write(folder: Path, content: Content) -> None:
     for name, data in report.files():
         write_bytes(folder / name, data)
     if not content.failed:
-        write_json(folder / "run.json", _manifest(content, found, trials, took))
+        write_json(folder / "run.json", _manifest(content, trials, took))
 
 
 def selected_features(folder: Path) -> pd.DataFrame:
@@ -149,11 +154,10 @@ def _sections(
     """What some runs have: the strategy view, graphs over tickers and over features, choices and trials."""
     found = [strategy_section(content.strategy.performance)] if content.strategy is not None else []
     found += exposures_section(exposures)
-    network = content.data.network() if content.data.network else None
-    if network is not None:
+    if (network := content.shown.network) is not None:
         picture, certificates = drawn(network.nodes, network.edges), (network.kkt, network.gap)
         frames = (network.by_era, network.nodes, network.edges)
-        found.append(network_section(*frames, picture, certificates, content.data.era_dates))
+        found.append(network_section(*frames, picture, certificates, content.data.eras.dates))
     if graphs := _feature_graphs(folder, content):
         found.append(feature_graphs_section(graphs))
     if len(kept):
@@ -217,11 +221,11 @@ def _lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _notes(content: Content) -> tuple[str, ...]:
-    config, notes = content.config, list(content.data.notes)
+    config, notes = content.config, list(content.shown.notes)
     if config.validation.splitter != "walk_forward":
         notes.append(TWO_SIDED_NOTE)
-    if content.data.unlabelled:
-        dropped = ", ".join(map(str, content.data.unlabelled))
+    if content.data.eras.unlabelled:
+        dropped = ", ".join(map(str, content.data.eras.unlabelled))
         notes.append(f"Eras {dropped} have too few known returns for a target and are neither learned nor scored.")
     notes += _assumed(content)
     notes += [f"{model} failed and is left out: {reason}" for model, reason in content.failed.items()]
@@ -248,7 +252,7 @@ def _assumed(content: Content) -> list[str]:
 def _facts(content: Content) -> dict[str, str]:
     config = content.config
     return {
-        **content.data.facts,
+        **content.shown.facts,
         "validation": f"{config.validation.splitter}, {len(content.folds)} folds",
         "sampling": str(config.sampling),
         **{f"model {name}": _settings(model) for name, model in config.models.items()},
@@ -267,16 +271,16 @@ def _settings(model: AnyModel | Ensemble) -> str:
     return ", ".join(f"{key} {value}" for key, value in told.items())
 
 
-def _manifest(content: Content, found: pd.DataFrame, trials: pd.DataFrame, took: pd.DataFrame) -> dict[str, Any]:
+def _manifest(content: Content, trials: pd.DataFrame, took: pd.DataFrame) -> dict[str, Any]:
     finished = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     models = took.set_index("model").round(1).to_dict(orient="index")
     return {
         "config": content.config.resolved(),
         "identity": content.identity,
-        "tables": content.data.versions(),
+        "tables": versions(content.data.tables),
         "manifest": content.data.manifest,
         "folds": [asdict(fold) for fold in content.folds],
-        "quality": found.to_dict(orient="records"),
+        "quality": content.shown.quality.to_dict(orient="records"),
         "search": {
             str(part): {"trials": len(own), "settings": None if best is None else json.loads(best["settings"])}
             for part, own in trials.groupby("part")

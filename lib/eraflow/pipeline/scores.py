@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
@@ -82,18 +81,14 @@ class Strategy:
     spreads: pd.DataFrame  # model, era, metric, value
 
 
-def strategy(store: Store, prices: Version, holding: Holding) -> Callable[[DataFrame], Strategy]:
-    """Of out-of-fold predictions the strategy view, over the `prices` table."""
-
-    def of(predictions: DataFrame) -> Strategy:
-        histories = portfolio.histories(predictions, store.read(prices), holding).persist()
-        try:
-            held = portfolio.positions(histories, holding)
-            # Models x days, and models x eras x quantiles.
-            daily = portfolio.scaled(portfolio.daily_returns(held, histories, holding).toPandas(), holding)
-            quantiles = portfolio.quantile_returns(histories).toPandas()
-        finally:
-            histories.unpersist()
-        return Strategy(portfolio.performance(daily), daily, portfolio.spreads(quantiles))
-
-    return of
+def strategy(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Strategy:
+    """The strategy view of out-of-fold predictions, over the `prices` table."""
+    histories = portfolio.histories(predictions, prices, holding).persist()
+    try:
+        held = portfolio.positions(histories, holding)
+        # Models x days, and models x eras x quantiles.
+        daily = portfolio.scaled(portfolio.daily_returns(held, histories, holding).toPandas(), holding)
+        quantiles = portfolio.quantile_returns(histories).toPandas()
+    finally:
+        histories.unpersist()
+    return Strategy(portfolio.performance(daily), daily, portfolio.spreads(quantiles))

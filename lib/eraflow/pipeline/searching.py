@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import functions as F
-
 from eraflow import scoring
 from eraflow.config import Config
 from eraflow.config.models import AnyModel
@@ -16,6 +14,7 @@ from eraflow.errors import InputError
 from eraflow.models.base import Fitted
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
+from eraflow.predictions import as_model
 from eraflow.progress import Progress
 from eraflow.search import Study, objective
 from eraflow.validation import Fold, WalkForward
@@ -54,7 +53,7 @@ class Searching:
         """The purged folds inside a training part. InputError where it is too short for them."""
         search, asked = self.config.search, self.config.validation
         own = set(eras)
-        spans = [span for span in self.data.spans if span.era in own]
+        spans = [span for span in self.data.eras.spans if span.era in own]
         try:
             return WalkForward(search.folds, search.min_train_eras, None, asked.purge).split(spans)
         except InputError as error:
@@ -76,8 +75,6 @@ class Searching:
     def _worth(self, settings: AnyModel, fold: Fold) -> float:
         """The objective of a model of these settings on one inner fold."""
         data, fitted = self.data, self.fit(settings, fold.train)
-        named = data.predicted(fitted, fold.validation).withColumns(
-            {"fold": F.lit(fold.number), "model": F.lit(settings.kind)}
-        )
+        named = as_model(data.training.predicted(fitted, fold.validation), settings.kind, fold.number)
         scores = scoring.score_eras(named, data.references, data.asset, self.metrics())
         return objective(scoring.collected(scores), self.config.search.weights)  # eras x metrics rows

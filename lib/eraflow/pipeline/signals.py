@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from eraflow import submission
 from eraflow.config import Config
@@ -16,15 +17,17 @@ from eraflow.features.missing import COMPARED, missing_shares, refuse_missing
 from eraflow.graphs.described import Described, described
 from eraflow.models.base import Training
 from eraflow.pipeline import signals_steps
-from eraflow.pipeline.dataset import Dataset
-from eraflow.pipeline.reading import label_overlap, label_reach, label_spans, reaching, training
-from eraflow.pipeline.scores import ASSET, signals_references, strategy
+from eraflow.pipeline.dataset import Eras, Shown, training
+from eraflow.pipeline.scores import ASSET, Strategy, signals_references, strategy
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
+from eraflow.scoring import References
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import lives, quality, signals_files, signals_neutralizers
-from eraflow.tables import Store
+from eraflow.sources.eras import Labels, labels_of
+from eraflow.tables import Store, Version
+from eraflow.validation import label_reach, reaching
 
 SYNTHETIC_NOTE = (
     "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
@@ -40,91 +43,130 @@ SURVIVORS_NOTE = (
 )
 
 
-def dataset(store: Store, config: Config, progress: Progress, tables: Versions | None = None) -> Dataset:
+def dataset(store: Store, config: Config, progress: Progress, tables: Versions | None = None) -> Signals:
     """Brings the tables up to date, unless they are given."""
-    tables = tables or signals_steps.tables(Site(store, config, progress))
-    target = config.targets.main
-    eras, horizon = store.read(tables["eras"]), config.targets.names[target]
-    horizons = {name: config.targets.names[name] for name in config.learned_targets}
-    labels = {days: label_spans(eras, days) for days in dict.fromkeys(horizons.values())}
-    spans, era_dates = labels[horizon]
-    for others, _ in labels.values():
-        spans = reaching(spans, others)  # folds are common to all models
-    reach = {name: label_reach(labels[days][0], era_dates) for name, days in horizons.items()}
-    overlap = label_overlap(eras, horizon)
-    dates = list(era_dates.values())
-    live_era, live_date = max(era_dates.items())
-    data = replace(training(store, tables["training"], target), reach=reach)
-    theirs = store.read(tables["signals"]) if "signals" in tables else None
-    first_week = date.fromisoformat(tables["eras"].manifest["first_week"])
-    names, is_live = (None, True) if theirs is None else signals_files.live_names(theirs, live_date)
-    live = data.rows([live_era])
-    # One row an era. A label may have ended with too few known returns for a target.
-    rows = data.table.where(F.col(target).isNotNull()).select("era").distinct().collect()
-    known = {row["era"] for row in rows}
-    return Dataset(
-        tables=tuple(tables.values()),
-        training=data,
-        manifest=tables["training"].manifest,
-        spans=[span for span in spans if span.era in known],
-        unlabelled=[span.era for span in spans if span.era not in known],
-        overlap=overlap,
-        live=live,
-        live_era=live_era,
-        era_dates=era_dates,
-        submission=lambda live: submission.signals(live.assign(id=lives.named(live["id"])), names),
-        check_live=lambda: _check_live(live, names, data, era_dates),
-        references=signals_references(config, store, data, theirs, first_week),
-        reference_files=signals_neutralizers.identity(store.spark, config.signals),
-        asset=ASSET,
-        strategy=strategy(store, tables["prices"], Holding(config.targets.lag, horizon)),
-        quality=lambda: _quality(store, config, tables),
-        network=_network(store, tables),
-        notes=(*_notes(config), *_late(tables, live_date), *([] if is_live else [UNIVERSE_NOTE])),
-        facts={
-            "source": str(tables["prices"].manifest["source"]),
-            "eras": f"{len(dates)} weekly eras, {dates[0]} to {dates[-1]}",
-            "data date": str(live_date),
-            "features": f"{len(data.feature_names)} ({config.features.set})",
-            "target": f"{target}, {config.targets.lag} days after the era's date",
-            "labels overlap": f"{overlap} eras",
-        },
-    )
+    return Signals(store, config, tables or signals_steps.tables(Site(store, config, progress)))
 
 
-def _check_live(
-    live: DataFrame, names: Mapping[str, str] | None, data: Training, era_dates: Mapping[int, date]
-) -> None:
-    """InputError where Numerai would find too few tickers, or where more is missing than what models learn from."""
-    submission.check_size(_submitted(live, names).count())
-    *past, newest = sorted(era_dates)
-    shares = missing_shares(data.rows([*past[-COMPARED:], newest]), data.feature_names, data.missing)
-    refuse_missing(shares, newest, era_dates[newest])
+@dataclass(frozen=True)
+class Signals:
+    """The data of Signals (a `Dataset`), at these versions of its tables."""
 
+    store: Store
+    config: Config
+    made: Versions
+    asset = ASSET
 
-def _late(tables: Versions, live_date: date) -> list[str]:
-    """A sentence for each country that is left out of the newest era."""
-    late = tables["eras"].manifest["late"].items()
-    return [f"{name} is left out of the era of {live_date}: its prices end on {newest}." for name, newest in late]
+    @property
+    def tables(self) -> Sequence[Version]:
+        return tuple(self.made.values())
 
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        return self.made["training"].manifest
 
-def _submitted(live: DataFrame, names: Mapping[str, str] | None) -> DataFrame:
-    """Those of the live rows whose ticker has a name at Numerai."""
-    return live if names is None else live.where(lives.name_of(F.expr(ASSET)).isin(list(names)))
+    @cached_property
+    def training(self) -> Training:
+        horizons = {name: self.config.targets.names[name] for name in self.config.learned_targets}
+        reach = {name: label_reach(self._labels[days].spans, self._dates) for name, days in horizons.items()}
+        return replace(training(self.store, self.made["training"], self.config.targets.main), reach=reach)
 
+    @cached_property
+    def eras(self) -> Eras:
+        own = self._labels[self._horizon]
+        spans = own.spans
+        for others in self._labels.values():
+            spans = reaching(spans, others.spans)  # folds are common to all models
+        known = self.training.labelled_eras()  # a label may have ended with too few known returns for a target
+        return Eras(
+            [span for span in spans if span.era in known],
+            own.overlap,
+            max(self._dates),
+            self._dates,
+            [span.era for span in spans if span.era not in known],
+        )
 
-def _quality(store: Store, config: Config, tables: Versions) -> pd.DataFrame:
-    found = quality.counted(store.read(tables["quality"]), config.quality.policies)
-    if "signals_match" not in tables:
-        return found
-    return pd.concat([found, signals_files.counted(store.read(tables["signals_match"]))], ignore_index=True)
+    @cached_property
+    def live(self) -> DataFrame:
+        return self.training.rows([self.eras.live])
 
+    @cached_property
+    def references(self) -> References:
+        first_week = date.fromisoformat(self.made["eras"].manifest["first_week"])
+        return signals_references(self.config, self.store, self.training, self._numerais, first_week)
 
-def _network(store: Store, tables: Versions) -> Callable[[], Described | None] | None:
-    graphs, edges = tables.get("graphs"), tables.get("graph_edges")
-    if graphs is None or edges is None:
-        return None
-    return lambda: described(store.read(graphs), store.read(edges), store.read(tables["prices"]))
+    @property
+    def reference_files(self) -> Sequence[Any]:
+        return signals_neutralizers.identity(self.store.spark, self.config.signals)
+
+    def check_live(self) -> None:
+        """InputError where Numerai would find too few tickers, or more is missing than what models learn from."""
+        names, _ = self._names
+        submission.check_size(self.live.count() if names is None else lives.of_names(self.live, ASSET, names).count())
+        *past, newest = sorted(self._dates)
+        data = self.training
+        shares = missing_shares(data.rows([*past[-COMPARED:], newest]), data.feature_names, data.missing)
+        refuse_missing(shares, newest, self._dates[newest])
+
+    def submission(self, live: pd.DataFrame) -> pd.DataFrame:
+        return submission.signals(live.assign(id=lives.named(live["id"])), self._names[0])
+
+    def strategy(self, predictions: DataFrame) -> Strategy:
+        holding = Holding(self.config.targets.lag, self._horizon)
+        return strategy(predictions, self.store.read(self.made["prices"]), holding)
+
+    def shown(self) -> Shown:
+        found = quality.counted(self.store.read(self.made["quality"]), self.config.quality.policies)
+        if "signals_match" in self.made:
+            matched = signals_files.counted(self.store.read(self.made["signals_match"]))
+            found = pd.concat([found, matched], ignore_index=True)
+        days, config = list(self._dates.values()), self.config
+        late = self.made["eras"].manifest["late"].items()
+        left_out = [
+            f"{name} is left out of the era of {days[-1]}: its prices end on {newest}." for name, newest in late
+        ]
+        facts = {
+            "source": str(self.made["prices"].manifest["source"]),
+            "eras": f"{len(days)} weekly eras, {days[0]} to {days[-1]}",
+            "data date": str(days[-1]),
+            "features": f"{len(self.training.feature_names)} ({config.features.set})",
+            "target": f"{config.targets.main}, {config.targets.lag} days after the era's date",
+            "labels overlap": f"{self.eras.overlap} eras",
+        }
+        notes = [*_notes(config), *left_out, *([] if self._names[1] else [UNIVERSE_NOTE])]
+        return Shown(found, notes, facts, self._network())
+
+    def _network(self) -> Described | None:
+        read, made = self.store.read, self.made
+        if "graphs" not in made or "graph_edges" not in made:
+            return None
+        return described(read(made["graphs"]), read(made["graph_edges"]), read(made["prices"]))
+
+    @property
+    def _horizon(self) -> int:
+        return self.config.targets.names[self.config.targets.main]
+
+    @cached_property
+    def _labels(self) -> dict[int, Labels]:
+        """By horizon what the table says of the targets that are learned."""
+        table, names = self.store.read(self.made["eras"]), self.config.targets.names
+        days = dict.fromkeys([self._horizon, *(names[name] for name in self.config.learned_targets)])
+        return {horizon: labels_of(table, horizon) for horizon in days}
+
+    @property
+    def _dates(self) -> Mapping[int, date]:
+        return self._labels[self._horizon].dates
+
+    @cached_property
+    def _numerais(self) -> DataFrame | None:
+        return self.store.read(self.made["signals"]) if "signals" in self.made else None
+
+    @cached_property
+    def _names(self) -> tuple[Mapping[str, str] | None, bool]:
+        """Numerai's names of tickers, where its files are, and whether they are those of the live era."""
+        if self._numerais is None:
+            return None, True
+        return signals_files.live_names(self._numerais, self._dates[max(self._dates)])
 
 
 def _notes(config: Config) -> tuple[str, ...]:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from eraflow import disk, registry, retention, scoring, search, submission, tracking
 from eraflow.causes import first_line, refusal
@@ -29,6 +28,7 @@ from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching
 from eraflow.pipeline.versions import git_revision, software
+from eraflow.predictions import of_models
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
@@ -36,6 +36,7 @@ from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForw
 
 # Code that decides what a run finds, so that one begun by other code is not gone on with.
 DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search", "batches",
+            "predictions",
             "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
 
 
@@ -112,7 +113,7 @@ class _Run:
     def result(self) -> tuple[str, ...]:
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
         data = self.data
-        seen, _ = hold_out(data.spans, self.config.validation.holdout, self.config.validation.purge)
+        seen, _ = hold_out(data.eras.spans, self.config.validation.holdout, self.config.validation.purge)
         folds = splitter(self.config).split(seen)
         self._refuse_settings(folds)
         data.check_live()
@@ -131,7 +132,7 @@ class _Run:
         predictions = self._out_of_fold(failed)
         scored, unscored = self._score(predictions)
         self.progress.stage("following portfolios of the predictions")
-        strategy = data.strategy(predictions) if data.strategy else None
+        strategy = data.strategy(predictions)
         self.progress.stage("writing the report")
         content = outputs.Content(
             config=self.config,
@@ -154,7 +155,7 @@ class _Run:
 
     def holdout(self) -> tuple[str, ...]:
         rules = self.config.validation
-        seen, fold = hold_out(self.data.spans, rules.holdout, rules.purge)
+        seen, fold = hold_out(self.data.eras.spans, rules.holdout, rules.purge)
         if fold is None:
             raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
         identity = self._identity(splitter(self.config).split(seen))
@@ -178,7 +179,7 @@ class _Run:
             ensembling.holdout(build(name, settings, rules.purge), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        return outputs.write_holdout(self.folder, self.data.overlap, scoring.collected(scores), fold)
+        return outputs.write_holdout(self.folder, self.data.eras.overlap, scoring.collected(scores), fold)
 
     def _refuse_settings(self, folds: Sequence[Fold]) -> None:
         """Tells what would fail after all models are fitted."""
@@ -189,7 +190,7 @@ class _Run:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
         for name, model in self.config.models.items():
             parts = [fold.train for fold in folds]
-            for eras in (*parts, [span.era for span in self.data.spans]):
+            for eras in (*parts, self.data.eras.known):
                 self._parts(model, eras)
             if name == self.config.search.model:
                 for eras in (*parts, self._seen):
@@ -216,7 +217,7 @@ class _Run:
     def _seen(self) -> list[int]:
         """The eras that are not held out: a search of the final model's settings would look at the holdout, too."""
         rules = self.config.validation
-        return [span.era for span in hold_out(self.data.spans, rules.holdout, rules.purge)[0]]
+        return [span.era for span in hold_out(self.data.eras.spans, rules.holdout, rules.purge)[0]]
 
     @property
     def _searching(self) -> Searching:
@@ -246,7 +247,7 @@ class _Run:
         return {
             "config": config,
             "folds": fingerprint([asdict(fold) for fold in folds]),
-            "tables": self.data.fingerprints(),
+            "tables": {made.name: made.fingerprint for made in self.data.tables},
             "code": written_in(*DECIDING),
             "references": list(self.data.reference_files),
             "software": software(self.store.spark),
@@ -297,7 +298,7 @@ class _Run:
         chosen = self._sampled(eras)
         if not settings.watched_eras:
             return chosen, []
-        span_of = {span.era: span for span in self.data.spans}
+        span_of = {span.era: span for span in self.data.eras.spans}
         return watched_block([span_of[era] for era in chosen], settings.watched_eras, self.config.validation.purge)
 
     def _sampled(self, eras: Sequence[int]) -> list[int]:
@@ -328,7 +329,7 @@ class _Run:
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
     def _write_predictions(self, fitted: Fitted, fold: Fold, place: str) -> None:
-        ordered = self.data.predicted(fitted, fold.validation).repartition(1).sortWithinPartitions("era", "id")
+        ordered = self.data.training.predicted(fitted, fold.validation).repartition(1).sortWithinPartitions("era", "id")
         ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str) -> None:
@@ -336,7 +337,7 @@ class _Run:
         part, took = f"{name}-{LIVE}", dict[str, float]()
         if self.folder.is_done(part):
             return
-        eras, live_era = [span.era for span in self.data.spans], self.data.live_era
+        eras, live_era = self.data.eras.known, self.data.eras.live
         learned, _ = self._parts(self.config.models[name], eras)
         self.progress.stage(f"{name}: final model on {len(learned)} eras")
         with timed(took, FIT):
@@ -353,7 +354,7 @@ class _Run:
     def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
         """Out-of-fold predictions of every model and ensemble but those that failed."""
         names = [name for name in (*self.config.models, *self.config.ensembles) if name not in failed]
-        return self.store.spark.read.parquet(self.folder.predictions()).where(F.col("model").isin(names))
+        return of_models(self.store.spark.read.parquet(self.folder.predictions()), names)
 
     def _score(self, predictions: DataFrame) -> tuple[pd.DataFrame, dict[str, list[int]]]:
         self.progress.stage("scoring out-of-fold predictions")

@@ -7,7 +7,7 @@ target that becomes known writes no feature again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 import numpy as np
@@ -15,7 +15,7 @@ import pandas as pd
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow.sources.classic_files import Split
+from eraflow.sources.classic_files import ALIAS, Split
 
 
 def of_eras(eras: Sequence[int], era_block: int) -> str:
@@ -70,3 +70,13 @@ def with_labels(packed: DataFrame, labels: DataFrame, targets: Sequence[str]) ->
     values = {name: F.get(F.col(f"`all {name}`"), F.col("row")) for name in targets}
     known = [F.when(~F.isnan(value), value).alias(name) for name, value in values.items()]
     return joined.select(*(F.col(f"`{name}`") for name in packed.columns), *known)
+
+
+def with_alias(rows: DataFrame, target: str) -> DataFrame:
+    """The rows with one more column `target`, which equals the target of this name."""
+    return rows.withColumn(ALIAS, F.col(f"`{target}`"))
+
+
+def known_by_era(rows: DataFrame, targets: Iterable[str]) -> pd.DataFrame:
+    """`era` and by target in how many rows it is known; one row an era."""
+    return rows.groupBy("era").agg(*(F.count(f"`{name}`").alias(name) for name in targets)).orderBy("era").toPandas()

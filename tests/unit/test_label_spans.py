@@ -1,9 +1,8 @@
-"""What is read off the tables' rows, without Spark."""
+"""How far labels reach, in eras."""
 
 from datetime import date, timedelta
 
-from eraflow.pipeline.reading import label_reach
-from eraflow.validation import EraSpan
+from eraflow.validation import EraSpan, label_reach
 
 FRIDAYS = {era: date(2021, 1, 1) + timedelta(weeks=era) for era in range(1, 30)}
 
