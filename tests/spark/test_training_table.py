@@ -195,3 +195,18 @@ def test_targets_are_five_values_or_null(rows: pd.DataFrame, training: DataFrame
         assert set(known[name].dropna()) == {0.0, 0.25, 0.5, 0.75, 1.0}
     assert rows.loc[rows["era"] == 26, names].isna().all(axis=None)  # its labels have not ended
     assert training.where("target_raw_20 = 'NaN'").count() == 0  # unknown is null, never a number
+
+
+def test_a_day_may_be_that_of_two_eras_with_ids_of_its_own_in_each(spark: SparkSession, bars: DataFrame) -> None:
+    """A country that is shut all week stands at its last session, and its ids have the era's date."""
+    kinds = "ticker string, date date, country string, ranked array<float>, exposures array<double>"
+    daily = spark.createDataFrame(daily_frame()[["ticker", "date", "country", "ranked", "exposures"]], kinds)
+    eras, shut = [(1, "", ERAS[1]), (2, "", ERAS[1])], date(2010, 1, 15)
+    table = training_table(
+        daily, unmasked(bars), eras, {"": DAYS}, Ranking(FEATURES), HORIZONS, LAG, CHOSEN, 4, id_dates={(2, ""): shut}
+    )
+
+    one, other = (rows for _, rows in table.toPandas().sort_values(["era", "id"]).groupby("era"))
+    assert set(other["id"]) == {name.replace(str(ERAS[1]), str(shut)) for name in one["id"]}
+    same = [name for name in one if name not in ("id", "era", "era_block")]
+    pd.testing.assert_frame_equal(one[same].reset_index(drop=True), other[same].reset_index(drop=True))

@@ -283,3 +283,39 @@ def test_a_live_week_without_a_session_goes_on_with_the_graph_before_it() -> Non
     assert days.live_era == 5
     assert graph_of(days, 1)[5] == 4
     assert graph_of(days, 4)[5] == 4
+
+
+def test_a_country_that_is_shut_all_week_stands_at_its_last_session_in_the_past_as_in_the_live_era() -> None:
+    """As Numerai's row of that week does: Japan's Golden Week of 2019, which the user has named."""
+    usual = pd.bdate_range("2018-01-01", "2019-06-28")
+    golden = pd.bdate_range("2019-04-29", "2019-05-03")
+    days = {"us": list(usual.date), "jp": list(usual.difference(golden).date)}
+    named = {"jp": set(golden.date)}
+
+    found = Calendars.of(days, holidays=named)
+    weeks = {era: day for era, name, day in found.era_days if name == "jp"}
+    shut = 70  # the era of the week, and the one before it
+
+    assert found.eras[shut] == date(2019, 5, 3)
+    assert (weeks[shut - 1], weeks[shut], weeks[shut + 1]) == (date(2019, 4, 26), date(2019, 4, 26), date(2019, 5, 10))
+    assert found.id_dates == {(shut, "jp"): date(2019, 5, 3), **{(78, name): date(2019, 6, 28) for name in days}}
+    then = Calendars.of(
+        {name: [day for day in its if day <= date(2019, 5, 3)] for name, its in days.items()}, holidays=named
+    )
+    assert [row for row in found.era_days if row[0] < shut] == [row for row in then.era_days if row[0] < shut]
+    assert {row[1:] for row in then.era_days if row[0] == shut} == {row[1:] for row in found.era_days if row[0] == shut}
+    assert shut not in {era for era, name, _ in Calendars.of(days).era_days if name == "jp"}
+
+
+def test_a_country_that_has_ended_stands_nowhere() -> None:
+    usual = pd.bdate_range("2018-01-01", "2019-06-28")
+    days = {"us": list(usual.date), "hk": list(usual[:200].date)}
+    every = {day.date() for day in pd.date_range("2018-01-01", "2019-12-31")}
+
+    ended = Calendars.of({"hk": days["hk"]}).live_era
+
+    def last(found: Calendars) -> int:
+        return max(era for era, name, _ in found.era_days if name == "hk" and era < found.live_era)
+
+    assert last(Calendars.of(days)) == ended
+    assert last(Calendars.of(days, holidays={"hk": every})) == ended + 2  # two weeks, however long it may be shut

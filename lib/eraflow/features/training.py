@@ -52,7 +52,7 @@ def training_table(
     exposures: Sequence[str],
     era_block: int,
     others: Sequence[str] = (),
-    live: tuple[int, date] | None = None,
+    id_dates: Mapping[tuple[int, str], date] | None = None,
 ) -> DataFrame:
     """`id, era, era_block, features array<tinyint>, target_KIND_HORIZON float`, and `others`.
 
@@ -62,13 +62,13 @@ def training_table(
 
     `eras`: of each era and country its day; of two eras with one day `daily` names the row's. `sessions`: by country
     the number of trading days there are; a label that ends after the last is null. `prices` has `masked`, where neither
-    features nor labels over the day are known. `live`: the live era and its date, which its ids have, whenever a
-    country traded last.
+    features nor labels over the day are known. `id_dates`: by era and country the date in ids, where it is not the day.
     """
-    days = F.broadcast(era_days(daily.sparkSession, eras))
+    named = id_dates or {}
+    dated = pd.DataFrame([(*row, named.get(row[:2], row[2])) for row in eras])
+    days = F.broadcast(daily.sparkSession.createDataFrame(dated, "era int, country string, date date, named date"))
     labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
     keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]
-    named = F.when(F.col("era") == live[0], F.lit(live[1])).otherwise(F.col("date")) if live else F.col("date")
     rows = (
         daily.join(days, on=keys, how="inner")
         .join(labels.drop("country"), on=["ticker", "date"], how="left")
@@ -76,7 +76,7 @@ def training_table(
         .select(
             F.floor(F.col("era") / ERAS_A_CHUNK).alias("chunk"),
             "era",
-            F.concat_ws("_", "ticker", named.cast("string")).alias("id"),
+            F.concat_ws("_", "ticker", F.col("named").cast("string")).alias("id"),
             "sector",
             "country",
             F.coalesce("masked", F.lit(False)).alias("masked"),

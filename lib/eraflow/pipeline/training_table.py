@@ -107,7 +107,7 @@ def _frame(site: Site, upstream: Upstream, days: Calendars, first: int) -> DataF
         targets.exposures,
         config.tables.era_block,
         targets.signals,
-        (days.live_era, days.data_date),
+        days.id_dates,
     )
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import base64
 import datetime
 from bisect import bisect_right
-from collections.abc import Collection, Iterable, Mapping, Sequence, Set
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 
 import numpy as np
 
@@ -151,27 +152,57 @@ class Calendars:
         missing = {name: self.missing(name, self.data_date) for name in self.by_country}
         return {name: days for name, days in missing.items() if days}
 
-    def missing(self, country: str, until: datetime.date) -> list[datetime.date]:
-        """The days after its newest session, up to `until`, on which the country would have traded."""
+    def missing(
+        self, country: str, until: datetime.date, newest: datetime.date = datetime.date.max
+    ) -> list[datetime.date]:
+        """The days up to `until` on which the country would have traded after its newest session, as of `newest`."""
         shut = {*self.holidays.get(country, ()), *self.holidays.get("", ())}
-        return closures.missing(self.by_country[country].dates, until, shut)
+        dates = self.by_country[country].dates
+        return closures.missing(dates[: bisect_right(dates, newest)], until, shut)
 
     @cached_property
     def era_days(self) -> list[tuple[int, str, datetime.date]]:
-        """(era, country, its last trading day of that week on or before the era's date), by era.
+        """(era, country, its last trading day on or before the era's date), by era.
 
-        In the live era a country that is shut this week stands at its last day before it; one that is late is not in.
+        A country that is shut all week stands at its last day before it; one that is late is not in.
         """
-        cut = {self._era(day): day for day in self.named}
-        found = []
+        cut, found = {self._era(day): day for day in self.named}, list[tuple[int, str, datetime.date]]()
         for name, calendar in self.by_country.items():
             past = {self._era(day): day for day in calendar.dates if day <= cut.get(self._era(day), day)}
-            past = {era: day for era, day in past.items() if era < self.live_era}
-            found += [(era, name, day) for era, day in past.items()]
+            found += [(era, name, day) for era, day in past.items() if era < self.live_era]
             newest = calendar.until(self.data_date)
             if newest and name not in self.late:
                 found.append((self.live_era, name, newest))
-        return sorted(found)
+        return sorted([*found, *self._shut(found, cut)])
+
+    def _shut(
+        self, found: Sequence[tuple[int, str, datetime.date]], cut: Mapping[int, datetime.date]
+    ) -> Iterator[tuple[int, str, datetime.date]]:
+        """The same of countries in past weeks in which they were shut.
+
+        Judged by what was known then: a later file changes no era.
+        """
+        last = {era: day for era, _, day in sorted(found, key=itemgetter(2)) if era < self.live_era}
+        there = {(era, name) for era, name, _ in found}
+        for name, calendar in self.by_country.items():
+            for era, day in last.items():
+                until = cut.get(era, day)
+                before = calendar.until(until) if (era, name) not in there else None
+                if before and until - before <= ENDED and not self.missing(name, until, before):
+                    yield era, name, before
+
+    @cached_property
+    def id_dates(self) -> Mapping[tuple[int, str], datetime.date]:
+        """By era and country the date that ids have, where it is not the country's day.
+
+        It is the era's own, of the live era and of a week in which the country was shut: else an id would be there
+        twice.
+        """
+        return {
+            (era, name): self.eras[era]
+            for era, name, day in self.era_days
+            if era == self.live_era or self._era(day) != era
+        }
 
     @cached_property
     def eras(self) -> Mapping[int, datetime.date]:
