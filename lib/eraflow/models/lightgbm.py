@@ -8,8 +8,9 @@ is told the limits of bins instead of looking for them in one more pass: levels 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +36,8 @@ LEVELS = 5
 MAX_BIN = 7  # more than five levels and missing; LightGBM holds 4 bits a value
 # Rows that go to the native library at once: as many as make a buffer of some megabytes, however wide they are.
 BATCH_VALUES = 800_000
+COLUMN_WISE = "force_col_wise=true verbosity=-1"
+_DATA_SET: Mapping[str, Any] = {"maxBin": MAX_BIN, "binSampleCount": MIN_ROWS_PER_TASK, "dataTransferMode": "streaming"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,9 @@ class LightGbmModel:
             label = self._label(rows, training.target)
             learned = self._ready(training, rows, label, training.weight(eras))
             estimator = self._estimator(training, threads(spark))
-            self._give_bins(estimator, training, spark)
+            # A parameter of the Java side alone: the Python side would hand over its own at every fit.
+            estimator._java_obj.setReferenceDataset(_bins(len(training.feature_names), training.missing))
+            _silence(estimator, "dataRandomSeed", self.seed)
             if watched:
                 if training.labelled(watched).isEmpty():
                     raise InputError(
@@ -128,9 +133,7 @@ class LightGbmModel:
             baggingSeed=self.seed,
             featureFractionSeed=self.seed,
             deterministic=True,
-            maxBin=MAX_BIN,
-            binSampleCount=MIN_ROWS_PER_TASK,
-            dataTransferMode="streaming",
+            **_DATA_SET,
             microBatchSize=max(100, BATCH_VALUES // width),
             numThreads=threads,  # of an executor: its tasks load one data set, and one of them learns from it
             slotNames=list(training.feature_names),  # a vector made of an array carries no names
@@ -148,7 +151,7 @@ class LightGbmModel:
             raise InputError(
                 f"model: monotone or interactions name {unknown[0]!r}, which is no feature here; mend the name."
             )
-        told = "force_col_wise=true verbosity=-1"
+        told = COLUMN_WISE
         if groups:
             # LightGBM uses no feature that is in no group: each of the others is a group of its own.
             alone = [(name,) for name in names if name not in set(chain.from_iterable(groups))]
@@ -186,27 +189,30 @@ class LightGbmModel:
             F.lit(weight is None).alias("watched"),
         )
 
-    def _give_bins(self, estimator: Any, training: Training, spark: SparkSession) -> None:
-        """Gives the estimator its bins: one for each level and one for missing, the same of every feature.
 
-        SynapseML would convert rows to draw a sample from them; and where a sample lacks the one era in which a feature
-        is missing, LightGBM would take missing for the lowest level. A fit of one tree leaves the bins on the
-        estimator, here of rows in which all levels are as frequent; a leaf of one row keeps LightGBM from leaving out
-        features that it could not split.
-        """
-        kinds = [training.missing, *range(LEVELS)]
-        place = F.pmod(F.col("id"), F.lit(len(kinds))).cast("int")
-        level = F.get(F.array(*map(F.lit, kinds)), place).cast("tinyint")
-        rows = spark.range(0, MIN_ROWS_PER_TASK, 1, 1).select(
-            F.lit(0).alias("era"), "id", F.array_repeat(level, len(training.feature_names)).alias("features")
-        )
-        trees, leaf = estimator.getNumIterations(), estimator.getMinDataInLeaf()
-        estimator.setNumIterations(1).setMinDataInLeaf(1)
-        label = F.pmod(F.col("id"), F.lit(2)).cast("double")
-        _silence(estimator, "seed", self.seed)  # all rows are the sample, so no seed decides anything
-        _fitted(estimator, self._ready(training, rows, label, F.lit(1.0)), MIN_ROWS_PER_TASK)
-        estimator.setNumIterations(trees).setMinDataInLeaf(leaf).setSeed(self.seed)
-        _silence(estimator, "dataRandomSeed", self.seed)
+@cache
+def _bins(width: int, missing: int) -> bytes:
+    """LightGBM's empty data set with a bin for each level and one for missing, the same of every feature.
+
+    SynapseML would convert rows to draw a sample from them; and where a sample lacks the one era in which a feature is
+    missing, LightGBM would take missing for the lowest level. A fit of one tree leaves it on the estimator, here of
+    rows in which all levels are as frequent; a leaf of one row keeps LightGBM from leaving out features that it could
+    not split. It knows no row of any data, so that all fits of a process take the same.
+    """
+    spark = SparkSession.active()
+    kinds = [missing, *range(LEVELS)]
+    place = F.pmod(F.col("id"), F.lit(len(kinds))).cast("int")
+    level = F.get(F.array(*map(F.lit, kinds)), place).cast("tinyint")
+    rows = spark.range(0, MIN_ROWS_PER_TASK, 1, 1).select(
+        F.array_repeat(level, width).alias("features"), F.pmod("id", F.lit(2)).cast("double").alias("label")
+    )
+    estimator = LightGBMRegressor(
+        featuresCol="features", labelCol="label", numIterations=1, minDataInLeaf=1, passThroughArgs=COLUMN_WISE,
+        numThreads=threads(spark), verbosity=-1, **_DATA_SET,
+    )  # fmt: skip
+    _silence(estimator, "seed", 0)  # all rows are the sample, so no seed decides anything
+    _fitted(estimator, rows.select(_vector(width, missing).alias("features"), "label"), MIN_ROWS_PER_TASK)
+    return bytes(estimator._java_obj.getReferenceDataset())
 
 
 @dataclass(frozen=True)

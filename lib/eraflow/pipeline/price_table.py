@@ -131,8 +131,9 @@ class _Prices:
             _cached(updates.changed(rows, earlier)) as changes,
         ):
             some = updates.within(raw.rows, changes)
-            repeats, others = faults.repeats(some), updates.repeats_outside(earlier, changes)
-            with _cached(rows.unionByName(repeats).unionByName(others)) as seen:
+            others = updates.repeats_outside(earlier, changes)
+            parts = [rows, others, *([faults.repeats(some)] if raw.repeats else [])]
+            with _cached(reduce(DataFrame.unionByName, parts)) as seen:
                 found = self._judged(seen, raw.rows)
                 sound = faults.sound(raw.rows, found, policies)
                 old = updates.within(stored, changes)
