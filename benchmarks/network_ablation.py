@@ -50,7 +50,7 @@ def main() -> int:
     rows = [scored(name, values[name], data.eras.overlap) for name in CASES]
     differences = (("network", "momentum"), ("both", "momentum"))
     rows += [scored(f"{a} less {b}", (values[a] - values[b]).dropna(), data.eras.overlap) for a, b in differences]
-    tables = {version.table: store.read(version) for version in data.tables}
+    tables = {version.name: store.read(version) for version in data.tables}
     found = {"scores": rows, "graph": described(tables["graphs"], tables["graph_edges"], tables["prices"])}
     WORK.with_suffix(".json").write_text(json.dumps(found, indent=2) + "\n")
     print(pd.DataFrame(rows).to_string(index=False))
