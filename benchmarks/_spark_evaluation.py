@@ -23,7 +23,8 @@ from eraflow.pipeline.dataset import Eras, Shown
 from eraflow.pipeline.scores import ASSET, Strategy, strategy
 from eraflow.scoring.strategy import Holding
 from eraflow.session import session
-from eraflow.validation import WalkForward, spans_from_numbers
+from eraflow.spans import spans_from_numbers
+from eraflow.validation import WalkForward
 
 LAG, HORIZON = 2, 20
 

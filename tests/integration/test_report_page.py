@@ -17,7 +17,8 @@ from tests.unit.test_network_section import a_section
 
 from eraflow.reporting import Page, ReportContent, Section, feature_graphs_section
 from eraflow.scoring import summarise
-from eraflow.validation import Fold, WalkForward, spans_from_numbers
+from eraflow.spans import spans_from_numbers
+from eraflow.validation import Fold, WalkForward
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

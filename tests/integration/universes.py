@@ -31,7 +31,8 @@ from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.sources import prices, reference, synthetic
 from eraflow.sources.calendar import Calendar, Calendars, Label
 from eraflow.sources.price_files import SCHEMA
-from eraflow.validation import EraSpan, WalkForward
+from eraflow.spans import EraSpan
+from eraflow.validation import WalkForward
 
 TARGETS = config.load([], []).targets  # the demo's: which target is learned, its horizon, lag and exposures
 HORIZON = TARGETS.names[TARGETS.main]

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from eraflow.ensembles.blending import blended, moments
 from eraflow.ensembles.weights import blend, era_moments, non_negative, weights_by_era
-from eraflow.validation import EraSpan
+from eraflow.spans import EraSpan
 
 SCHEMA = "id string, era int, fold int, model string, prediction double, target float"
 MODELS = ("a", "b")

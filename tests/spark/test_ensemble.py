@@ -8,7 +8,7 @@ from eraflow.ensembles.ensemble import Ensemble
 from eraflow.ensembles.neutralisation import Features, exposures
 from eraflow.ensembles.weights import equal, non_negative
 from eraflow.scoring import numerai_corr
-from eraflow.validation import EraSpan
+from eraflow.spans import EraSpan
 
 ERAS, ROWS = range(1, 25), 60
 SPANS = [EraSpan(era, era, era + 3) for era in ERAS]

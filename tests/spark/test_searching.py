@@ -23,7 +23,7 @@ from eraflow.pipeline.searching import Searching
 from eraflow.progress import PlainProgress
 from eraflow.scoring import References
 from eraflow.search import trials
-from eraflow.validation import spans_from_numbers
+from eraflow.spans import spans_from_numbers
 
 NAMES = ("first", "second", "third")
 ERAS, ROWS = 60, 40

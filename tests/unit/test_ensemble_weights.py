@@ -27,7 +27,7 @@ from eraflow.ensembles.weights import (
     weights_by_era,
 )
 from eraflow.errors import InputError
-from eraflow.validation import EraSpan
+from eraflow.spans import EraSpan
 
 MODELS = ("good", "fair", "noise")
 BINS = np.array([0, 0.25, 0.5, 0.75, 1])

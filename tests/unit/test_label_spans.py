@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from eraflow.validation import EraSpan, label_reach
+from eraflow.spans import EraSpan, label_reach
 
 FRIDAYS = {era: date(2021, 1, 1) + timedelta(weeks=era) for era in range(1, 30)}
 

@@ -32,7 +32,8 @@ from eraflow.reporting import (
 from eraflow.reporting.content import Cell, Group, Table
 from eraflow.reporting.sections import sections as all_sections
 from eraflow.scoring import max_drawdown, summarise
-from eraflow.validation import Fold, WalkForward, spans_from_numbers
+from eraflow.spans import spans_from_numbers
+from eraflow.validation import Fold, WalkForward
 
 HOSTILE = "</script><script>window.broken = 1</script><!--\u2028'\"&{{ 7 * 7 }}"
 

@@ -7,18 +7,8 @@ import pytest
 
 from eraflow import validation
 from eraflow.errors import InputError
-from eraflow.validation import (
-    BlockedKFold,
-    CombinatorialPurged,
-    EraSpan,
-    Fold,
-    WalkForward,
-    check,
-    hold_out,
-    reach_in_eras,
-    spans_from_numbers,
-    watched_block,
-)
+from eraflow.spans import EraSpan, reach_in_eras, spans_from_numbers
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, check, hold_out, watched_block
 
 Splitter = WalkForward | BlockedKFold | CombinatorialPurged
 FIRST_FRIDAY = date(2003, 1, 3)
@@ -35,7 +25,7 @@ def weekly(eras: range, days: int) -> list[EraSpan]:
 
 
 def test_the_examples_of_the_docstrings_hold() -> None:
-    results = doctest.testmod(validation)
+    results = doctest.testmod(validation, extraglobs={"spans_from_numbers": spans_from_numbers})
 
     assert results.attempted == 7
     assert results.failed == 0

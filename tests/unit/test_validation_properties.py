@@ -10,14 +10,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from eraflow.errors import InputError
-from eraflow.validation import (
-    BlockedKFold,
-    CombinatorialPurged,
-    EraSpan,
-    Fold,
-    WalkForward,
-    spans_from_numbers,
-)
+from eraflow.spans import EraSpan, spans_from_numbers
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward
 
 Splitter = WalkForward | BlockedKFold | CombinatorialPurged
 FIRST_FRIDAY = date(2003, 1, 3)

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from eraflow.ensembles.blending import blended, moments
 from eraflow.ensembles.neutralisation import Features, neutralise
 from eraflow.ensembles.weights import Vector, Weighting, weights_by_era
-from eraflow.validation import EraSpan
+from eraflow.spans import EraSpan
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from eraflow.errors import InputError
-from eraflow.validation import EraSpan
+from eraflow.spans import EraSpan
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
+from scipy.stats import rankdata
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -26,20 +27,9 @@ def quantiles(values: Matrix) -> Matrix:
 
     Of a matrix each column by itself, all at once: an era has many columns of few rows.
     """
-    order = np.argsort(values, axis=0)  # what is not known comes last
-    ordered = np.take_along_axis(values, order, axis=0)
-    place = np.arange(len(values)).reshape(-1, *[1] * (values.ndim - 1))
-    edge = np.ones((1, *values.shape[1:]), dtype=bool)
-    differs = ordered[1:] != ordered[:-1]
-    first = np.maximum.accumulate(np.where(np.concatenate([edge, differs]), place, 0), axis=0)
-    after = np.where(np.concatenate([differs, edge]), place, len(values))
-    last = np.minimum.accumulate(after[::-1], axis=0)[::-1]
-    known = ~np.isnan(ordered)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shared = np.where(known, ((first + last) / 2 + 0.5) / known.sum(axis=0), np.nan)
-    out = np.empty(values.shape)
-    np.put_along_axis(out, order, shared, axis=0)
-    return out
+    ranks: Matrix = rankdata(values, axis=0, nan_policy="omit")
+    quantile: Matrix = (ranks - 0.5) / (~np.isnan(values)).sum(axis=0)
+    return quantile
 
 
 def levels(ranked: Matrix) -> Levels:

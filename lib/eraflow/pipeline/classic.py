@@ -28,8 +28,8 @@ from eraflow.sources.classic_files import ALIAS, Folder
 from eraflow.sources.classic_labels import with_alias, with_labels
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_survey import absent_features
+from eraflow.spans import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
 from eraflow.tables import Store, Version
-from eraflow.validation import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
 
 SYNTHETIC_NOTE = (
     "The data set is invented, in the shape of Numerai Classic's. A stock's features tell {signal} deviations of its "

@@ -14,7 +14,7 @@ from eraflow.sources.classic_files import ALIAS, Folder
 from eraflow.sources.classic_labels import known_by_era
 from eraflow.sources.classic_models import OtherModels
 from eraflow.sources.classic_residuals import Residual, residual_of
-from eraflow.validation import reach_in_eras
+from eraflow.spans import reach_in_eras
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from eraflow.graphs.described import Described
 from eraflow.models.base import Training
 from eraflow.pipeline.scores import Strategy
 from eraflow.scoring import References
+from eraflow.spans import EraSpan
 from eraflow.tables import Store, Version
-from eraflow.validation import EraSpan
 
 
 @dataclass(frozen=True)

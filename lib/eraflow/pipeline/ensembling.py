@@ -114,9 +114,8 @@ class Ensembling:
         # The rows of one era, for each model.
         parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
         rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
-        mixed = ensemble.predict(
-            unlabelled(rows, LIVE_FOLD), by_era, self._features(self.data.live)
-        ).toPandas()  # the rows of one era
+        live, features = unlabelled(rows, LIVE_FOLD), self._features(self.data.live)
+        mixed = ensemble.predict(live, by_era, features).toPandas()  # the rows of one era
         submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
         submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
         if submit:

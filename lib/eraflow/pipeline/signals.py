@@ -26,8 +26,8 @@ from eraflow.scoring import References
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import lives, quality, signals_files, signals_neutralizers
 from eraflow.sources.eras import Labels, labels_of
+from eraflow.spans import label_reach, reaching
 from eraflow.tables import Store, Version
-from eraflow.validation import label_reach, reaching
 
 SYNTHETIC_NOTE = (
     "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "

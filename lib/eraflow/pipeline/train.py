@@ -36,8 +36,7 @@ from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForw
 
 # Code that decides what a run finds, so that one begun by other code is not gone on with.
 DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search", "batches",
-            "predictions",
-            "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
+            "spans", "predictions", "pipeline/train", "pipeline/searching", "pipeline/ensembling")  # fmt: skip
 
 
 def train(spark: SparkSession, config: Config, progress: Progress, repeat: str | None = None) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.sources.calendar import Label
-from eraflow.validation import EraSpan, overlapping
+from eraflow.spans import EraSpan, overlapping
 
 SCHEMA = "era int, date date, horizon int, label_start date, label_end date"
 
