@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 from numerai_tools import scoring as numerai
 from pyspark.sql import DataFrame, SparkSession
+from tests.portable import predicted_without_spark
 from tests.tables import folder_of
 
 from eraflow.cli import job
@@ -181,6 +182,23 @@ def test_several_models_learn_several_targets_and_seeds_and_the_alias(base: Path
     assert versions(base) == 1  # nothing was packed again
 
 
+def test_saved_models_predict_numerais_live_file_without_spark(base: Path, several: Path, tmp_path: Path) -> None:
+    """Features that the live rows lack are found in the raw file as they were when rows were packed."""
+    names = sorted(path.parents[1].name for path in several.glob("models/*/final/model.json"))
+    live = pd.read_parquet(files(base) / "live.parquet")
+    assert set(live["era"]) == {"X"}  # which era that is decides what feature momentum knows
+    live.assign(era=f"{LIVE:04}").to_parquet(tmp_path / "live.parquet")
+
+    places = {name: several / f"models/{name}/final" for name in names}
+    found = predicted_without_spark(places, tmp_path / "live.parquet", tmp_path)
+
+    assert set(names) == {"lightgbm", "two", "early", "graph", "random", "ridge"}
+    for name in names:
+        expected = pd.read_parquet(several / f"models/{name}/final/live.parquet").set_index("id")["prediction"]
+        assert expected.std() > 0
+        np.testing.assert_allclose(found.loc[expected.index, name], expected, rtol=0, atol=1e-12)
+
+
 BENCHMARK, META = "target_residual_to_v53_example_ender60", "target_residual_to_numerai_meta_model"
 
 
@@ -191,8 +209,10 @@ def test_models_learn_what_others_leave_of_a_target_and_are_scored_on_the_target
     assert job("", train, arguments(base, *models, *eras, "run.name=residuals")) == 0
 
     run = base / "runs/residuals"
-    learned = [json.loads((run / f"models/{name}/model.json").read_text())["target"] for name in (
-        "lightgbm/fold-1", "rest/fold-1", f"ridge/final/{META}-seed-20")]  # fmt: skip
+    learned = [
+        json.loads((run / f"models/{name}/model.json").read_text())["members"][0]["target"]
+        for name in ("lightgbm/fold-1", "rest/fold-1", "ridge/final")
+    ]
     assert learned == ["target_ender_60", BENCHMARK, META]
     rows = pd.read_parquet(run / "oof.parquet").query("model == 'rest'")
     real = pd.read_parquet(files(base) / "validation.parquet", columns=["id", "target_ender_60"])
@@ -245,9 +265,12 @@ def test_a_feature_graph_is_held_against_random_pairs_and_against_nothing(severa
     assert len(graph) == len(random) == len(plain) + 6 + 2 + 2
     assert graph[:-4] != random[:-4]
     assert graph[-4:] == random[-4:]
-    about = json.loads((several / "models/graph/fold-1/network.json").read_text())
-    assert about["momentum"] == {"window": 10, "lag": 14}  # the alias is a target of 60 days: 13 eras, and one
-    assert about["products"] != json.loads((several / "models/graph/final/network.json").read_text())["products"]
+    fold, final = (
+        json.loads((several / f"models/graph/{part}/model.json").read_text())["members"][0]["steps"][0]
+        for part in ("fold-1", "final")
+    )
+    assert fold["momentum"] == {"window": 10, "lag": 14}  # the alias is a target of 60 days: 13 eras, and one
+    assert fold["products"] != final["products"]
     pairs = pd.read_csv(several / "frames/comparison.csv")
     assert {("graph", "random"), ("graph", "lightgbm")} <= {*zip(pairs["model"], pairs["other"], strict=True)} | {
         *zip(pairs["other"], pairs["model"], strict=True)

@@ -8,10 +8,11 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from tests.integration.test_train_job import TINY, out_of_fold
+from tests.portable import predicted_without_spark
 from tests.tables import folder_of
 
 from eraflow.cli import job
-from eraflow.ensembles.neutralisation import exposures
+from eraflow.ensembles.neutral import exposures
 from eraflow.ensembles.weights import blend
 from eraflow.pipeline.train import train
 
@@ -72,6 +73,23 @@ def test_a_neutral_ensemble_shows_nothing_of_the_features(run: Path, spark: Spar
             continue
         sizes = np.abs(exposures(rows[["given", "fitted"]].to_numpy(), known)).max(axis=1)
         assert sizes[1] < 1e-9 < sizes[0]
+
+
+def test_saved_ensembles_predict_the_live_rows_without_spark(run: Path, spark: SparkSession, tmp_path: Path) -> None:
+    table = spark.read.format("delta").load(str(folder_of(run.parents[1] / "tables", "training")))
+    rows = table.where(table["era"] == table.groupBy().max("era").head()[0]).select("id", "era", "features").toPandas()
+    names = json.loads((run / "models/lightgbm/final/model.json").read_text())["inputs"]
+    wide = pd.DataFrame(rows["features"].tolist(), columns=names).replace(-1, np.nan)
+    rows[["id", "era"]].join(wide).to_parquet(tmp_path / "live.parquet")
+    models = {path.parents[1].name: path.parent for path in run.glob("models/*/final/model.json")}
+
+    found = predicted_without_spark(models, tmp_path / "live.parquet", tmp_path)
+
+    assert set(models) == {"lightgbm", "linear", "forest", "given", "fitted"}
+    for name, place in models.items():
+        expected = pd.read_parquet(place / "live.parquet").set_index("id")["prediction"]
+        assert expected.nunique() > 100
+        np.testing.assert_allclose(found.loc[expected.index, name], expected, rtol=0, atol=1e-12)
 
 
 def test_the_submission_is_that_of_the_ensemble(run: Path) -> None:

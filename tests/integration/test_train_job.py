@@ -295,7 +295,8 @@ def test_networks_are_shown_and_families_of_features_compared(spark: SparkSessio
     momentum, both = (read_json(run / f"models/{name}/final/model.json") for name in ("momentum", "both"))
     assert len(momentum["feature_names"]) == 8
     assert both["feature_names"] == [*momentum["feature_names"], *(f"net_{name}" for name in momentum["feature_names"])]
-    assert read_json(run / "models/graph/final/network.json")["momentum"] == {"window": 9, "lag": 5}
+    (graph,) = read_json(run / "models/graph/final/model.json")["members"]
+    assert graph["steps"][0]["momentum"] == {"window": 9, "lag": 5}
     page = (run / "report.html").read_text()
     assert 'id="network"' in page
     assert 'id="feature-graphs"' in page

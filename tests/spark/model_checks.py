@@ -19,7 +19,8 @@ from pyspark.sql import functions as F
 from eraflow import registry
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models.base import Fitted, Training
+from eraflow.models import Fitted, load, save
+from eraflow.models.base import Training
 
 NAMES = ("momentum", "value", "size", "absent")
 TICKERS, ERAS = 200, 24
@@ -54,7 +55,7 @@ class Sample:
     def correlation(self, fitted: Fitted) -> float:
         """Of the ranks of prediction and target, of all later rows together."""
         target = self.rows.select("id", F.col(self.training.target).alias("target")).toPandas()
-        known = target.merge(predictions(fitted, self.rows), on="id", validate="1:1")
+        known = target.merge(predictions(fitted, self, self.later), on="id", validate="1:1")
         return float(known["prediction"].corr(known["target"], method="spearman"))
 
 
@@ -73,9 +74,6 @@ class Kind:
     def fit(self, data: Sample, seed: int) -> Fitted:
         watched = data.watched if self.settings.watched_eras else ()
         return registry.build(self.settings, data.training.target, seed).fit(data.training, data.trained, watched)
-
-    def load(self, folder: Path, data: Sample) -> Fitted:
-        return registry.load(self.settings, folder, data.training)
 
 
 def universe(spark: SparkSession, folder: Path) -> Sample:
@@ -104,7 +102,7 @@ def universe(spark: SparkSession, folder: Path) -> Sample:
 
 def check_every_row_is_predicted_known_or_not(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
     rows = data.training.rows([*data.trained, *data.later])
-    found = predictions(fitted, rows)
+    found = predictions(fitted, data, [*data.trained, *data.later])
     expected = rows.select("id", "era").toPandas().sort_values("id", ignore_index=True)
 
     assert list(found.columns) == ["id", "era", "prediction"]
@@ -126,15 +124,30 @@ def check_nothing_is_learned_from_other_eras(kind: Kind, fitted: Fitted, data: S
 def check_a_seed_decides_the_model(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
     assert_same(fitted, kind.fit(data, 5), data)
     if kind.seeded:
-        other = predictions(kind.fit(data, 6), data.rows)
-        assert (predictions(fitted, data.rows)["prediction"] != other["prediction"]).any()
+        other = predictions(kind.fit(data, 6), data, data.later)
+        assert (predictions(fitted, data, data.later)["prediction"] != other["prediction"]).any()
 
 
 def check_a_saved_model_predicts_as_before(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
-    fitted.save(folder / "saved")
-    loaded = kind.load(folder / "saved", data)
+    save(fitted, folder / "saved")
+    loaded = load(folder / "saved")
+    assert isinstance(loaded, Fitted)
     assert_same(fitted, loaded, data)
     assert (loaded.feature_names, loaded.target) == (fitted.feature_names, fitted.target)
+
+
+def check_without_spark_it_predicts_the_same(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
+    if kind.settings.kind in ("lstm", "transformer", "l2gmom"):
+        with pytest.raises(InputError, match="follows tickers through time"):
+            fitted.portable()
+        return
+    rows = data.rows.select("id", "era", "features").toPandas().set_index("id")
+    wide = pd.DataFrame(rows["features"].tolist(), rows.index, list(data.training.feature_names)).replace(-1, np.nan)
+    found = fitted.portable().predict(wide.assign(era=rows["era"]))
+
+    expected = predictions(fitted, data, data.later).set_index("id")["prediction"]
+    rounding = 1e-6 if kind.settings.kind == "tokens" else 1e-12  # single precision, in batches of other sizes
+    np.testing.assert_allclose(found[expected.index], expected, rtol=0, atol=rounding)
 
 
 def check_it_names_what_it_was_trained_on(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
@@ -143,7 +156,6 @@ def check_it_names_what_it_was_trained_on(kind: Kind, fitted: Fitted, data: Samp
 
 
 def check_features_that_it_does_not_know_are_refused(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
-    fitted.save(folder / "saved")
     one, two, *others = data.training.feature_names
     for names, told in {
         (one, "worth", *others): f"trained on features '{two}', which the training table does not have",
@@ -151,7 +163,7 @@ def check_features_that_it_does_not_know_are_refused(kind: Kind, fitted: Fitted,
         (one, two, *others, "more"): "trained on features in another number or order",
     }.items():
         with pytest.raises(InputError, match=told):
-            kind.load(folder / "saved", data.changed(feature_names=names))
+            fitted.refuse_others(names, "saved")
 
 
 def check_eras_without_a_known_target_are_refused(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
@@ -173,15 +185,18 @@ CHECKS: Sequence[Check] = (
     check_nothing_is_learned_from_other_eras,
     check_a_seed_decides_the_model,
     check_a_saved_model_predicts_as_before,
+    check_without_spark_it_predicts_the_same,
     check_it_names_what_it_was_trained_on,
     check_features_that_it_does_not_know_are_refused,
     check_eras_without_a_known_target_are_refused,
 )
 
 
-def predictions(fitted: Fitted, rows: DataFrame) -> pd.DataFrame:
-    return fitted.predict(rows).toPandas().sort_values("id", ignore_index=True)
+def predictions(fitted: Fitted, data: Sample, eras: Sequence[int]) -> pd.DataFrame:
+    rows = data.training.rows(eras).select("id", "era", "features")
+    return fitted.predict(rows, data.training.table).toPandas().sort_values("id", ignore_index=True)
 
 
 def assert_same(one: Fitted, other: Fitted, data: Sample) -> None:
-    pd.testing.assert_frame_equal(predictions(one, data.rows), predictions(other, data.rows), check_exact=True)
+    found = (predictions(fitted, data, data.later) for fitted in (one, other))
+    pd.testing.assert_frame_equal(*found, check_exact=True)

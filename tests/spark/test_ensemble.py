@@ -5,7 +5,8 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from eraflow.ensembles.ensemble import Ensemble
-from eraflow.ensembles.neutralisation import Features, exposures
+from eraflow.ensembles.neutral import exposures
+from eraflow.ensembles.neutralisation import Features
 from eraflow.ensembles.weights import equal, non_negative
 from eraflow.scoring import numerai_corr
 from eraflow.spans import EraSpan

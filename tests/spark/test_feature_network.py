@@ -14,8 +14,11 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
+from eraflow.models import load as load_model
+from eraflow.models import save
 from eraflow.models.base import Training
-from eraflow.models.expansion import FeatureNetwork, FittedNetwork
+from eraflow.models.expansion import FeatureNetwork, widened, widened_training
+from eraflow.models.feature_columns import FeatureColumns
 from eraflow.models.premia import premia
 
 ERAS, ROWS, FEATURES = 30, 80, 24
@@ -51,7 +54,7 @@ def data(spark: SparkSession) -> Training:
 
 
 @pytest.fixture(scope="module")
-def fitted(data: Training) -> FittedNetwork:
+def fitted(data: Training) -> FeatureColumns:
     return ALL_KINDS.fit(data, range(1, 21))
 
 
@@ -73,8 +76,8 @@ def test_premia_are_correlations_within_eras(data: Training) -> None:
     assert np.diag(found.mutual)[5] == pytest.approx(19 / 20, abs=1e-6)
 
 
-def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> None:
-    found = fitted.widened(data.table).toPandas().sort_values("id", ignore_index=True)
+def test_columns_are_what_they_say(data: Training, fitted: FeatureColumns) -> None:
+    found = widened(fitted, data.table).toPandas().sort_values("id", ignore_index=True)
 
     rows = frame().sort_values("id", ignore_index=True)
     own, levels = np.array(rows["features"].tolist()), np.array(found["features"].tolist())
@@ -95,19 +98,19 @@ def test_columns_are_what_they_say(data: Training, fitted: FittedNetwork) -> Non
     assert (levels[:, FEATURES + 7 :] >= 0).all()
 
 
-def test_a_fit_sees_the_labelled_rows_of_its_eras_widened_once(data: Training, fitted: FittedNetwork) -> None:
-    with fitted.widened_training(data, [3, 4], watched=[9]) as wide:
+def test_a_fit_sees_the_labelled_rows_of_its_eras_widened_once(data: Training, fitted: FeatureColumns) -> None:
+    with widened_training(fitted, data, [3, 4], watched=[9]) as wide:
         rows = wide.table.toPandas().sort_values("id", ignore_index=True)
         plan = wide.rows([3])._jdf.queryExecution().optimizedPlan().toString()
 
     assert wide.feature_names == (*NAMES, *fitted.names)
-    own = fitted.widened(data.rows([3, 4, 9]).where("target is not null"))
+    own = widened(fitted, data.rows([3, 4, 9]).where("target is not null"))
     pd.testing.assert_frame_equal(rows, own.toPandas().sort_values("id", ignore_index=True))
     assert "InMemoryRelation" in plan  # however often a fit reads them
     assert not wide.table.is_cached
 
 
-def test_weights_of_an_era_are_of_what_was_known(data: Training, fitted: FittedNetwork) -> None:
+def test_weights_of_an_era_are_of_what_was_known(data: Training, fitted: FeatureColumns) -> None:
     found = premia(data, range(1, 21))
     momentum = fitted.momentum
 
@@ -117,7 +120,7 @@ def test_weights_of_an_era_are_of_what_was_known(data: Training, fitted: FittedN
     assert not momentum.weights(6).any()
 
 
-def test_nothing_is_read_outside_the_fold(spark: SparkSession, data: Training, fitted: FittedNetwork) -> None:
+def test_nothing_is_read_outside_the_fold(spark: SparkSession, data: Training, fitted: FeatureColumns) -> None:
     poisoned = frame()
     outside = poisoned["era"] > 20
     poisoned.loc[outside, "features"] = pd.Series([[4] * FEATURES] * int(outside.sum()), index=poisoned.index[outside])
@@ -130,13 +133,13 @@ def test_nothing_is_read_outside_the_fold(spark: SparkSession, data: Training, f
     np.testing.assert_array_equal(again.loadings, fitted.loadings)
 
 
-def test_controls_take_other_pairs(data: Training, fitted: FittedNetwork) -> None:
+def test_controls_take_other_pairs(data: Training, fitted: FeatureColumns) -> None:
     random = FeatureNetwork(interactions=5, chosen_by="random", seed=1, degree=4).fit(data, range(1, 21))
     named = FeatureNetwork(pairs=((3, 7),), degree=4).fit(data, range(1, 21))
 
     assert set(random.products) != set(fitted.products[:5])
     assert named.names == ("f3_times_f7",)
-    sizes = named.widened(data.table).agg(F.min(F.size("features")), F.max(F.size("features"))).head()
+    sizes = widened(named, data.table).agg(F.min(F.size("features")), F.max(F.size("features"))).head()
     assert tuple(sizes or ()) == (FEATURES + 1, FEATURES + 1)
 
 
@@ -166,8 +169,8 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
     settings = model(name)
     watched = range(21, 24) if settings.watched_eras else ()
     fitted = registry.build(settings, "target", 3).fit(data, range(1, 21), watched)
-    fitted.save(tmp_path)
-    loaded = registry.load(settings, tmp_path, data)
+    save(fitted, tmp_path)
+    loaded = load_model(tmp_path)
 
     own = 13 if settings.features else FEATURES
     new = 4 if name == "splits" else 4 + 1 + 2 + 1 + 2 + 2
@@ -176,14 +179,16 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
     pd.testing.assert_frame_equal(*later, check_exact=True)
     assert later[0]["prediction"].std() > 0
     columns: set[str] = set()  # of all seeds: each draws random pairs of its own
-    for saved in tmp_path.rglob("network.json"):
-        about = json.loads(saved.read_text())
+    described = json.loads((tmp_path / "model.json").read_text())["members"]
+    for member in described:
+        about = member["steps"][-1]
+        assert about["step"] == "feature_graph"
         assert len(about["columns"]) == new
         columns.update(about["columns"])
         if settings.seeds == 1:
             assert fitted.feature_names[own:] == tuple(about["columns"])
         assert about["momentum"] == (None if name == "splits" else {"window": 8, "lag": 6})
-        edges = pd.read_csv(saved.with_name("network.csv"))
+        edges = pd.read_csv((tmp_path / member["name"] if len(described) > 1 else tmp_path) / "network.csv")
         assert edges["weight"].is_monotonic_decreasing
         assert {*edges["source"], *edges["target"]} <= set(NAMES)
     assert len(fitted.feature_names) == own + len(columns)
@@ -195,7 +200,7 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
 
 def test_the_same_rows_give_the_same_model(data: Training, tmp_path: Path) -> None:
     for name in ("one", "other"):
-        registry.build(model("lightgbm"), "target", 3).fit(data, range(1, 21)).save(tmp_path / name)
+        save(registry.build(model("lightgbm"), "target", 3).fit(data, range(1, 21)), tmp_path / name)
 
     for file in (tmp_path / "one").iterdir():
         assert file.read_bytes() == (tmp_path / "other" / file.name).read_bytes()

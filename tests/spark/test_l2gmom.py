@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from eraflow import registry
 from eraflow.config import load
-from eraflow.models import l2gmom
-from eraflow.models.base import Fitted, Training
+from eraflow.models import Fitted, l2gmom_scores
+from eraflow.models.base import Training
 
 NAMES = ("a", "b")
 TICKERS, ERAS, GROUP = 45, 60, 3
@@ -48,7 +48,7 @@ def fitted(data: Training) -> Fitted:
 
 
 def predicted(fitted: Fitted, data: Training, eras: range) -> pd.Series:
-    return fitted.predict(data.rows(eras)).toPandas().set_index("id")["prediction"].sort_index()
+    return fitted.predict(data.rows(eras), data.table).toPandas().set_index("id")["prediction"].sort_index()
 
 
 def test_what_neighbours_say_is_predicted_of_every_row(fitted: Fitted, data: Training) -> None:
@@ -61,19 +61,19 @@ def test_what_neighbours_say_is_predicted_of_every_row(fitted: Fitted, data: Tra
 
 def test_blocks_of_eras_change_nothing(fitted: Fitted, data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = predicted(fitted, data, range(44, 57))
-    monkeypatch.setattr(l2gmom, "BLOCK", 4)
+    monkeypatch.setattr(l2gmom_scores, "BLOCK", 4)
     pd.testing.assert_series_equal(predicted(fitted, data, range(44, 57)), whole, check_exact=True)
 
 
 def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: Training) -> None:
-    one = fitted.predict(data.rows([55]).where("id like 'T_7%'")).toPandas().set_index("id")["prediction"]
+    one = fitted.predict(data.rows([55]).where("id like 'T_7%'"), data.table).toPandas().set_index("id")["prediction"]
     pd.testing.assert_series_equal(one, predicted(fitted, data, range(55, 56)).loc[one.index], check_exact=True)
     assert len(one) == 1
 
 
 def test_later_eras_change_no_prediction(fitted: Fitted, data: Training) -> None:
     poisoned = F.when(F.col("era") > 55, F.expr("array(4Y, 4Y)")).otherwise(F.col("features"))
-    later = replace(fitted, table=data.table.withColumn("features", poisoned))
+    later = replace(data, table=data.table.withColumn("features", poisoned))
     pd.testing.assert_series_equal(
-        predicted(later, data, range(50, 56)), predicted(fitted, data, range(50, 56)), check_exact=True
+        predicted(fitted, later, range(50, 56)), predicted(fitted, data, range(50, 56)), check_exact=True
     )

@@ -1,6 +1,6 @@
 """LightGBM in Spark: the same model for the same rows, the same predictions with and without Spark."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
+from eraflow.models import Fitted, save
 from eraflow.models.base import Training
-from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
+from eraflow.models.lightgbm import LightGbmModel
+from eraflow.models.trees import LightGbmTrees
 
 NAMES = tuple(f"feature_{number}" for number in range(6))
 ERAS = tuple(range(1, 11))
@@ -71,9 +73,20 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
     return training(spark, rows_frame(), tmp_path_factory.mktemp("rows") / "rows", 1)
 
 
+def fit(settings: LightGbm, data: Training, eras: Sequence[int] = ERAS, seed: int = 5, **own: Any) -> Fitted:
+    return registry.build(settings, data.target, seed).fit(data, eras, **own)
+
+
+def text(fitted: Fitted) -> str:
+    """LightGBM's own of the model's only member."""
+    estimator = fitted.members[0].estimator
+    assert isinstance(estimator, LightGbmTrees)
+    return estimator.text
+
+
 @pytest.fixture(scope="module")
-def fitted(data: Training) -> FittedLightGbm:
-    return LightGbmModel(config(), seed=5).fit(data, ERAS)
+def fitted(data: Training) -> Fitted:
+    return fit(config(), data)
 
 
 def test_a_share_of_the_rows_is_the_same_each_time_and_part_of_a_larger_share(data: Training) -> None:
@@ -88,9 +101,9 @@ def test_a_share_of_the_rows_is_the_same_each_time_and_part_of_a_larger_share(da
 
 
 def test_the_saved_text_predicts_without_spark_what_spark_predicts(
-    fitted: FittedLightGbm, data: Training, tmp_path: Path
+    fitted: Fitted, data: Training, tmp_path: Path
 ) -> None:
-    fitted.save(tmp_path / "final")
+    save(fitted, tmp_path / "final")
     found = fitted.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
 
     rows = rows_frame().query("era >= 9").set_index("id")
@@ -104,7 +117,7 @@ def test_the_saved_text_predicts_without_spark_what_spark_predicts(
     np.testing.assert_allclose(found.loc[rows.index], expected, rtol=0, atol=1e-12)
 
 
-def test_every_row_is_predicted_once_known_target_or_not(fitted: FittedLightGbm, data: Training) -> None:
+def test_every_row_is_predicted_once_known_target_or_not(fitted: Fitted, data: Training) -> None:
     found = fitted.predict(data.table).toPandas().sort_values("id", ignore_index=True)
     assert list(found.columns) == ["id", "era", "prediction"]
     pd.testing.assert_frame_equal(found[["id", "era"]], rows_frame()[["id", "era"]], check_dtype=False)
@@ -112,13 +125,13 @@ def test_every_row_is_predicted_once_known_target_or_not(fitted: FittedLightGbm,
 
 
 def test_a_seed_and_the_table_decide_the_model_to_the_byte(
-    fitted: FittedLightGbm, data: Training, spark: SparkSession, tmp_path: Path
+    fitted: Fitted, data: Training, spark: SparkSession, tmp_path: Path
 ) -> None:
     written_again = training(spark, rows_frame(), tmp_path / "again", 1)  # its files have other names
 
-    assert LightGbmModel(config(), seed=5).fit(data, ERAS).native_string() == fitted.native_string()
-    assert LightGbmModel(config(), seed=5).fit(written_again, ERAS).native_string() == fitted.native_string()
-    assert LightGbmModel(config(), seed=6).fit(data, ERAS).native_string() != fitted.native_string()
+    assert text(fit(config(), data)) == text(fitted)
+    assert text(fit(config(), written_again)) == text(fitted)
+    assert text(fit(config(), data, seed=6)) != text(fitted)
 
 
 def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
@@ -132,7 +145,7 @@ def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
     data = training(spark, rows, tmp_path / "rows", 1)
     plain = config().model_copy(update=UNSAMPLED | {"min_data_in_leaf": 5})
 
-    found = LightGbmModel(plain, seed=5).fit(data, ERAS).predict(data.table).toPandas().set_index("id")["prediction"]
+    found = fit(plain, data).predict(data.rows(ERAS)).toPandas().set_index("id")["prediction"]
 
     expected = lightgbm.train(NATIVE | {"min_data_in_leaf": 5}, given(rows), num_boost_round=12).predict(known(rows))
     np.testing.assert_allclose(found.loc[rows["id"]], expected, rtol=0, atol=1e-6)
@@ -144,19 +157,19 @@ def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training)
     weighted = given(rows, weight=0.5 ** ((8 - rows["era"]) / 2.0))
     expected = lightgbm.train(NATIVE, weighted, num_boost_round=12).predict(known(rows))
 
-    fitted = LightGbmModel(plain, seed=5).fit(replace(data, half_life=2.0), ERAS[:8])
+    fitted = fit(plain, replace(data, half_life=2.0), ERAS[:8])
 
     found = fitted.predict(data.rows(ERAS[:8])).toPandas().set_index("id")["prediction"].loc[rows["id"]]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-    assert LightGbmModel(plain, seed=5).fit(data, ERAS[:8]).native_string() != fitted.native_string()
+    assert text(fit(plain, data, ERAS[:8])) != text(fitted)
 
 
 def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training) -> None:
     eager = config().model_copy(update={"trees": 400, "learning_rate": 0.3, "early_stopping_rounds": 5})
 
-    stopped = LightGbmModel(eager, seed=5).fit(data, ERAS[:8], watched=ERAS[8:])
+    stopped = fit(eager, data, ERAS[:8], watched=ERAS[8:])
 
-    native = lightgbm.Booster(model_str=stopped.native_string())
+    native = native_of(stopped)
     rows = rows_frame().dropna(subset="target").query("era >= 9").set_index("id")
     levels = known(rows)
     error = [((native.predict(levels, num_iteration=n) - rows["target"]) ** 2).mean() for n in range(1, 100)]
@@ -174,13 +187,13 @@ def test_several_targets_and_seeds_are_one_model(data: Training, tmp_path: Path)
 
     fitted = registry.build(settings, "target", 5).fit(both, ERAS)
 
-    fitted.save(tmp_path)
+    save(fitted, tmp_path)
     assert sorted(path.parent.name for path in tmp_path.rglob("model.txt")) == [
         "other-seed-5", "other-seed-6", "target-seed-5", "target-seed-6"
     ]  # fmt: skip
     found = fitted.predict(both.rows([3, 4])).toPandas().sort_values("id", ignore_index=True)
     each = [
-        LightGbmModel(config(), seed).fit(replace(both, target=target), ERAS).predict(both.rows([3, 4])).toPandas()
+        fit(config(), replace(both, target=target), seed=seed).predict(both.rows([3, 4])).toPandas()
         for target in ("target", "other")
         for seed in (5, 6)
     ]
@@ -211,8 +224,8 @@ def test_too_few_rows_are_refused(data: Training) -> None:
             LightGbmModel(config(), 5).fit(rows, ERAS)
 
 
-def native(fitted: FittedLightGbm) -> lightgbm.Booster:
-    return lightgbm.Booster(model_str=fitted.native_string())
+def native_of(fitted: Fitted) -> lightgbm.Booster:
+    return lightgbm.Booster(model_str=text(fitted))
 
 
 def branches(node: dict[str, Any], above: frozenset[int] = frozenset()) -> Iterator[frozenset[int]]:
@@ -224,10 +237,10 @@ def branches(node: dict[str, Any], above: frozenset[int] = frozenset()) -> Itera
         yield from branches(node[side], above | {node["split_feature"]})
 
 
-def test_constraints_reach_lightgbm(data: Training, fitted: FittedLightGbm) -> None:
+def test_constraints_reach_lightgbm(data: Training, fitted: Fitted) -> None:
     groups = (("feature_0", "feature_3"), ("feature_1", "feature_4", "feature_5"))
     bound = config().model_copy(update={"monotone": {"feature_1": 1}, "interactions": groups})
-    constrained = native(LightGbmModel(bound, seed=5).fit(data, ERAS))
+    constrained = native_of(fit(bound, data))
 
     trees = [tree["tree_structure"] for tree in constrained.dump_model()["tree_info"]]
     allowed = (frozenset({0, 3}), frozenset({1, 4, 5}), frozenset({2}))  # what is in no group stands alone
@@ -236,7 +249,7 @@ def test_constraints_reach_lightgbm(data: Training, fitted: FittedLightGbm) -> N
     assert frozenset().union(*every) >= {0, 1, 2}
     rising = np.tile(np.arange(5.0), (6, 1)).T * [0, 1, 0, 0, 0, 0]
     assert (np.diff(constrained.predict(rising)) >= 0).all()  # the target falls with feature 1
-    assert (np.diff(native(fitted).predict(rising)) < 0).any()
+    assert (np.diff(native_of(fitted).predict(rising)) < 0).any()
 
 
 @pytest.mark.parametrize("setting", [{"monotone": {"feature_9": 1}}, {"interactions": (("feature_0", "feature_9"),)}])
@@ -252,9 +265,9 @@ def test_ranking_learns_the_order_within_an_era(spark: SparkSession, tmp_path: P
     # What an era adds to all of its rows must not matter to their order.
     data = training(spark, rows.assign(target=quarters), tmp_path / "rows", 1)
     ranked = config().model_copy(update={"objective": objective})
-    model = LightGbmModel(ranked, seed=5).fit(data, ERAS[:8])
+    model = fit(ranked, data, ERAS[:8])
 
-    assert f"objective={objective}" in model.native_string()
+    assert f"objective={objective}" in text(model)
     found = model.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
     expected = rows.set_index("id").loc[found.index, "target"]
     assert found.corr(expected, method="spearman") > 0.25
@@ -269,7 +282,7 @@ def test_ranking_refuses_a_target_of_many_levels(data: Training) -> None:
 def test_a_random_forest_averages_its_trees(data: Training) -> None:
     own = {"kind": "random_forest", "trees": 12, "min_data_in_leaf": 20}
     settings = load([], [f"models.forest.{key}={value}" for key, value in own.items()]).models["forest"]
-    grown = native(registry.build(settings, "target", 5).fit(data, ERAS))
+    grown = native_of(registry.build(settings, "target", 5).fit(data, ERAS))
     levels = np.array(rows_frame()["features"].tolist(), dtype=float)[:100]
 
     alone = [grown.predict(levels, start_iteration=tree, num_iteration=1) for tree in range(12)]

@@ -10,8 +10,11 @@ from sklearn.linear_model import Ridge
 
 from eraflow.config import load
 from eraflow.errors import InputError
+from eraflow.models import Fitted
 from eraflow.models.base import Training
-from eraflow.models.linear import FittedLinear, LinearModel
+from eraflow.models.linear import LinearModel
+from eraflow.models.linear_weights import LinearWeights
+from eraflow.models.member import Member
 
 NAMES = tuple(f"feature_{number}" for number in range(7))
 ERAS = tuple(range(1, 7))
@@ -44,8 +47,13 @@ def data(spark: SparkSession) -> Training:
 
 
 @pytest.fixture(scope="module")
-def fitted(data: Training) -> FittedLinear:
+def fitted(data: Training) -> LinearWeights:
     return LinearModel(SETTINGS).fit(data, ERAS[:5])
+
+
+def whole(weights: LinearWeights) -> Fitted:
+    """A model of these weights alone."""
+    return Fitted(NAMES, -1, (Member("target", 1, (), weights),))
 
 
 def centred(rows: pd.DataFrame) -> np.ndarray:
@@ -53,23 +61,23 @@ def centred(rows: pd.DataFrame) -> np.ndarray:
     return np.where(levels == -1, 0.0, levels - 2.0)
 
 
-def test_it_equals_ridge_of_scikit_learn(fitted: FittedLinear, data: Training) -> None:
+def test_it_equals_ridge_of_scikit_learn(fitted: LinearWeights, data: Training) -> None:
     known = rows_frame().query("era < 6").dropna(subset="target")
     X, y = centred(known), known["target"].astype("float32")
     oracle = Ridge(alpha=PENALTY * X.var(axis=0).mean() * len(X), solver="cholesky").fit(X, y.astype(float))
 
     np.testing.assert_allclose(fitted.weights, oracle.coef_, atol=1e-8)
     assert fitted.intercept == pytest.approx(oracle.intercept_, abs=1e-8)
-    found = fitted.predict(data.rows([6])).toPandas().sort_values("id")
+    found = whole(fitted).predict(data.rows([6])).toPandas().sort_values("id")
     np.testing.assert_allclose(found["prediction"], oracle.predict(centred(rows_frame().query("era == 6"))), atol=1e-7)
 
 
-def test_how_rows_are_spread_changes_no_bit(fitted: FittedLinear, data: Training, spark: SparkSession) -> None:
+def test_how_rows_are_spread_changes_no_bit(fitted: LinearWeights, data: Training, spark: SparkSession) -> None:
     shuffled = training(spark, rows_frame().sample(frac=1, random_state=1), 5)
 
     assert LinearModel(SETTINGS).fit(shuffled, ERAS[:5]) == fitted
     one, other = (
-        fitted.predict(x.rows(ERAS)).toPandas().sort_values("id", ignore_index=True) for x in (data, shuffled)
+        whole(fitted).predict(x.rows(ERAS)).toPandas().sort_values("id", ignore_index=True) for x in (data, shuffled)
     )
     pd.testing.assert_frame_equal(one, other, check_exact=True)
 

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from tests.spark.model_checks import CHECKS, Kind, Sample, check_what_recent_eras_say_weighs_more, universe
 
 from eraflow.config import load
-from eraflow.models.base import Fitted
+from eraflow.models import Fitted
 from eraflow.pipeline import signals
 from eraflow.progress import PlainProgress
 from eraflow.tables import Store

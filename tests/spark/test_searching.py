@@ -16,7 +16,8 @@ from eraflow import registry, scoring
 from eraflow.config import Config, load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models.base import Fitted, Training
+from eraflow.models import Fitted
+from eraflow.models.base import Training
 from eraflow.pipeline.dataset import Eras
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching

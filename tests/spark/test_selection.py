@@ -15,8 +15,13 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models.base import Training, narrowed
-from eraflow.models.selection import Chosen, exposure_sharpes
+from eraflow.features.packing import narrowed
+from eraflow.models import load as load_model
+from eraflow.models import save
+from eraflow.models.base import Training
+from eraflow.models.saved import selections
+from eraflow.models.selection import exposure_sharpes
+from eraflow.models.steps import Chosen
 
 NAMES = ("noise_0", "early", "steady", "noise_1", "turning", "weak", "noise_2", "noise_3")
 ROWS, LEARNED, LATER = 250, tuple(range(1, 25)), (30, 31, 32)
@@ -68,19 +73,19 @@ def test_what_is_steady_is_learned_from_and_saved_by_name(by: str, data: Trainin
     kept = ("steady", "weak")
     linear = settings("linear", by)
     fitted = registry.build(linear, "target", 3).fit(data, LEARNED)
-    fitted.save(tmp_path / "model")
+    save(fitted, tmp_path / "model")
 
     assert fitted.feature_names == kept
-    told = json.loads((tmp_path / "model/selection.json").read_text(encoding="utf-8"))
-    assert told["features"] == list(NAMES)
-    assert tuple(told["kept"]) == kept
+    told = json.loads((tmp_path / "model/model.json").read_text(encoding="utf-8"))
+    assert told["inputs"] == list(NAMES)
+    assert tuple(told["members"][0]["steps"][0]["kept"]) == kept
     found = fitted.predict(data.rows(LATER)).toPandas().sort_values("id", ignore_index=True)
     few = data.narrowed([name in kept for name in NAMES])
     plain = settings("linear", "all")
     alone = registry.build(plain, "target", 3).fit(few, LEARNED)
     expected = alone.predict(few.rows(LATER)).toPandas().sort_values("id", ignore_index=True)
     pd.testing.assert_frame_equal(found, expected)
-    again = registry.load(linear, tmp_path / "model", data)
+    again = load_model(tmp_path / "model")
     assert again.feature_names == kept
     pd.testing.assert_frame_equal(
         again.predict(data.rows(LATER)).toPandas().sort_values("id", ignore_index=True), found, check_exact=True
@@ -103,15 +108,14 @@ def test_constrained_features_are_kept_and_fits_say_what_they_chose(data: Traini
 
 def test_features_are_chosen_once_for_all_seeds(data: Training, tmp_path: Path) -> None:
     both = settings("linear", "stability", seeds=2)
-    registry.build(both, "target", 3).fit(data, LEARNED).save(tmp_path / "both")
+    save(registry.build(both, "target", 3).fit(data, LEARNED), tmp_path / "both")
     one = registry.build(settings("linear", "stability"), "target", 4).fit(data, LEARNED)
-    one.save(tmp_path / "one")
+    save(one, tmp_path / "one")
 
-    shared, other = ((tmp_path / f"both/target-seed-{seed}/selection.json").read_bytes() for seed in (3, 4))
+    shared, other = selections(tmp_path / "both").values()
     assert shared == other
-    assert (tmp_path / "one/selection.json").read_bytes() != other  # by itself that seed weighs features in another way
-    names = registry.load(both, tmp_path / "both", data).feature_names
-    assert names == ("steady", "weak")
+    assert selections(tmp_path / "one") != {"": other}  # by itself that seed weighs features in another way
+    assert load_model(tmp_path / "both").feature_names == ("steady", "weak")
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_selections_that_cannot_be_are_told(own: dict[str, Any], told: str, data
 
 
 def test_rows_of_another_table_are_refused(data: Training) -> None:
-    chosen = Chosen(NAMES, (2, 5), (1.0, 1.0))
+    chosen = Chosen((2, 5), (1.0, 1.0))
     short = data.table.withColumn("features", F.slice("features", 1, 6))
     with pytest.raises(Exception, match="feature arrays have 6 values, not 8"):
-        narrowed(short, chosen.taken).collect()
+        narrowed(short, chosen.taken(len(NAMES))).collect()

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
+from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import Sequences
 from eraflow.errors import InputError
-from eraflow.models import sequence
+from eraflow.models import Fitted, sequence
 from eraflow.models.base import Training
-from eraflow.models.sequence import FittedSequence, SequenceModel
+from eraflow.models.sequence import SequenceModel
+from eraflow.models.sequence_scores import SequenceScores
 
 NAMES = ("a", "b", "c")
 TICKERS, ERAS = 150, 70
@@ -54,14 +56,18 @@ def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pyte
         SequenceModel(config(), 3).fit(data, range(1, 61))
 
 
+def fit(data: Training) -> Fitted:
+    return registry.build(config(), "target", 3).fit(data, range(1, 50), watched=range(52, 61))
+
+
 @pytest.fixture(scope="module")
-def fitted(data: Training) -> FittedSequence:
+def fitted(data: Training) -> Fitted:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
-    return SequenceModel(config(), seed=3).fit(data, range(1, 50), watched=range(52, 61))
+    return fit(data)
 
 
 def test_a_fit_that_was_cut_short_goes_on_after_its_last_whole_epoch(
-    fitted: FittedSequence, data: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    fitted: Fitted, data: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from eraflow.models import epochs
 
@@ -82,13 +88,15 @@ def test_a_fit_that_was_cut_short_goes_on_after_its_last_whole_epoch(
     assert saved[:3] == [1, 2, 3]
     assert saved == list(range(1, len(saved) + 1))
     assert not (tmp_path / "fit").exists()
-    assert found.made == fitted.made
-    for name, value in fitted.state.items():
+    whole = fitted.members[0].estimator
+    assert isinstance(whole, SequenceScores)
+    assert found.made == whole.made
+    for name, value in whole.state.items():
         np.testing.assert_array_equal(found.state[name], value)
 
 
-def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: FittedSequence, data: Training) -> None:
-    found = fitted.predict(data.rows(range(63, 71))).toPandas()
+def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: Fitted, data: Training) -> None:
+    found = fitted.predict(data.rows(range(63, 71)), data.table).toPandas()
     known = data.rows(range(63, 71)).toPandas().merge(found, on=["id", "era"], validate="1:1")
 
     assert len(known) == len(found) == 8 * TICKERS
@@ -97,18 +105,19 @@ def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: FittedSeque
 
 
 @pytest.mark.slow
-def test_several_processes_learn_what_one_does(
-    fitted: FittedSequence, data: Training, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_processes_learn_what_one_does(fitted: Fitted, data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sequence, "ROWS_PER_PROCESS", 1000)
-    shared = SequenceModel(config(), seed=3).fit(data, range(1, 50), watched=range(52, 61))
-    one, other = (model.predict(data.rows([65])).toPandas().set_index("id")["prediction"] for model in (fitted, shared))
+    shared = fit(data)
+    one, other = (
+        model.predict(data.rows([65]), data.table).toPandas().set_index("id")["prediction"]
+        for model in (fitted, shared)
+    )
     assert one.corr(other) > 0.999
 
 
-def test_rows_are_predicted_alike_alone_and_among_others(fitted: FittedSequence, data: Training) -> None:
-    one = fitted.predict(data.rows([65]).where("id like 'T_7%'")).toPandas().set_index("id")["prediction"]
-    every = fitted.predict(data.rows(range(60, 71))).toPandas().set_index("id")["prediction"]
+def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: Training) -> None:
+    one = fitted.predict(data.rows([65]).where("id like 'T_7%'"), data.table).toPandas().set_index("id")["prediction"]
+    every = fitted.predict(data.rows(range(60, 71)), data.table).toPandas().set_index("id")["prediction"]
 
     assert len(one) == 11
     np.testing.assert_allclose(one, every.loc[one.index], atol=1e-6)

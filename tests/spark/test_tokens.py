@@ -2,18 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from eraflow import registry
 from eraflow.config import load
-from eraflow.config.models import Tokens
+from eraflow.config.models import AnyModel, Tokens
 from eraflow.errors import InputError
-from eraflow.models import sequence
+from eraflow.models import Fitted, sequence
 from eraflow.models.base import Training
-from eraflow.models.linear import LinearModel
-from eraflow.models.tokens import FittedTokens, TokensModel
+from eraflow.models.tokens import TokensModel
 
 NAMES = ("a", "b", "c", "d")
 ROWS, ERAS = 200, 50
@@ -43,28 +45,32 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
     return Training(spark.read.parquet(folder), NAMES, "target", -1)
 
 
+def fit(settings: AnyModel, data: Training, eras: Sequence[int] = range(1, 33), **own: Any) -> Fitted:
+    return registry.build(settings, "target", 3).fit(data, eras, **own)
+
+
 @pytest.fixture(scope="module")
-def fitted(data: Training) -> FittedTokens:
+def fitted(data: Training) -> Fitted:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
-    return TokensModel(config(), seed=3).fit(data, range(1, 33), watched=range(35, 41))
+    return fit(config(), data, watched=range(35, 41))
 
 
-def correlation(model: object, data: Training) -> float:
+def correlation(model: Fitted, data: Training) -> float:
     """The mean of later eras."""
-    found = model.predict(data.rows(range(43, ERAS + 1))).toPandas()  # type: ignore[attr-defined]
+    found = model.predict(data.rows(range(43, ERAS + 1))).toPandas()
     known = data.rows(range(43, ERAS + 1)).toPandas().merge(found, on=["id", "era"], validate="1:1")
     assert len(known) == len(found) == (ERAS - 42) * ROWS
     return float(known.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1].mean())
 
 
-def test_what_two_features_say_together_is_learned(fitted: FittedTokens, data: Training) -> None:
+def test_what_two_features_say_together_is_learned(fitted: Fitted, data: Training) -> None:
     ridge = load([], ["models.linear.kind=linear"]).models["linear"]
 
     assert correlation(fitted, data) > 0.5  # a perfect score would have 1 / sqrt(2) = .71, less what is unknown
-    assert abs(correlation(LinearModel(ridge).fit(data, range(1, 41)), data)) < 0.15
+    assert abs(correlation(fit(ridge, data, range(1, 41)), data)) < 0.15
 
 
-def test_rows_are_predicted_alike_alone_and_among_others(fitted: FittedTokens, data: Training) -> None:
+def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: Training) -> None:
     one = fitted.predict(data.rows([45]).where("id like 'n7%'")).toPandas().set_index("id")["prediction"]
     every = fitted.predict(data.rows(range(40, ERAS + 1))).toPandas().set_index("id")["prediction"]
 
@@ -75,10 +81,10 @@ def test_rows_are_predicted_alike_alone_and_among_others(fitted: FittedTokens, d
 @pytest.mark.slow
 def test_several_processes_learn_what_one_does(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
-    model = TokensModel(config(epochs=3), seed=3)  # rounding, which differs, grows with epochs
-    alone = model.fit(data, range(1, 33), watched=range(35, 41))
+    few = config(epochs=3)  # rounding, which differs, grows with epochs
+    alone = fit(few, data, watched=range(35, 41))
     monkeypatch.setattr(sequence, "ROWS_PER_PROCESS", 1000)
-    shared = model.fit(data, range(1, 33), watched=range(35, 41))
+    shared = fit(few, data, watched=range(35, 41))
     one, other = (found.predict(data.rows([45])).toPandas().set_index("id")["prediction"] for found in (alone, shared))
     assert one.corr(other) > 0.999
 
@@ -102,7 +108,7 @@ def test_pieces_of_rows_change_neither_scores_nor_gradients() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_rows_of_another_width_are_told(fitted: FittedTokens, data: Training) -> None:
+def test_rows_of_another_width_are_told(fitted: Fitted, data: Training) -> None:
     rows = data.rows([45]).selectExpr("id", "era", "slice(features, 1, 3) features")
     with pytest.raises(Exception, match="rows have 3 features, not 4"):
         fitted.predict(rows).toPandas()

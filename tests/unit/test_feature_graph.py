@@ -7,7 +7,8 @@ import pytest
 
 from eraflow.features.cross_section import Levels, Matrix, Vector
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, split_pairs
-from eraflow.models.premia import centred, standardised
+from eraflow.models.levels import centred
+from eraflow.models.premia import standardised
 
 FEATURES, ERAS, ROWS, PAIRS = 780, 150, 800, 40
 LEARNED = 110  # eras

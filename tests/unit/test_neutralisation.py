@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numerai_tools import scoring as numerai
 
-from eraflow.ensembles.neutralisation import exposures, neutral_to
+from eraflow.ensembles.neutral import exposures, neutral_to
 
 
 def an_era(rows: int, features: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -13,14 +13,18 @@ from eraflow.reporting import Page, selection_section
 
 def test_what_each_fold_has_kept_is_read_and_told(tmp_path: Path) -> None:
     kept = {
-        "gbm/fold-1": {"rsi": 3.5, "beta": 2.0},
-        "gbm/fold-2": {"rsi": 2.5},
-        "two/fold-1/target-seed-1": {"size": 1.0},
-        "gbm/final": {"never": 9.0},  # the report is of the folds
+        "gbm/fold-1": {"target-seed-1": {"rsi": 3.5, "beta": 2.0}},
+        "gbm/fold-2": {"target-seed-1": {"rsi": 2.5}},
+        "two/fold-1": {"target-seed-1": {"size": 1.0}, "target-seed-2": {"size": 1.0}},
+        "gbm/final": {"target-seed-1": {"never": 9.0}},  # the report is of the folds
     }
-    for place, own in kept.items():
+    for place, members in kept.items():
         (tmp_path / "models" / place).mkdir(parents=True)
-        (tmp_path / "models" / place / "selection.json").write_text(json.dumps({"features": [], "kept": own}))
+        told = [
+            {"name": name, "steps": [{"step": "features", "kept": []}, {"step": "selection", "kept": own}]}
+            for name, own in members.items()
+        ]
+        (tmp_path / "models" / place / "model.json").write_text(json.dumps({"members": told}))
 
     found = selected_features(tmp_path)
 
@@ -29,6 +33,7 @@ def test_what_each_fold_has_kept_is_read_and_told(tmp_path: Path) -> None:
         ("gbm", "fold-1", "beta", 2.0),
         ("gbm", "fold-2", "rsi", 2.5),
         ("two", "fold-1/target-seed-1", "size", 1.0),
+        ("two", "fold-1/target-seed-2", "size", 1.0),
     ]
     pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=["model", "fit", "feature", "score"]))
     words = text_of(Page(dataclasses.replace(a_report(models=("gbm",)), sections=(selection_section(found),))).html())

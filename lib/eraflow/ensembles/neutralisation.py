@@ -15,40 +15,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from scipy.linalg import cho_solve
-from scipy.linalg.lapack import dpstrf
 
 from eraflow.batches import groups
+from eraflow.ensembles.neutral import Levels, Matrix, filled, neutral
 from eraflow.errors import InputError
 
-Vector = npt.NDArray[np.float64]
-Matrix = npt.NDArray[np.float64]
-Levels = npt.NDArray[np.int8]
-
-# Of a feature's scaled variance: what is less after the features before it is taken for a sum of those.
-INDEPENDENT = 1e-10
-NOTHING = 1e-10  # what is below this share of the whole is rounding
 PREDICTIONS = {
     "id": "string", "era": "int", "fold": "int", "model": "string", "prediction": "double", "target": "float",
 }  # fmt: skip
-
-
-def neutral_to(predictions: Matrix, features: Matrix, proportion: float = 1.0) -> Matrix:
-    """p - proportion F F⁺p, F with a column of ones: numerai-tools' `neutralize` of one era.
-
-    Predictions are rows x models, features rows x features. Solved by the normal equations of the centred features,
-    with pivots, so that features which repeat others or are constant do no harm; a second step takes off what the first
-    left by rounding. The residual is 0 where the features explain all, as they do with fewer rows than features.
-    """
-    start = predictions - predictions.mean(axis=0)
-    rest = _residual(start, _unit(features))
-    rest = np.where(np.abs(rest).max(axis=0) <= NOTHING * np.abs(start).max(axis=0), 0.0, rest)
-    return predictions - proportion * (predictions - rest)
-
-
-def exposures(predictions: Matrix, features: Matrix) -> Matrix:
-    """Models x features: the correlation of each model's predictions with each feature; 0 where one is constant."""
-    return np.asarray(_unit(predictions).T @ _unit(features), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -100,18 +74,11 @@ def neutralise(
     places, missing, width = features.places(chosen), features.missing, len(features.names)
 
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for era in _eras(batches, missing, width):
-            yield era.with_predictions(_neutral(era, era.features(places), proportion, riskiest))
+        for era in _eras(batches, width):
+            columns = filled(era.levels[:, places], missing)
+            yield era.with_predictions(neutral(era.predictions, columns, proportion, riskiest))
 
     return _together(predictions, features).mapInArrow(make, ", ".join(f"{k} {v}" for k, v in PREDICTIONS.items()))
-
-
-def _neutral(era: _Era, features: Matrix, proportion: float, riskiest: int | None) -> Matrix:
-    if riskiest is None:
-        return neutral_to(era.predictions, features, proportion)
-    order = np.argsort(-np.abs(exposures(era.predictions, features)), axis=1, kind="stable")[:, :riskiest]
-    columns = [neutral_to(era.predictions[:, [at]], features[:, own], proportion) for at, own in enumerate(order)]
-    return np.hstack(columns)
 
 
 @dataclass(frozen=True)
@@ -122,19 +89,11 @@ class _Era:
     """
 
     levels: Levels
-    missing: int
     columns: tuple[tuple[str, int], ...]
     predictions: Matrix
     rows: pa.Table
     place: npt.NDArray[np.int64]
     column: npt.NDArray[np.int64]
-
-    def features(self, places: npt.NDArray[np.int64]) -> Matrix:
-        """Rows x some of the features; an unknown level is the mean of the feature's known ones, 0 if it has none."""
-        chosen = self.levels[:, places]
-        known = chosen != self.missing
-        means = np.where(known, chosen, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        return np.where(known, chosen, means)
 
     def with_predictions(self, predictions: Matrix) -> pa.RecordBatch:
         values = pa.array(predictions[self.place, self.column])
@@ -152,13 +111,13 @@ def _together(predictions: DataFrame, features: Features) -> DataFrame:
     return narrow.unionByName(wide).repartition("era").sortWithinPartitions("era")
 
 
-def _eras(batches: Iterable[pa.RecordBatch], missing: int, width: int) -> Iterator[_Era]:
+def _eras(batches: Iterable[pa.RecordBatch], width: int) -> Iterator[_Era]:
     """Every era with predictions, from batches in which eras follow each other."""
     for rows in groups(batches, "era"):
-        yield from _era(pa.Table.from_batches([rows]), missing, width)
+        yield from _era(pa.Table.from_batches([rows]), width)
 
 
-def _era(rows: pa.Table, missing: int, width: int) -> Iterator[_Era]:
+def _era(rows: pa.Table, width: int) -> Iterator[_Era]:
     """The era of these rows, or nothing where it has no predictions."""
     wide, narrow = (rows.filter(pc.is_valid(rows.column(name))) for name in ("features", "model"))
     if not len(narrow):
@@ -185,27 +144,4 @@ def _era(rows: pa.Table, missing: int, width: int) -> Iterator[_Era]:
                 f"{where}, fold {fold}: {model} does not predict each of the {len(wide)} rows of the training table "
                 "once; neutralise models that do."
             )
-    yield _Era(levels, missing, columns, predictions, narrow, place, column)
-
-
-def _unit(columns: Matrix) -> Matrix:
-    """Each column less its mean and with length 1; a constant column becomes 0."""
-    unit: Matrix = columns - columns.mean(axis=0)
-    length = np.sqrt(np.einsum("ij,ij->j", unit, unit))
-    varied = length > NOTHING * np.abs(columns).max(initial=0.0)
-    unit /= np.where(varied, length, 1.0)
-    unit[:, ~varied] = 0.0
-    return unit
-
-
-def _residual(values: Matrix, features: Matrix) -> Matrix:
-    """Values less their projection on the features, which are columns of `_unit`."""
-    gram = features.T @ features
-    factor, pivots, rank, _ = dpstrf(gram.T, tol=INDEPENDENT, lower=1, overwrite_a=1)
-    kept = pivots[:rank] - 1
-    rest = values
-    for _ in range(2 if rank else 0):
-        weights = np.zeros((features.shape[1], values.shape[1]))
-        weights[kept] = cho_solve((factor[:rank, :rank], True), (features.T @ rest)[kept])
-        rest = rest - features @ weights
-    return rest
+    yield _Era(levels, columns, predictions, narrow, place, column)

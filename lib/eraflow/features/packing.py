@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from pyspark.sql import Column
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
@@ -26,6 +26,11 @@ def of_width(array: Column, width: int, made: Column) -> Column:
     """What is `made` of an array of features; one of another length is an error."""
     fault = F.concat(F.lit("feature arrays have "), F.size(array), F.lit(f" values, not {width}"))
     return F.when(F.size(array) == width, made).otherwise(F.raise_error(fault))
+
+
+def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
+    """Rows with some of their features, told by a flag for each."""
+    return rows if all(taken) else rows.withColumn("features", elements(F.col("features"), taken))
 
 
 @dataclass(frozen=True)

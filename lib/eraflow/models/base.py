@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
-from eraflow.features.packing import elements
+from eraflow.features.packing import narrowed
+
+if TYPE_CHECKING:
+    from eraflow.models.fitted import Fitted
+    from eraflow.models.member import Estimator
 
 _PLACES = 1_000_000  # that hashes of ids fall into
 
@@ -24,7 +27,8 @@ class Training:
     `feature_names` are the elements of `features` in order; `missing` is the level that stands for an unknown value;
     `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
     as much as one that is so many eras younger. `families` are names for several features; `reach` says of targets how
-    many eras on a label reaches: one later it is known.
+    many eras on a label reaches: one later it is known. `absent` is the level that a feature has throughout an era of
+    raw files where the era does not have it, None where features lack in no such way.
     """
 
     table: DataFrame
@@ -35,6 +39,7 @@ class Training:
     half_life: float | None = None
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
+    absent: int | None = None
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""
@@ -46,10 +51,8 @@ class Training:
 
     def predicted(self, fitted: Fitted, eras: Sequence[int]) -> DataFrame:
         """`id, era, prediction, target` of the rows of these eras; an unknown target is null."""
-        rows = self.rows(eras)
-        known = rows.select("id", F.col(self.target).alias("target"))
-        # Both sides are the rows of a few eras, so the join costs no more than reading them twice.
-        return fitted.predict(rows).join(known, on="id", how="inner").select("id", "era", "prediction", "target")
+        rows = self.rows(eras).select("id", "era", "features", F.col(self.target).alias("target"))
+        return fitted.predict(rows, self.table, carried=["target"])
 
     def labelled_eras(self) -> set[int]:
         """The eras in which the target is known."""
@@ -89,11 +92,6 @@ class Training:
         return replace(self, table=narrowed(self.table, taken), feature_names=names)
 
 
-def narrowed(rows: DataFrame, taken: Sequence[bool]) -> DataFrame:
-    """Rows with some of their features, told by a flag for each."""
-    return rows if all(taken) else rows.withColumn("features", elements(F.col("features"), taken))
-
-
 def sampled(rows: DataFrame, share: float) -> DataFrame:
     """The share of the rows that a hash of their ids chooses: the same each time, and part of every larger share."""
     if share >= 1.0:
@@ -101,40 +99,9 @@ def sampled(rows: DataFrame, share: float) -> DataFrame:
     return rows.where(F.pmod(F.xxhash64("id"), F.lit(_PLACES)) < F.lit(round(share * _PLACES)))
 
 
-def check_features(names: Sequence[str], training: Training, folder: Path) -> None:
-    """Raises InputError where the model saved in `folder` was trained on other features, or in another order."""
-    if tuple(names) == training.feature_names:
-        return
-    unknown = next((name for name in names if name not in training.feature_names), None)
-    told = f"{unknown!r}, which the training table does not have" if unknown else "in another number or order"
-    raise InputError(f"{folder}: the model was trained on features {told}; predict with the table it was trained on.")
-
-
-class Fitted(Protocol):
-    """A model that has learned, and what from: the features in their order, and the target.
-
-    Each class has `load(folder, training)` beside it: what `save` wrote, to predict rows of that training table;
-    InputError where the table has other features (`check_features`).
-    """
-
-    @property
-    def feature_names(self) -> tuple[str, ...]: ...
-
-    @property
-    def target(self) -> str: ...
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id string, era int, prediction double` for every row."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Writes the model in a form that needs no Spark to read."""
-        ...
-
-
 class Model(Protocol):
-    """A model that can learn."""
+    """A kind of model that can learn."""
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Fitted:
-        """The model learned from the rows of `eras` whose target is known; `watched` eras tell when to stop."""
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Estimator:
+        """The estimator learned from the rows of `eras` whose target is known; `watched` eras tell when to stop."""
         ...

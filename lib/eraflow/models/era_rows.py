@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eraflow.errors import InputError
+from eraflow.models.levels import matrix
 
 COLUMNS = {"era": pa.int32(), "features": pa.list_(pa.int8()), "target": pa.float32()}
 
@@ -41,16 +40,6 @@ def categories(levels: npt.NDArray[np.int8], missing: int) -> npt.NDArray[np.int
     return np.where(levels == missing, 0, levels.astype(np.int64) + 1)
 
 
-def matrix(rows: pa.Table | pa.RecordBatch, features: int) -> npt.NDArray[np.int8]:
-    """Rows x features of the packed column `features`. InputError where a row has another number of them."""
-    packed = rows.column("features")
-    packed = packed.combine_chunks() if isinstance(packed, pa.ChunkedArray) else packed
-    if lengths := set(pc.unique(pc.list_value_length(packed)).to_pylist()) - {features}:
-        raise InputError(f"rows have {lengths.pop()} features, not {features}; use the table the model was fitted on.")
-    levels: npt.NDArray[np.int8] = packed.flatten().to_numpy().reshape(-1, features)
-    return levels
-
-
 def read_rows(folder: Path, shards: Sequence[int], features: int, missing: int) -> EraRows:
     """The rows of some of the shards that `eraflow.models.tokens` wrote."""
     files = [file for shard in shards for file in sorted((folder / f"shard={shard}").glob("*.parquet"))]
@@ -62,4 +51,4 @@ def read_rows(folder: Path, shards: Sequence[int], features: int, missing: int) 
     stops = [*starts[1:].tolist(), len(era)]
     bounds = {int(e): (int(start), stop) for e, start, stop in zip(eras, starts, stops, strict=True)}
     target = rows.column("target").to_numpy().astype(np.float32)
-    return EraRows(bounds, matrix(rows, features)[order], target[order], missing)
+    return EraRows(bounds, matrix(rows.column("features"), features)[order], target[order], missing)

@@ -11,25 +11,24 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 from pyspark import StorageLevel
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from eraflow.features.cross_section import LEVELS, Levels, Matrix
+from eraflow.batches import lists
+from eraflow.features.cross_section import LEVELS
 from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, random_triples
 from eraflow.models.base import Training
-from eraflow.models.linear import whole
-from eraflow.models.premia import Eras, Premia, centred, matrix_of, premia
+from eraflow.models.feature_columns import FeatureColumns, FeatureMomentum
+from eraflow.models.levels import Matrix, centred, matrix, whole
+from eraflow.models.premia import Premia, premia
 from eraflow.session import fixed_partitions
 
 PART_ROWS = 2_000  # that are widened at once, at 12 bytes a level and more
 EDGE_ROWS = 20_000  # whose quantiles bound the levels of projections
 QUANTILES = (0.2, 0.4, 0.6, 0.8)
-PRODUCT_BOUNDS = (-1.5, -0.5, 0.5, 1.5)  # of centred levels -2 .. 2: large, small, none, small, large
 
 
 @dataclass(frozen=True)
@@ -56,12 +55,12 @@ class FeatureNetwork:
     mutual: float = 0.25
     seed: int = 0
 
-    def fit(self, training: Training, eras: Sequence[int]) -> FittedNetwork:
+    def fit(self, training: Training, eras: Sequence[int]) -> FeatureColumns:
         """What the labelled rows of `eras` say; no other row is read."""
         found = premia(training, eras)
         graph = FeatureGraph.of(found.correlations, found.mutual, self.degree, self.mutual)
         projections = self._projections(graph, found)
-        unbinned = FittedNetwork(
+        unbinned = FeatureColumns(
             base=training.feature_names,
             missing=training.missing,
             products=self._products(graph, len(training.feature_names)),
@@ -101,114 +100,46 @@ class FeatureNetwork:
         return made
 
 
-@dataclass(frozen=True)
-class FeatureMomentum:
-    """Era-wise weights of features: what each, and what its neighbours in the graph, paid of late.
+@contextmanager
+def widened_training(
+    columns: FeatureColumns, training: Training, eras: Sequence[int], watched: Sequence[int]
+) -> Iterator[Training]:
+    """A training table of the labelled rows of these eras with the new columns at the end of `features`.
 
-    `own`, `neighbours`: eras x features. An era's weights are the means over the last `window` of `eras` up to the one
-    `lag` before it: with a lag of the label's eras plus one, of what had been known then.
+    A fit reads its table several times, so the rows are kept on the executors' disks, in the order of the table's
+    files, for as long as the context lasts.
     """
-
-    eras: Eras
-    own: Matrix
-    neighbours: Matrix
-    window: int
-    lag: int
-
-    names = ("feature_momentum", "network_feature_momentum")
-
-    def weights(self, era: int) -> Matrix:
-        """Features x 2; 0 where nothing was known yet."""
-        end = int(np.searchsorted(self.eras, era - self.lag, side="right"))
-        known = slice(max(0, end - self.window), end)
-        if end == 0:
-            return np.zeros((self.own.shape[1], 2))
-        return np.column_stack([whole(part[known].mean(axis=0)) for part in (self.own, self.neighbours)])
+    rows = training.labelled(eras)
+    if watched:
+        rows = rows.unionByName(training.rows(watched).where(F.col(training.target).isNotNull()))
+    with fixed_partitions(rows.sparkSession):
+        kept = widened(columns, rows).persist(StorageLevel.DISK_ONLY)
+        try:
+            kept.count()  # what partitions there are is decided here
+            yield replace(training, table=kept, feature_names=(*training.feature_names, *columns.names))
+        finally:
+            kept.unpersist()
 
 
-@dataclass(frozen=True)
-class FittedNetwork:
-    """The columns that a fold's training rows have decided on.
+def widened(columns: FeatureColumns, rows: DataFrame) -> DataFrame:
+    """Rows with the new columns; what else they hold passes through."""
+    others = [field for field in rows.schema if field.name != "features"]
+    schema = StructType([*others, rows.schema["features"]])
+    return rows.select(*schema.names).mapInArrow(_wide_rows(columns), schema)
 
-    `products`: numbers of the features that are multiplied. `loadings`: features x projections, rounded so that sums
-    over features are exact: the rows that come in one batch cannot change a level. `bounds`: between the five levels, a
-    row for each projection and each momentum. `edges`: `source, target, weight` of the graph by name, heaviest first.
-    """
 
-    base: tuple[str, ...]
-    missing: int
-    products: tuple[tuple[int, ...], ...]
-    projections: tuple[str, ...]
-    loadings: Matrix
-    momentum: FeatureMomentum | None
-    bounds: Matrix
-    edges: pd.DataFrame
+def _wide_rows(columns: FeatureColumns) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    width = len(columns.base)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The new columns; `_x_` is in the names of products that a training table has itself."""
-        products = tuple("_times_".join(self.base[feature] for feature in group) for group in self.products)
-        return (*products, *self.projections, *(self.momentum.names if self.momentum else ()))
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
+        for batch in (part for each in batches for part in _parts(each)):
+            levels = matrix(batch.column("features"), width)
+            eras = batch.column("era").to_numpy(zero_copy_only=False)
+            packed = lists(np.hstack([levels, columns.levels(levels, eras)]))
+            names = [name for name in batch.schema.names if name != "features"]
+            yield pa.record_batch([*(batch.column(name) for name in names), packed], names=[*names, "features"])
 
-    @contextmanager
-    def widened_training(self, training: Training, eras: Sequence[int], watched: Sequence[int]) -> Iterator[Training]:
-        """A training table of the labelled rows of these eras with the new columns at the end of `features`.
-
-        A fit reads its table several times, so the rows are kept on the executors' disks, in the order of the table's
-        files, for as long as the context lasts.
-        """
-        rows = training.labelled(eras)
-        if watched:
-            rows = rows.unionByName(training.rows(watched).where(F.col(training.target).isNotNull()))
-        with fixed_partitions(rows.sparkSession):
-            kept = self.widened(rows).persist(StorageLevel.DISK_ONLY)
-            try:
-                kept.count()  # what partitions there are is decided here
-                yield replace(training, table=kept, feature_names=(*training.feature_names, *self.names))
-            finally:
-                kept.unpersist()
-
-    def widened(self, rows: DataFrame) -> DataFrame:
-        """Rows with the new columns; what else they hold passes through."""
-        others = [field for field in rows.schema if field.name != "features"]
-        schema = StructType([*others, rows.schema["features"]])
-        return rows.select(*schema.names).mapInArrow(self._rows(), schema)
-
-    def columns(self, levels: Levels, eras: Eras) -> Levels:
-        """Rows x names: the levels of the new columns; a product of a missing level is missing."""
-        products = np.empty((len(levels), len(self.products)), dtype=np.int8)
-        values = centred(levels, self.missing)
-        for place, group in enumerate(self.products):
-            product = np.searchsorted(PRODUCT_BOUNDS, values[:, list(group)].prod(axis=1))
-            products[:, place] = np.where((levels[:, list(group)] == self.missing).any(axis=1), self.missing, product)
-        projected = self.projected(values, eras)
-        binned = [np.searchsorted(bounds, column) for bounds, column in zip(self.bounds, projected.T, strict=True)]
-        return np.column_stack([products, *(column.astype(np.int8) for column in binned)])
-
-    def projected(self, values: npt.NDArray[np.float32], eras: Eras) -> Matrix:
-        """Rows x (projections and momenta), before they are cut into levels."""
-        parts = [values @ self.loadings]
-        if self.momentum:
-            out = np.empty((len(values), len(self.momentum.names)))
-            for era in np.unique(eras):
-                rows = eras == era
-                out[rows] = values[rows] @ self.momentum.weights(int(era))
-            parts.append(out)
-        return np.hstack(parts)
-
-    def _rows(self) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
-        def make(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
-            for batch in (part for each in batches for part in _parts(each)):
-                levels = matrix_of(batch.column("features"))
-                eras = batch.column("era").to_numpy(zero_copy_only=False)
-                wide = np.hstack([levels, self.columns(levels, eras)])
-                ends = np.arange(len(wide) + 1, dtype=np.int32) * wide.shape[1]
-                packed = pa.ListArray.from_arrays(pa.array(ends), pa.array(wide.ravel()))
-                others = [batch.column(name) for name in batch.schema.names if name != "features"]
-                names = [name for name in batch.schema.names if name != "features"]
-                yield pa.record_batch([*others, packed], names=[*names, "features"])
-
-        return make
+    return make
 
 
 def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -216,7 +147,7 @@ def _parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield batch.slice(begin, PART_ROWS)
 
 
-def _bounds(fitted: FittedNetwork, training: Training, eras: Sequence[int]) -> Matrix:
+def _bounds(fitted: FeatureColumns, training: Training, eras: Sequence[int]) -> Matrix:
     """Quantiles of projections over a sample of the training rows, spread over the eras by a hash of the ids."""
     if not fitted.names[len(fitted.products) :]:
         return np.zeros((0, LEVELS - 1))

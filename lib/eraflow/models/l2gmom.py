@@ -8,33 +8,16 @@ seconds a pass. What is known of its candidates lies in a temporary folder: 9 MB
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-
 from eraflow.config.models import L2gmom, Model
-from eraflow.models import network_files
 from eraflow.models.base import Training
-from eraflow.models.panel import Panel, panel, read_shards
-from eraflow.models.sequence import (
-    PREDICTED,
-    SHARDS,
-    check_trainable,
-    check_written,
-    ticker,
-    working_folder,
-    write_shards,
-)
-
-BLOCK = 26  # eras that one worker scores; it reads `length` more
+from eraflow.models.l2gmom_scores import L2gmomScores
+from eraflow.models.panel import Panel, read_shards
+from eraflow.models.sequence import SHARDS, check_trainable, check_written, working_folder, write_shards
 
 
 @dataclass(frozen=True)
@@ -45,7 +28,7 @@ class L2gmomModel:
     seed: int
     work: Path | None = None  # see `working_folder`
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedL2gmom:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> L2gmomScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
 
         Without these all epochs are trained. InputError without torch, or where no row has a known target. The panel of
@@ -61,9 +44,8 @@ class L2gmomModel:
             data = read_shards(rows, range(SHARDS), span, features, training.missing)
             weights = tuple(training.weights(eras).values())
             found = self._trained(data, eras, weights, watched, str(work))
-        made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
-        shape = self.config.model_dump(include={"length", "degree", "layers", "shared", "graph"})
-        return FittedL2gmom(training.table, training.feature_names, training.missing, made | shape, found["state"])
+        shape = self.config.model_dump(include={"kind", "length", "degree", "layers", "shared", "graph"})
+        return L2gmomScores(shape | {"epoch": found["epoch"]}, found["state"])
 
     def _trained(
         self, data: Panel, eras: Sequence[int], weights: tuple[float, ...], watched: Sequence[int], folder: str
@@ -74,84 +56,3 @@ class L2gmomModel:
         settings["patience"] = settings.pop("early_stopping_epochs")
         task = Task(folder, train=tuple(eras), weights=weights, stop=tuple(watched), seed=self.seed, **settings)
         return train(task, data)
-
-
-@dataclass(frozen=True)
-class FittedL2gmom:
-    """A trained learner and head; `table` holds all tickers of the eras that it is asked for, and the weeks before.
-
-    `made`: kind, target, length, degree, layers, shared, graph, and the epoch whose weights these are.
-    """
-
-    table: DataFrame
-    feature_names: tuple[str, ...]
-    missing: int
-    made: Mapping[str, Any]
-    state: Mapping[str, npt.NDArray[np.float32]]
-
-    @property
-    def target(self) -> str:
-        return str(self.made["target"])
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of every row, from the graph over all tickers that `table` has in the row's era.
-
-        A ticker of which nothing is known in the era scores what one without neighbours does.
-        """
-        wanted = sorted(row["era"] for row in rows.select("era").distinct().collect())  # one row an era
-        if not wanted:
-            return rows.select("id", "era", F.lit(None).cast("double").alias("prediction"))
-        blocks = {era: (era - wanted[0]) // BLOCK for era in wanted}
-        length = int(self.made["length"])
-        read = sorted({(era - back, block) for era, block in blocks.items() for back in range(length)})
-        by_era = rows.sparkSession.createDataFrame(read, "era int, block int")  # at most `length` rows an era
-        history = self.table.where(F.col("era").between(read[0][0], wanted[-1]))
-        columns = history.select("id", ticker().alias("ticker"), "era", "features")
-        joined = columns.join(F.broadcast(by_era), on="era", how="inner").select(
-            "block", "era", *columns.drop("era").columns
-        )
-        count = len(set(blocks.values()))
-        predicted = joined.repartition(count, "block").mapInArrow(self._scored(blocks), PREDICTED)
-        return predicted.join(rows.select("id"), on="id", how="left_semi")
-
-    def _scored(self, blocks: Mapping[int, int]) -> Any:
-        """What a worker does with all rows of its blocks."""
-        made, state, missing, width = dict(self.made), dict(self.state), self.missing, len(self.feature_names)
-
-        def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            held = [batch for batch in batches if len(batch)]
-            if not held:
-                return
-            every = pa.Table.from_batches(held)
-            import torch
-
-            from eraflow.models.l2gmom_training import scored
-            from eraflow.models.unrolled import L2gmomNetwork
-
-            torch.set_num_threads(1)
-            network = L2gmomNetwork(width, made["layers"], made["shared"], made["graph"])
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-            for block in pc.unique(every.column("block")).to_pylist():
-                rows = every.filter(pc.equal(every.column("block"), block))
-                eras = [era for era, own in blocks.items() if own == block]
-                data = panel(rows, range(eras[0] - made["length"] + 1, eras[-1] + 1), width, missing)
-                for era in eras:
-                    own = rows.filter(pc.equal(rows.column("era"), era))
-                    if len(own):
-                        scores = np.full(len(data.tickers), network.head.bias.item())
-                        nodes, found = scored(network, data, era, made["length"], made["degree"])
-                        scores[nodes] = found
-                        at = pc.index_in(own.column("ticker"), pa.array(data.tickers)).to_numpy()
-                        columns = [own.column("id").combine_chunks(), pa.array(np.full(len(own), era, np.int32))]
-                        yield pa.RecordBatch.from_arrays([*columns, pa.array(scores[at])], names)
-
-        names = ["id", "era", "prediction"]
-        return make
-
-    def save(self, folder: Path) -> None:
-        network_files.save(folder, self.made, self.feature_names, self.missing, self.state)
-
-    @classmethod
-    def load(cls, folder: Path, training: Training) -> FittedL2gmom:
-        """The model that `save` wrote, to predict rows of this training table."""
-        return cls(training.table, *network_files.load(folder, training))

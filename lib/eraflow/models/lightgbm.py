@@ -7,23 +7,22 @@ is told the limits of bins instead of looking for them in one more pass: levels 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import chain
-from pathlib import Path
 from typing import Any, Literal
 
 from pyspark.ml.functions import array_to_vector
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressionModel, LightGBMRegressor
+from synapse.ml.lightgbm import LightGBMRanker, LightGBMRegressor
 
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.features.packing import of_width
-from eraflow.models.base import Training, check_features, sampled
+from eraflow.models.base import Training, sampled
+from eraflow.models.trees import LightGbmTrees
 from eraflow.session import fixed_partitions, slots, threads
 
 # A task with a few rows only can end in a crash of the native library (SynapseML #2333).
@@ -48,7 +47,7 @@ class LightGbmModel:
     seed: int
     boosting: Literal["gbdt", "rf"] = "gbdt"
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedLightGbm:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> LightGbmTrees:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
 
         The table's files decide in which order rows are read, and so what is bagged: the same version of a table gives
@@ -83,7 +82,7 @@ class LightGbmModel:
                 learned = learned.unionByName(self._ready(training, _watched_rows(training, watched), label, None))
             model = _fitted(estimator, learned, count)
         self._check_trees(model)
-        return FittedLightGbm(model, training.feature_names, training.target, training.missing)
+        return LightGbmTrees(str(model.getNativeModel()))
 
     def _refuse_large_eras(self, rows: DataFrame, target: str) -> None:
         # One row.
@@ -105,7 +104,6 @@ class LightGbmModel:
                 f"model: LightGBM stopped after {trees} of {self.config.trees} trees, as it does when no split is left "
                 f"or an iteration fails; lower min_data_in_leaf={self.config.min_data_in_leaf}, or give more data."
             )
-        model.setNumIterations(trees)  # it would predict without its best tree, whose number counts from 0
 
     def _estimator(self, training: Training, threads: int) -> Any:
         """A new estimator for every fit: one keeps the bins of the data that it saw first."""
@@ -213,41 +211,6 @@ def _bins(width: int, missing: int) -> bytes:
     _silence(estimator, "seed", 0)  # all rows are the sample, so no seed decides anything
     _fitted(estimator, rows.select(_vector(width, missing).alias("features"), "label"), MIN_ROWS_PER_TASK)
     return bytes(estimator._java_obj.getReferenceDataset())
-
-
-@dataclass(frozen=True)
-class FittedLightGbm:
-    """A trained booster inside Spark."""
-
-    model: Any
-    feature_names: tuple[str, ...]
-    target: str
-    missing: int
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of every row; a missing level goes down the branch that training chose for it."""
-        ready = rows.select("id", "era", _vector(len(self.feature_names), self.missing).alias("features"))
-        predicted: DataFrame = self.model.transform(ready)
-        return predicted.select("id", "era", F.col("prediction").cast("double"))
-
-    def native_string(self) -> str:
-        """The model as LightGBM's own text, which `lightgbm.Booster(model_str=...)` loads."""
-        return str(self.model.getNativeModel())
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "model.txt").write_text(self.native_string(), encoding="utf-8")
-        about = {"feature_names": self.feature_names, "target": self.target, "missing": self.missing}
-        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, training: Training) -> FittedLightGbm:
-        """The model that `save` wrote. A ranking predicts as a regression does: by the sum of its trees."""
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        check_features(about["feature_names"], training, folder)
-        text = (folder / "model.txt").read_text(encoding="utf-8")
-        model = LightGBMRegressionModel.loadNativeModelFromString(text)
-        return cls(model, tuple(about["feature_names"]), about["target"], about["missing"])
 
 
 def _fitted(estimator: Any, learned: DataFrame, rows: int) -> Any:

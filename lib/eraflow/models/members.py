@@ -1,91 +1,86 @@
-"""Several fits as one model: of several targets and several seeds, on one packed table."""
+"""How a model learns: steps fitted one after another, then an estimator; of several targets and seeds on one table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import reduce
-from itertools import chain, groupby
+from itertools import groupby
 from operator import attrgetter
-from pathlib import Path
 
-import pandas as pd
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
-from scipy import stats
-
-from eraflow.models.base import Fitted, Model, Training
-from eraflow.models.selection import FittedSelection, Selecting
+from eraflow.graphs.feature_graph import split_pairs
+from eraflow.models.base import Model, Training
+from eraflow.models.expansion import FeatureNetwork, widened_training
+from eraflow.models.fitted import Fitted
+from eraflow.models.member import Member
+from eraflow.models.selection import Selecting
+from eraflow.models.steps import Chosen, Step, Widened
+from eraflow.models.trees import LightGbmTrees
 
 
 @dataclass(frozen=True)
-class Member:
-    """One fit: what it learns, and its seed."""
+class Unfitted:
+    """One fit to come: what it learns, its seed, its estimator, and the graph over features in front of that."""
 
     model: Model
     target: str
     seed: int
+    network: FeatureNetwork | None = None
 
-    @property
-    def name(self) -> str:
-        return f"{self.target}-seed-{self.seed}"
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int], before: tuple[Step, ...]) -> Member:
+        """Fitted to rows that the steps `before` have been applied to."""
+        with self._widened(training, eras, watched) as (steps, rows):
+            estimator = self.model.fit(rows, eras, watched)
+        return Member(self.target, self.seed, (*before, *steps), estimator)
+
+    @contextmanager
+    def _widened(
+        self, training: Training, eras: Sequence[int], watched: Sequence[int]
+    ) -> Iterator[tuple[tuple[Step, ...], Training]]:
+        """The graph is learned from the rows of `eras`, as the model is; watched eras are widened by what it says."""
+        if self.network is None:
+            yield (), training
+            return
+        network = self.network
+        if network.chosen_by == "splits":
+            network = replace(network, pairs=self._split_pairs(training, eras, watched))
+        columns = network.fit(training, eras)
+        with widened_training(columns, training, eras, watched) as rows:
+            yield (Widened(columns),), rows
+
+    def _split_pairs(
+        self, training: Training, eras: Sequence[int], watched: Sequence[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """The pairs in which the model splits that learns from the features alone."""
+        assert self.network
+        plain = self.model.fit(training, eras, watched)
+        assert isinstance(plain, LightGbmTrees)  # the config refuses splits of other kinds
+        found = split_pairs(plain.text, training.feature_names, self.network.interactions)
+        return tuple((int(one), int(other)) for one, other in found)
 
 
 @dataclass(frozen=True)
 class Members:
-    """A model of one member or more, which count the same.
+    """A model of one member or more. It learns from the features that `wanted` names, by name or family; all of none.
 
-    Targets differ in scale, so it is not the members' predictions that are averaged: each is ranked within its era and
-    the ranks are made normal.
+    Of these `selecting` keeps some: once for each target, by the same rows, so that its members share them.
     """
 
-    members: tuple[Member, ...]  # those of one target side by side
+    members: tuple[Unfitted, ...]  # those of one target side by side
+    wanted: tuple[str, ...] = ()
     selecting: Selecting | None = None
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Fitted:
-        """Every member fitted to the same eras, one after the other. A single one is itself.
-
-        Features are chosen once for each target, by the same rows: its members share them.
-        """
-        fitted: dict[str, Fitted] = {}
+        """Every member fitted to the same eras, one after the other. InputError where a wanted feature is not there."""
+        named, rows = list[Step](), training
+        if self.wanted:
+            taken = training.taken(self.wanted)
+            named, rows = [Chosen.of(taken)], training.narrowed(taken)
+        fitted = []
         for target, own in groupby(self.members, attrgetter("target")):
-            rows = replace(training, target=target)
-            chosen = self.selecting.choose(rows, eras) if self.selecting else None
-            for member in own:
-                one = member.model.fit(rows.narrowed(chosen.taken) if chosen else rows, eras, watched)
-                fitted[member.name] = FittedSelection(one, chosen.taken, chosen) if chosen else one
-        return next(iter(fitted.values())) if len(fitted) == 1 else FittedMembers(fitted)
-
-
-@dataclass(frozen=True)
-class FittedMembers:
-    """Members that have learned, by name."""
-
-    members: dict[str, Fitted]
-
-    @property
-    def feature_names(self) -> tuple[str, ...]:
-        """Every feature that a member has learned from."""
-        return tuple(dict.fromkeys(chain.from_iterable(fitted.feature_names for fitted in self.members.values())))
-
-    @property
-    def target(self) -> str:
-        """The targets of the members, each named once."""
-        return ", ".join(dict.fromkeys(fitted.target for fitted in self.members.values()))
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """The mean of the members' Gaussianised ranks within each era."""
-        each = [fitted.predict(rows).withColumn("member", F.lit(name)) for name, fitted in self.members.items()]
-        together = reduce(DataFrame.unionByName, each)
-        return together.groupBy("era").applyInPandas(_blended, "id string, era int, prediction double")
-
-    def save(self, folder: Path) -> None:
-        for name, fitted in self.members.items():
-            fitted.save(folder / name)
-
-
-def _blended(rows: pd.DataFrame) -> pd.DataFrame:
-    """One era: the rows of all members, in any order."""
-    wide = rows.pivot(index="id", columns="member", values="prediction").sort_index()
-    normal = stats.norm.ppf((wide.rank(method="average").to_numpy() - 0.5) / len(wide))
-    return pd.DataFrame({"id": wide.index, "era": rows["era"].iloc[0], "prediction": normal.mean(axis=1)})
+            before, seen = tuple(named), replace(rows, target=target)
+            if self.selecting:
+                chosen = self.selecting.choose(seen, eras)
+                before, seen = (*before, chosen), seen.narrowed(chosen.taken(len(seen.feature_names)))
+            fitted += [member.fit(seen, eras, watched, before) for member in own]
+        return Fitted(training.feature_names, training.missing, tuple(fitted), training.absent)

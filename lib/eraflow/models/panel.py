@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from eraflow.errors import InputError
+from eraflow.models.levels import matrix
 
 MIDDLE = 2.0  # of the levels 0 to 4
 
@@ -64,14 +64,11 @@ def panel(rows: pa.Table, eras: range, features: int, missing: int) -> Panel:
     """The panel of `ticker, era, features` and, where there is one, `target`; rows of other eras are left out."""
     era = rows.column("era").to_numpy()
     rows = rows.filter(pa.array((era >= eras.start) & (era < eras.stop)))
-    packed = rows.column("features").combine_chunks()
-    if lengths := set(pc.unique(pc.list_value_length(packed)).to_pylist()) - {features}:
-        raise InputError(f"rows have {lengths.pop()} features, not {features}; use the table the model was fitted on.")
     tickers = sorted(set(rows.column("ticker").to_pylist()))
     row = pc.index_in(rows.column("ticker"), pa.array(tickers, pa.string())).to_numpy().astype(np.int64)
     column = rows.column("era").to_numpy().astype(np.int64) - eras.start
     levels = np.full((len(tickers), len(eras), features), missing, dtype=np.int8)
-    levels[row, column] = packed.flatten().to_numpy().reshape(-1, features)
+    levels[row, column] = matrix(rows.column("features"), features)
     target = np.full(levels.shape[:2], np.nan, dtype=np.float32)
     if "target" in rows.column_names:
         target[row, column] = rows.column("target").to_numpy(zero_copy_only=False)

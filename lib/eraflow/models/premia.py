@@ -17,16 +17,11 @@ from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
 from eraflow.models.base import Training
+from eraflow.models.levels import Eras, Levels, Matrix, Vector, centred, matrix
 from eraflow.session import slots
-
-Eras = npt.NDArray[np.int64]
-Levels = npt.NDArray[np.int8]
-Matrix = npt.NDArray[np.float64]
-Vector = npt.NDArray[np.float64]
 
 MUTUAL_ERAS = 40  # spread over the eras at hand: mutual correlations hardly differ between them
 MOST_TASKS = 8  # that hand back a matrix of features² each
-CENTRE = 2.0  # the middle of the levels 0 .. 4
 _SCHEMA = "era int, feature int, amount array<double>"
 
 
@@ -48,7 +43,7 @@ def premia(training: Training, eras: Sequence[int], mutual_eras: int = MUTUAL_ER
     rows = training.labelled(eras).select("id", "era", "features", F.col(training.target).alias("target"))
     tasks = min(MOST_TASKS, slots(rows.sparkSession), len(eras))
     ordered = rows.repartition(tasks, "era").sortWithinPartitions("era", "id").drop("id")
-    found = ordered.mapInArrow(_pass(training.missing, sampled), _SCHEMA)
+    found = ordered.mapInArrow(_pass(len(names), training.missing, sampled), _SCHEMA)
     by_era: dict[int, Vector] = {}
     mutual, counted = np.zeros((len(names), len(names))), 0
     # One row an era and, from each of MOST_TASKS tasks at most, one a feature; one partition is held at a time.
@@ -67,11 +62,6 @@ def premia(training: Training, eras: Sequence[int], mutual_eras: int = MUTUAL_ER
     return Premia(np.array(order), np.stack([by_era[era] for era in order]), mutual / max(1, counted))
 
 
-def centred(levels: Levels, missing: int) -> npt.NDArray[np.float32]:
-    """Levels less the middle one; what is missing is the middle."""
-    return np.where(levels == missing, np.float32(0.0), levels.astype(np.float32) - np.float32(CENTRE))
-
-
 def standardised(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Columns of mean 0 and length 1; 0 where a column does not vary."""
     out: npt.NDArray[np.float32] = values - values.mean(axis=0)
@@ -80,21 +70,17 @@ def standardised(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return out
 
 
-def matrix_of(column: pa.Array) -> Levels:
-    """A column of arrays of one length as rows x length, without a copy."""
-    levels: Levels = column.flatten().to_numpy(zero_copy_only=True).reshape(len(column), -1)
-    return levels
-
-
 def _spread(eras: Sequence[int], count: int) -> list[int]:
     places = np.linspace(0, len(eras) - 1, min(count, len(eras))).round().astype(int)
     return [eras[place] for place in places]
 
 
-def _pass(missing: int, sampled: set[int]) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+def _pass(
+    width: int, missing: int, sampled: set[int]
+) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         total: Matrix | None = None
-        for era, levels, target in _whole_eras(batches):
+        for era, levels, target in _whole_eras(batches, width):
             values = standardised(centred(levels, missing))
             aim = standardised(target.astype(np.float32)[:, None])[:, 0]
             yield _out([era], [-1], [(aim @ values).astype(np.float64)])
@@ -107,12 +93,12 @@ def _pass(missing: int, sampled: set[int]) -> Callable[[Iterable[pa.RecordBatch]
     return make
 
 
-def _whole_eras(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[int, Levels, Vector]]:
+def _whole_eras(batches: Iterable[pa.RecordBatch], width: int) -> Iterator[tuple[int, Levels, Vector]]:
     """Rows that are sorted by era, era by era."""
     held: list[tuple[int, Levels, Vector]] = []
     for batch in batches:
         eras = batch.column("era").to_numpy(zero_copy_only=False)
-        levels, target = matrix_of(batch.column("features")), batch.column("target").to_numpy(zero_copy_only=False)
+        levels, target = matrix(batch.column("features"), width), batch.column("target").to_numpy(zero_copy_only=False)
         cuts = [0, *(np.flatnonzero(np.diff(eras)) + 1), len(eras)]
         for begin, end in pairwise(cuts):
             if held and held[-1][0] != eras[begin]:

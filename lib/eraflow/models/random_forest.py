@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from eraflow.config.models import LightGbm, RandomForest
 from eraflow.models.base import Training
-from eraflow.models.lightgbm import FittedLightGbm, LightGbmModel
+from eraflow.models.lightgbm import LightGbmModel
+from eraflow.models.trees import LightGbmTrees
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class RandomForestModel:
     config: RandomForest
     seed: int
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedLightGbm:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> LightGbmTrees:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them."""
         shared = self.config.model_dump(exclude={"kind"})
         grown = LightGbm(

@@ -1,24 +1,19 @@
-"""Features chosen inside a fold, and models that learn from these alone and predict from whole rows."""
+"""Features chosen inside a fold: a model learns from these alone and predicts from whole rows."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from eraflow.config.models import LightGbm, Selection
 from eraflow.errors import InputError
-from eraflow.models.base import Training, check_features
-from eraflow.models.chosen import FittedChosen
+from eraflow.models.base import Training
+from eraflow.models.levels import Vector
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.models.premia import premia
-
-Vector = npt.NDArray[np.float64]
-SAVED = "selection.json"
+from eraflow.models.steps import Chosen
 
 
 @dataclass(frozen=True)
@@ -38,47 +33,7 @@ class Selecting:
             scores = exposure_sharpes(training, eras)
         forced = np.array([name in self.always for name in training.feature_names])
         places = np.sort(np.lexsort((np.arange(len(scores)), -scores, ~forced))[:keep])
-        return Chosen(training.feature_names, tuple(places.tolist()), tuple(scores[places].tolist()))
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """Which of the features `of` a table are kept: their places in order, and what each was chosen for."""
-
-    of: tuple[str, ...]
-    places: tuple[int, ...]
-    scores: tuple[float, ...]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self.of[place] for place in self.places)
-
-    @property
-    def taken(self) -> tuple[bool, ...]:
-        """A flag for each feature of the table."""
-        kept = set(self.places)
-        return tuple(place in kept for place in range(len(self.of)))
-
-
-@dataclass(frozen=True)
-class FittedSelection(FittedChosen):
-    """A model of the chosen features, which are told beside it."""
-
-    chosen: Chosen
-
-    def save(self, folder: Path) -> None:
-        """The model as it saves itself, and beside it what was chosen out of which features."""
-        super().save(folder)
-        told = {"features": self.chosen.of, "kept": dict(zip(self.chosen.names, self.chosen.scores, strict=True))}
-        (folder / SAVED).write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
-
-
-def saved(folder: Path, training: Training) -> Chosen:
-    """What the model saved in `folder` has chosen. InputError where it was out of other features than `training`'s."""
-    told = json.loads((folder / SAVED).read_text(encoding="utf-8"))
-    check_features(told["features"], training, folder)
-    place = {name: at for at, name in enumerate(told["features"])}
-    return Chosen(tuple(told["features"]), tuple(place[name] for name in told["kept"]), tuple(told["kept"].values()))
+        return Chosen(tuple(places.tolist()), tuple(scores[places].tolist()))
 
 
 def stability(training: Training, eras: Sequence[int], config: Selection, keep: int, seed: int) -> Vector:
@@ -96,7 +51,7 @@ def stability(training: Training, eras: Sequence[int], config: Selection, keep: 
     scores = np.zeros(len(training.feature_names))
     for block in np.array_split(np.array(eras), config.blocks):
         small = LightGbmModel(_small(config), seed).fit(even, block.tolist())
-        gains = np.array(small.model.getFeatureImportances("gain"))
+        gains = small.booster.feature_importance("gain")
         best = np.lexsort((np.arange(len(gains)), -gains))[:keep]
         scores[best] += gains[best] > 0
         scores += gains / gains.sum() / config.blocks

@@ -10,31 +10,23 @@ import importlib.util
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.ml.torch.distributor import TorchDistributor
-from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.config.models import Model, Sequences, Tokens
 from eraflow.errors import InputError
-from eraflow.models import network_files
 from eraflow.models.base import Training
-from eraflow.models.panel import panel
+from eraflow.models.sequence_scores import SequenceScores, ticker
 from eraflow.session import slots
 
 ROWS_PER_PROCESS = 50_000  # fewer are trained sooner than another process has started
 SHARDS = 16  # more than the slots of one machine need, so that their shares are about alike
-DATED_ID = r"^(.+)_\d{4}-\d{2}-\d{2}$"  # TICKER_YYYY-MM-DD: only such a row can be followed through time
-PREDICTED = "id string, era int, prediction double"
 
 
 @dataclass(frozen=True)
@@ -45,7 +37,7 @@ class SequenceModel:
     seed: int
     work: Path | None = None  # see `working_folder`
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSequence:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> SequenceScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
 
         Without these all epochs are trained. InputError without torch, or where no row has a known target.
@@ -57,79 +49,8 @@ class SequenceModel:
             check_written(self.config.kind, rows)
             settings = settings_of(self.config, self.seed, training, eras, watched)
             found = trained(settings | {"folder": str(rows), "first": first}, training)
-        made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
-        shape = self.config.model_dump(include={"length", "width", "layers"})
-        return FittedSequence(training.table, training.feature_names, training.missing, made | shape, found["state"])
-
-
-@dataclass(frozen=True)
-class FittedSequence:
-    """A trained network; `table` holds the weeks before those that it is asked to predict.
-
-    `made`: kind, target, length, width, layers, and the epoch whose weights these are.
-    """
-
-    table: DataFrame
-    feature_names: tuple[str, ...]
-    missing: int
-    made: Mapping[str, Any]
-    state: Mapping[str, npt.NDArray[np.float32]]
-
-    @property
-    def target(self) -> str:
-        return str(self.made["target"])
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of every row, from the weeks that `table` has up to the row's own."""
-        # One row.
-        seen = rows.agg(F.min("era").alias("first"), F.max("era").alias("last")).collect()[0]
-        if seen["first"] is None:
-            return rows.select("id", "era", F.lit(None).cast("double").alias("prediction"))
-        wanted = range(seen["first"], seen["last"] + 1)
-        eras = range(wanted.start - int(self.made["length"]) + 1, wanted.stop)
-        history = self.table.where(F.col("era").between(eras.start, eras.stop - 1))
-        columns = history.select("id", ticker().alias("ticker"), "era", "features")
-        predicted = columns.repartition("ticker").mapInArrow(self._scored(eras, wanted), PREDICTED)
-        return predicted.join(rows.select("id"), on="id", how="left_semi")
-
-    def _scored(self, eras: range, wanted: range) -> Any:
-        """What a worker does with all rows of its tickers."""
-        made, state, missing, width = dict(self.made), dict(self.state), self.missing, len(self.feature_names)
-
-        def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            held = [batch for batch in batches if len(batch)]
-            if not held:
-                return
-            rows = pa.Table.from_batches(held)
-            rows = rows.take(pc.sort_indices(rows.column("id")))  # a sum's rounding may depend on its place
-            import torch
-
-            from eraflow.models.networks import NETWORKS
-
-            torch.set_num_threads(1)
-            network = NETWORKS[made["kind"]](width, made["length"], made["width"], made["layers"])
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-            data = panel(rows, eras, width, missing)
-            place = {ticker: at for at, ticker in enumerate(data.tickers)}
-            for era in wanted:
-                own = rows.filter(pa.array(rows.column("era").to_numpy() == era))
-                if len(own):
-                    at = np.array([place[ticker] for ticker in own.column("ticker").to_pylist()])
-                    with torch.no_grad():
-                        scores = network(torch.from_numpy(data.windows(era, made["length"], at)))
-                    columns = [own.column("id").combine_chunks(), pa.array(np.full(len(own), era, np.int32))]
-                    yield pa.RecordBatch.from_arrays([*columns, pa.array(scores.double().numpy())], names)
-
-        names = ["id", "era", "prediction"]
-        return make
-
-    def save(self, folder: Path) -> None:
-        network_files.save(folder, self.made, self.feature_names, self.missing, self.state)
-
-    @classmethod
-    def load(cls, folder: Path, training: Training) -> FittedSequence:
-        """The model that `save` wrote, to predict rows of this training table."""
-        return cls(training.table, *network_files.load(folder, training))
+        made = self.config.model_dump(include={"kind", "length", "width", "layers"}) | {"epoch": found["epoch"]}
+        return SequenceScores(made, found["state"])
 
 
 @contextmanager
@@ -213,8 +134,3 @@ def write_shards(training: Training, labelled: Sequence[int], first: int, folder
     sharded = columns.drop("id").withColumn("shard", F.pmod(F.xxhash64("ticker"), F.lit(SHARDS)))
     ordered = sharded.repartition("shard").sortWithinPartitions("shard", "ticker", "era")
     ordered.write.partitionBy("shard").mode("overwrite").parquet(folder.as_uri())
-
-
-def ticker() -> Column:
-    """The ticker of the row; empty where the id is none of TICKER_YYYY-MM-DD."""
-    return F.regexp_extract("id", DATED_ID, 1)

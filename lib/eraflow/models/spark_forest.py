@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from pyspark.ml.functions import array_to_vector
-from pyspark.ml.regression import RandomForestRegressionModel, RandomForestRegressor
-from pyspark.sql import Column, DataFrame
+from pyspark.ml.regression import RandomForestRegressor
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from eraflow.config.models import SparkForest
 from eraflow.errors import InputError
 from eraflow.features.packing import of_width
-from eraflow.models.base import Training, check_features
+from eraflow.models.base import Training
+from eraflow.models.trees import SparkTrees
 from eraflow.session import fixed_partitions
 
 BINS = 8  # more than five levels and missing, which is a level below them
@@ -31,7 +29,7 @@ class SparkForestModel:
     config: SparkForest
     seed: int
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedSparkForest:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> SparkTrees:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
 
         The table's files decide which rows are sampled: the same version of a table gives the same model.
@@ -57,37 +55,7 @@ class SparkForestModel:
         )
         with fixed_partitions(rows.sparkSession):
             model = forest.fit(rows.select(_levels(width), label.alias("label"), weight))
-        return FittedSparkForest(model, training.feature_names, training.target, training.missing)
-
-
-@dataclass(frozen=True)
-class FittedSparkForest:
-    """A forest of Spark ML."""
-
-    model: Any
-    feature_names: tuple[str, ...]
-    target: str
-    missing: int
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of every row; an unknown level is one below the lowest."""
-        ready = rows.select("id", "era", _levels(len(self.feature_names)))
-        predicted: DataFrame = self.model.transform(ready)
-        return predicted.select("id", "era", "prediction")
-
-    def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.model.write().overwrite().save((folder.absolute() / "forest").as_uri())
-        about = {"feature_names": self.feature_names, "target": self.target, "missing": self.missing}
-        (folder / "model.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, folder: Path, training: Training) -> FittedSparkForest:
-        """The model that `save` wrote."""
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-        check_features(about["feature_names"], training, folder)
-        model = RandomForestRegressionModel.load((folder.absolute() / "forest").as_uri())
-        return cls(model, tuple(about["feature_names"]), about["target"], about["missing"])
+        return SparkTrees.of(model.toDebugString)
 
 
 def _levels(width: int) -> Column:

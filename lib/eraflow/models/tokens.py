@@ -6,30 +6,16 @@ sequence models, minus the mean correlation of an era, and it is trained as they
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.config.models import Tokens
-from eraflow.models import network_files
 from eraflow.models.base import Training
-from eraflow.models.era_rows import categories, matrix
-from eraflow.models.sequence import (
-    PREDICTED,
-    SHARDS,
-    check_trainable,
-    check_written,
-    settings_of,
-    trained,
-    working_folder,
-)
+from eraflow.models.sequence import SHARDS, check_trainable, check_written, settings_of, trained, working_folder
+from eraflow.models.tokens_scores import TokensScores
 
 
 @dataclass(frozen=True)
@@ -40,7 +26,7 @@ class TokensModel:
     seed: int
     work: Path | None = None  # see `working_folder`
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> FittedTokens:
+    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> TokensScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.
 
         Without these all epochs are trained. InputError without torch, or where no row has a known target.
@@ -52,55 +38,8 @@ class TokensModel:
             check_written(self.config.kind, rows)
             settings = settings_of(self.config, self.seed, training, eras, watched)
             found = trained(settings | {"folder": str(rows), "first": eras[0], "length": 1}, training)
-        made = {"kind": self.config.kind, "target": training.target, "epoch": found["epoch"]}
-        shape = self.config.model_dump(include={"width", "layers"})
-        return FittedTokens(training.feature_names, training.missing, made | shape, found["state"])
-
-
-@dataclass(frozen=True)
-class FittedTokens:
-    """A trained network. `made`: kind, target, width, layers, and the epoch whose weights these are."""
-
-    feature_names: tuple[str, ...]
-    missing: int
-    made: Mapping[str, Any]
-    state: Mapping[str, npt.NDArray[np.float32]]
-
-    @property
-    def target(self) -> str:
-        return str(self.made["target"])
-
-    def predict(self, rows: DataFrame) -> DataFrame:
-        """`id, era, prediction` of every row."""
-        return rows.select("id", "era", "features").mapInArrow(self._scored(), PREDICTED)
-
-    def _scored(self) -> Any:
-        """What a worker does with a batch of rows."""
-        made, state, missing, width = dict(self.made), dict(self.state), self.missing, len(self.feature_names)
-
-        def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            import torch
-
-            from eraflow.models.networks import NETWORKS
-
-            torch.set_num_threads(1)
-            network = NETWORKS[made["kind"]](width, 1, made["width"], made["layers"])
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
-            for batch in batches:
-                with torch.no_grad():
-                    scores = network(torch.from_numpy(categories(matrix(batch, width), missing)))
-                columns = [batch.column("id"), batch.column("era"), pa.array(scores.double().numpy())]
-                yield pa.RecordBatch.from_arrays(columns, ["id", "era", "prediction"])
-
-        return make
-
-    def save(self, folder: Path) -> None:
-        network_files.save(folder, self.made, self.feature_names, self.missing, self.state)
-
-    @classmethod
-    def load(cls, folder: Path, training: Training) -> FittedTokens:
-        """The model that `save` wrote."""
-        return cls(*network_files.load(folder, training))
+        made = self.config.model_dump(include={"kind", "width", "layers"}) | {"epoch": found["epoch"]}
+        return TokensScores(made, found["state"])
 
 
 def _write_rows(training: Training, labelled: Sequence[int], folder: Path) -> None:

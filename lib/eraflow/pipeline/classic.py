@@ -27,7 +27,7 @@ from eraflow.scoring import References
 from eraflow.sources.classic_files import ALIAS, Folder
 from eraflow.sources.classic_labels import with_alias, with_labels
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
-from eraflow.sources.classic_survey import absent_features
+from eraflow.sources.classic_survey import ABSENT, absent_features
 from eraflow.spans import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
 from eraflow.tables import Store, Version
 
@@ -174,7 +174,7 @@ def _training(
         table, columns = with_alias(table, chosen.of_files[ALIAS]), [*columns, ALIAS]
     rows = table.select("id", "era", features.alias("features"), *columns)
     missing = int(packed.manifest["missing"])
-    return Training(rows, names, chosen.main, missing, families=sets.within(names), reach=chosen.reach)
+    return Training(rows, names, chosen.main, missing, families=sets.within(names), reach=chosen.reach, absent=ABSENT)
 
 
 def _lacking(live: Live, features: int) -> list[tuple[str, int, str]]:

@@ -13,13 +13,13 @@ from eraflow.config import ensembles as config_ensembles
 from eraflow.ensembles import weights
 from eraflow.ensembles.ensemble import Ensemble
 from eraflow.ensembles.neutralisation import Features
+from eraflow.models.saved import Blend, save_blend
 from eraflow.pipeline.clock import ENSEMBLE, FIT, PREDICT, timed
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Dataset, versions
 from eraflow.pipeline.folder import RunFolder
-from eraflow.predictions import of_eras, of_models, unlabelled
+from eraflow.pipeline.live import FINAL, predict_live
+from eraflow.predictions import of_eras, of_models
 from eraflow.validation import Fold
-
-LIVE_FOLD = 0
 
 
 def build(name: str, settings: config_ensembles.Ensemble, purge: int | None) -> Ensemble:
@@ -73,7 +73,8 @@ class Ensembling:
             ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
             target = f"{self.folder.predictions()}/model={ensemble.name}"
             ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
-            self._write_live(ensemble, by_era, submit)
+            self._save(ensemble, by_era[self.data.eras.live])
+            predict_live(self.data, self.folder, ensemble.name, submit)
         self.folder.mark_done(part, {"models": list(ensemble.models), **took})
 
     def holdout(self, ensemble: Ensemble, fold: Fold) -> None:
@@ -110,16 +111,12 @@ class Ensembling:
         table = pd.DataFrame(rows, columns=["era", "model", "weight"])
         submission.write(table, self.folder.model(ensemble.name, name))
 
-    def _write_live(self, ensemble: Ensemble, by_era: Mapping[int, weights.Vector], submit: bool) -> None:
-        # The rows of one era, for each model.
-        parts = [pd.read_parquet(self.folder.live(model)).assign(model=model) for model in ensemble.models]
-        rows = self.spark.createDataFrame(pd.concat(parts), "id string, era int, prediction double, model string")
-        live, features = unlabelled(rows, LIVE_FOLD), self._features(self.data.live)
-        mixed = ensemble.predict(live, by_era, features).toPandas()  # the rows of one era
-        submitted = self.data.submission(mixed.sort_values("id")[["id", "era", "prediction"]])
-        submission.write(submitted, self.folder.live(ensemble.name).with_suffix(".csv"))
-        if submit:
-            submission.write(submitted, self.folder.path / "predictions.csv")
+    def _save(self, ensemble: Ensemble, weights: weights.Vector) -> None:
+        """Writes the ensemble of the final models, by the weights of the live era."""
+        places = {model: self.folder.model(model, FINAL) for model in ensemble.models}
+        facts = {"kind": "ensemble", "tables": versions(self.data.tables)}
+        neutral = (ensemble.proportion, ensemble.chosen, ensemble.riskiest)
+        save_blend(Blend(places, weights.tolist(), *neutral, facts), self.folder.model(ensemble.name, FINAL))
 
     def _features(self, rows: DataFrame) -> Features:
         return Features(rows, self.data.training.feature_names, self.data.training.missing)

@@ -18,8 +18,8 @@ from eraflow.config.ensembles import Ensemble
 from eraflow.config.models import AnyModel, Model
 from eraflow.frames import read_frame
 from eraflow.graphs.described import drawn
-from eraflow.models.expanded import EDGES
-from eraflow.models.selection import SAVED
+from eraflow.models import saved
+from eraflow.models.feature_columns import EDGES
 from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset, Shown, versions
 from eraflow.pipeline.folder import RunFolder, write_bytes, write_json
@@ -127,9 +127,10 @@ def write(folder: Path, content: Content) -> None:
 def selected_features(folder: Path) -> pd.DataFrame:
     """`model, fit, feature, score`: what the folds' models of a run have chosen to learn from."""
     rows = [
-        (file.relative_to(folder / "models").parts[0], "/".join(file.relative_to(folder / "models").parts[1:-1]), *kept)
-        for file in sorted(folder.glob(f"models/*/fold-*/**/{SAVED}"))
-        for kept in json.loads(file.read_text(encoding="utf-8"))["kept"].items()
+        (file.parts[-3], f"{file.parts[-2]}/{member}" if member else file.parts[-2], *kept)
+        for file in sorted(folder.glob(f"models/*/fold-*/{saved.ABOUT}"))
+        for member, own in saved.selections(file.parent).items()
+        for kept in own.items()
     ]
     return pd.DataFrame(rows, columns=["model", "fit", "feature", "score"])
 

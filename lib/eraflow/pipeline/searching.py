@@ -11,7 +11,7 @@ from eraflow.config import Config
 from eraflow.config.models import AnyModel
 from eraflow.config.search import changed, value_of
 from eraflow.errors import InputError
-from eraflow.models.base import Fitted
+from eraflow.models import Fitted
 from eraflow.pipeline.dataset import Dataset
 from eraflow.pipeline.folder import RunFolder
 from eraflow.predictions import as_model

@@ -7,25 +7,26 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import compress
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from eraflow import disk, registry, retention, scoring, search, submission, tracking
+from eraflow import disk, models, registry, retention, scoring, search, tracking
 from eraflow.causes import first_line, refusal
 from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel, L2gmom, LevelsModel, Sequences, Tokens
 from eraflow.definitions import written_in
 from eraflow.errors import InputError, PartFailedError
 from eraflow.histogram import prediction_histogram
-from eraflow.models import sequence
-from eraflow.models.base import Fitted
+from eraflow.models import Fitted, sequence
 from eraflow.pipeline import classic, outputs, repeated, signals, traded_money
 from eraflow.pipeline.clock import FIT, LIVE, PREDICT, timed
-from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.dataset import Dataset, versions
 from eraflow.pipeline.ensembling import Ensembling, build
 from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.live import FINAL, predict_live
 from eraflow.pipeline.searching import Searching
 from eraflow.pipeline.versions import git_revision, software
 from eraflow.predictions import of_models
@@ -320,10 +321,9 @@ class _Run:
             with timed(took, FIT):
                 settings = self._searching.settings(name, f"fold-{fold.number}", fold.train)
                 fitted = self._fit(settings, fold.train, part)
-            fitted.save(self.folder.model(name, f"fold-{fold.number}"))
+            learned = self._save(fitted, settings, fold.train, self.folder.model(name, f"fold-{fold.number}"))
             with timed(took, PREDICT):
                 self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
-            learned, _ = self._parts(settings, fold.train)
             self.folder.mark_done(part, {"train_eras": len(learned), "validation_eras": len(fold.validation), **took})
         self.progress.step(f"{name}: all folds", len(folds), len(folds))
 
@@ -340,15 +340,24 @@ class _Run:
         learned, _ = self._parts(self.config.models[name], eras)
         self.progress.stage(f"{name}: final model on {len(learned)} eras")
         with timed(took, FIT):
-            fitted = self._fit(self._searching.settings(name, "final", self._seen), eras, part)
-        fitted.save(self.folder.model(name, "final"))
+            settings = self._searching.settings(name, FINAL, self._seen)
+            fitted = self._fit(settings, eras, part)
+        self._save(fitted, settings, eras, self.folder.model(name, FINAL))
         with timed(took, PREDICT):
-            live = fitted.predict(self.data.live).toPandas()  # the rows of one era
-        live.sort_values("id").to_parquet(self.folder.live(name), index=False)
-        submission.write(self.data.submission(live), self.folder.model(name, "final") / "live.csv")
-        if name == self.config.submission:
-            submission.write(self.data.submission(live), self.folder.path / "predictions.csv")
-        self.folder.mark_done(part, {"era": live_era, "rows": len(live), **took})
+            rows = predict_live(self.data, self.folder, name, submit=name == self.config.submission)
+        self.folder.mark_done(part, {"era": live_era, "rows": rows, **took})
+
+    def _save(self, fitted: Fitted, settings: AnyModel, eras: Sequence[int], place: Path) -> list[int]:
+        """Writes the model with what was learned from; returns the eras that it has learned."""
+        learned, _ = self._parts(settings, eras)
+        facts = {
+            "kind": settings.kind,
+            "settings": settings.model_dump(mode="json"),
+            "eras": {"first": min(learned), "last": max(learned), "count": len(learned)},
+            "tables": versions(self.data.tables),
+        }
+        models.save(replace(fitted, facts=facts), place)
+        return learned
 
     def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
         """Out-of-fold predictions of every model and ensemble but those that failed."""

@@ -1,0 +1,88 @@
+"""A learned graph over tickers below a linear head that has been trained, and how Spark's workers predict by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from eraflow.models import network_files
+from eraflow.models.member import Follower
+from eraflow.models.network_files import State
+from eraflow.models.panel import panel
+from eraflow.models.sequence_scores import PREDICTED, held, nothing, scored, ticker
+
+BLOCK = 26  # eras that one worker scores; it reads `length` more
+
+
+@dataclass(frozen=True)
+class L2gmomScores(Follower):
+    """`made`: kind, length, degree, layers, shared, graph, and the epoch whose weights `state` are."""
+
+    made: Mapping[str, Any]
+    state: State
+
+    def predict(self, rows: DataFrame, history: DataFrame, width: int, missing: int) -> DataFrame:
+        """`id, era, prediction` of the rows' eras, from the graph over all tickers that `history` has in each of them.
+
+        A ticker of which nothing is known in the era scores what one without neighbours does.
+        """
+        wanted = sorted(row["era"] for row in rows.select("era").distinct().collect())  # one row an era
+        if not wanted:
+            return nothing(rows)
+        blocks = {era: (era - wanted[0]) // BLOCK for era in wanted}
+        length = int(self.made["length"])
+        read = sorted({(era - back, block) for era, block in blocks.items() for back in range(length)})
+        by_era = rows.sparkSession.createDataFrame(read, "era int, block int")  # at most `length` rows an era
+        past = history.where(F.col("era").between(read[0][0], wanted[-1]))
+        columns = past.select("id", ticker().alias("ticker"), "era", "features")
+        joined = columns.join(F.broadcast(by_era), on="era", how="inner").select(
+            "block", "era", *columns.drop("era").columns
+        )
+        parts = joined.repartition(len(set(blocks.values())), "block")
+        return parts.mapInArrow(self._scored(blocks, width, missing), PREDICTED)
+
+    def _scored(self, blocks: Mapping[int, int], width: int, missing: int) -> Any:
+        """What a worker does with all rows of its blocks."""
+        made, state = dict(self.made), dict(self.state)
+
+        def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            every = held(batches)
+            if every is None:
+                return
+            import torch
+
+            from eraflow.models.l2gmom_training import scored as scores_of
+            from eraflow.models.unrolled import L2gmomNetwork
+
+            torch.set_num_threads(1)
+            network = L2gmomNetwork(width, made["layers"], made["shared"], made["graph"])
+            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+            for block in pc.unique(every.column("block")).to_pylist():
+                rows = every.filter(pc.equal(every.column("block"), block))
+                eras = [era for era, own in blocks.items() if own == block]
+                data = panel(rows, range(eras[0] - made["length"] + 1, eras[-1] + 1), width, missing)
+                for era in eras:
+                    own = rows.filter(pc.equal(rows.column("era"), era))
+                    if len(own):
+                        scores = np.full(len(data.tickers), network.head.bias.item())
+                        nodes, found = scores_of(network, data, era, made["length"], made["degree"])
+                        scores[nodes] = found
+                        at = pc.index_in(own.column("ticker"), pa.array(data.tickers)).to_numpy()
+                        yield scored(own, era, scores[at])
+
+        return make
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        return network_files.save(folder, self.made, self.state)
+
+    @classmethod
+    def load(cls, about: Mapping[str, Any], folder: Path) -> L2gmomScores:
+        return cls(about, network_files.load(folder))

@@ -1,0 +1,168 @@
+"""Models as folders: `model.json` says what a model is and how a row is read, files beside it hold the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eraflow.errors import InputError
+from eraflow.models import steps
+from eraflow.models.blend import FittedBlend
+from eraflow.models.fitted import Fitted
+from eraflow.models.linear_weights import LinearWeights
+from eraflow.models.member import Estimator, Member, Names
+from eraflow.models.trees import LightGbmTrees, SparkTrees
+
+ABOUT = "model.json"
+FORMAT = 1
+_OWN = ("format", "target", "feature_names", "inputs", "inputs_hash", "missing", "absent", "members")
+
+
+@dataclass(frozen=True)
+class Blend:
+    """An ensemble as it is saved: the folders of its models by name, and what `FittedBlend` has of the rest."""
+
+    places: Mapping[str, Path]
+    weights: Sequence[float]
+    proportion: float = 0.0
+    neutral_to: Names | None = None
+    riskiest: int | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save(fitted: Fitted, folder: Path) -> None:
+    """Writes the model: each member's files into the folder itself or, of several, into one by its name.
+
+    Nothing of it needs Spark to be read. model.json is written last, so that a folder with one is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    several = len(fitted.members) > 1
+    members = [_described(one, fitted.inputs, folder / one.name if several else folder) for one in fitted.members]
+    about = {
+        "format": FORMAT,
+        **fitted.facts,
+        "target": fitted.target,
+        "feature_names": fitted.feature_names,
+        "inputs": fitted.inputs,
+        "inputs_hash": hash_of(fitted.inputs),
+        "missing": fitted.missing,
+        "absent": fitted.absent,
+        "members": members,
+    }
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def save_blend(blend: Blend, folder: Path) -> None:
+    """Writes an ensemble: the folders of its saved models, from its own, and how they are blended."""
+    folder.mkdir(parents=True, exist_ok=True)
+    models = [
+        {"name": name, "folder": os.path.relpath(place, folder), "weight": weight}
+        for (name, place), weight in zip(blend.places.items(), blend.weights, strict=True)
+    ]
+    neutral = {"proportion": blend.proportion, "neutral_to": blend.neutral_to, "riskiest": blend.riskiest}
+    about = {"format": FORMAT, **blend.facts, "models": models, "neutralise": neutral}
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+
+
+def load(folder: Path | str) -> Fitted | FittedBlend:
+    """The model or ensemble that was saved; nothing else is needed.
+
+    InputError where there is none, or one of another version of eraflow.
+    """
+    place = Path(folder)
+    if not (place / ABOUT).is_file():
+        raise InputError(f"{place} holds no model.json; name the folder of a saved model, as RUN/models/NAME/final.")
+    about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+    if about.get("format") != FORMAT:
+        raise InputError(f"{place / ABOUT} is of another version of eraflow; train the model anew.")
+    if "models" in about:
+        return _blend(about, place)
+    inputs, several = tuple(about["inputs"]), len(about["members"]) > 1
+    members = tuple(_read(own, inputs, place / own["name"] if several else place) for own in about["members"])
+    facts = {key: value for key, value in about.items() if key not in _OWN}
+    return Fitted(inputs, about["missing"], members, about["absent"], facts)
+
+
+def selections(folder: Path) -> dict[str, dict[str, float]]:
+    """What the members of a saved model have chosen to learn from, and what for.
+
+    By the member's folder, "" of one alone.
+    """
+    held = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["members"]
+    return {
+        own["name"] if len(held) > 1 else "": step["kept"]
+        for own in held
+        for step in own["steps"]
+        if step["step"] == "selection"
+    }
+
+
+def hash_of(names: tuple[str, ...]) -> str:
+    """Of features in their order."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _blend(about: Mapping[str, Any], folder: Path) -> FittedBlend:
+    models = dict[str, Fitted]()
+    for own in about["models"]:
+        model = load(folder / own["folder"])
+        assert isinstance(model, Fitted)  # the config takes models alone into ensembles
+        models[own["name"]] = model
+    neutral = dict(about["neutralise"])
+    if neutral["neutral_to"] is not None:
+        neutral["neutral_to"] = tuple(neutral["neutral_to"])
+    facts = {key: value for key, value in about.items() if key not in ("format", "models", "neutralise")}
+    return FittedBlend(models, tuple(own["weight"] for own in about["models"]), **neutral, facts=facts)
+
+
+def _described(member: Member, inputs: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """What model.json says of a member, whose files are written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    taken, names = [], inputs
+    for step in member.steps:
+        taken.append(step.save(names, folder))
+        names = step.names(names)
+    return {
+        "name": member.name,
+        "target": member.target,
+        "seed": member.seed,
+        "steps": taken,
+        "estimator": member.estimator.save(folder),
+    }
+
+
+def _read(about: Mapping[str, Any], inputs: tuple[str, ...], folder: Path) -> Member:
+    taken, names = list[steps.Step](), inputs
+    for one in about["steps"]:
+        step = steps.load(one, names, folder)
+        taken.append(step)
+        names = step.names(names)
+    return Member(about["target"], about["seed"], tuple(taken), _estimator(about["estimator"], folder))
+
+
+def _estimator(about: Mapping[str, Any], folder: Path) -> Estimator:
+    match about["kind"]:
+        case "lightgbm":
+            return LightGbmTrees.load(about, folder)
+        case "spark_forest":
+            return SparkTrees.load(about, folder)
+        case "linear":
+            return LinearWeights.load(about, folder)
+        case "tokens":
+            from eraflow.models.tokens_scores import TokensScores
+
+            return TokensScores.load(about, folder)
+        case "lstm" | "transformer":
+            from eraflow.models.sequence_scores import SequenceScores
+
+            return SequenceScores.load(about, folder)
+        case "l2gmom":
+            from eraflow.models.l2gmom_scores import L2gmomScores
+
+            return L2gmomScores.load(about, folder)
+    raise InputError(f"{folder}: a model of kind {about['kind']!r} is of another version of eraflow; train it anew.")
