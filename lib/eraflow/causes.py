@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
 
-from py4j.protocol import Py4JNetworkError
+from py4j.protocol import Py4JError, Py4JNetworkError
+from pyspark.sql import SparkSession
 
 from eraflow.errors import InputError
 
 LONGEST = 300  # characters of a line on the screen
+MOST_TASKS = 1000  # of a stage, that are looked at
 
 # As a worker's exception stands inside the text of a Java one: its own trace up to Java's frames.
 _WORKERS = re.compile(r"PythonException: Traceback \(most recent call last\):\n(.*?)(?=\n\s*\tat |\Z)", re.DOTALL)
@@ -19,6 +23,7 @@ _PROCESSES = re.compile(r"Traceback \(most recent call last\):\n((?:  .*\n)+\S.*
 _RANK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
 _REFUSED = re.compile(r"eraflow\.errors\.InputError: (.+)")
 _LOST_TASK = re.compile(r"most recent failure: Lost task [^\n]*?\)(?: \([^\n]*?\))?: ([^\n]+)")
+_STAGE = re.compile(r"Job aborted due to stage failure: Task \d+ in stage (\d+)\.\d+ failed")
 _CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
 # py4j's own first line says nothing.
 _CALLED = re.compile(r"^An error occurred while calling [^\n]*?(?: Trace:)?\n(?:: )?([^\n]+)")
@@ -60,7 +65,7 @@ def _said(error: BaseException) -> str:
     if isinstance(error, InputError):
         return str(error)
     text = text_of(error)
-    if found := _inside(text):
+    if found := _first_loss(text) or _inside(text):
         return found
     if called := _CALLED.search(text):
         return called[1]
@@ -69,6 +74,25 @@ def _said(error: BaseException) -> str:
     if isinstance(error, Py4JNetworkError):
         return f"Spark's Java process has ended or does not answer ({_first(text) or type(error).__name__})"
     return ": ".join(filter(None, (type(error).__name__, _first(text))))
+
+
+def _first_loss(text: str) -> str | None:
+    """Why Spark has killed a task of the stage that failed; None where it did not.
+
+    What is tried again after that tells only that it came too late: tasks of a fit meet once.
+    """
+    stage = _STAGE.search(text)
+    with suppress(Py4JError, OSError, AttributeError):  # Java may be gone
+        spark = SparkSession.getActiveSession()
+        if stage and spark:
+            context: Any = spark.sparkContext._jsc
+            tasks = context.sc().statusStore().taskList(int(stage[1]), 0, MOST_TASKS)
+            found = [tasks.apply(place) for place in range(tasks.size())]
+            killed = sorted((task.taskId(), task.errorMessage()) for task in found if task.status() == "KILLED")
+            told = [str(message.get()) for _, message in killed if message.isDefined()]
+            reasons = [_first(message) for message in told if "another attempt succeeded" not in message]
+            return f"Spark has killed a task: {reasons[0]}" if reasons else None
+    return None
 
 
 def _inside(text: str) -> str | None:

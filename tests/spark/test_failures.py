@@ -1,5 +1,6 @@
 """Real failures of Java, of native code and of workers: the job ends soon, with a line that says why and its log."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -136,4 +137,34 @@ def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
     )
     assert told.startswith(f"eraflow: {refusal} (")
     assert "LightGBMBooster" in log
-    assert model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).target == "target"
+    assert "objective=lambdarank" in model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).text
+
+
+def test_a_task_that_is_killed_in_a_fit_is_the_line_and_the_next_fit_works(spark: SparkSession, ended: Any) -> None:
+    data, begun, killed = training(spark, 2000, 30), time.monotonic(), list[int]()
+
+    def kill() -> None:
+        context: Any = spark.sparkContext
+        tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
+        while not killed and time.monotonic() - begun < MINUTE:
+            stages = [stage for number in tracker.getActiveJobsIds() for stage in tracker.getJobInfo(number).stageIds]
+            for stage in stages:
+                found = tracker.getStageInfo(stage)
+                if found and "LightGBM" in found.name and found.numActiveTasks:
+                    tasks = store.taskList(stage, 0, 100)
+                    own = [tasks.apply(place) for place in range(tasks.size())]
+                    running = [task.taskId() for task in own if task.status() == "RUNNING"]
+                    killed.extend(one for one in running[:1] if context._jsc.sc().killTaskAttempt(one, True, "by hand"))
+            time.sleep(0.01)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    code, told, log = ended(lambda _: model(trees=500).fit(data, range(1, 31)))
+    thread.join()
+
+    assert killed
+    assert time.monotonic() - begun < MINUTE
+    assert code == 1
+    assert told.startswith("eraflow: Spark has killed a task: by hand (")
+    assert "LightGBM" in log
+    assert "objective=regression" in model().fit(data, range(1, 31)).text
