@@ -1,4 +1,4 @@
-"""A run that is stopped at every turn: the same command goes on and ends with the content of an undisturbed run.
+"""A run that is stopped in a fold and in a search: the same command ends with the content of an undisturbed run.
 
 Only what is stopped runs in a process of its own; the others run in the tests' session, which has as many slots.
 """
@@ -6,13 +6,15 @@ Only what is stopped runs in a process of its own; the others run in the tests' 
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from tests.integration.test_train_job import assert_same_run
@@ -27,6 +29,12 @@ TINY = (
     "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "kinds.lightgbm.trees=40",
     "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=4", "validation.min_train_eras=20", "targets.horizons=[20]",
     "features.set=momentum",
+)  # fmt: skip
+TRIALS, PARTS = 2, ("fold-1", "fold-2", "final")
+SEARCHED = (
+    *TINY, "validation.folds=2", "models.ridge={kind: linear}", "search.model=ridge",
+    "search.space={penalty: {low: 0.001, high: 1000, log: true}}", f"search.trials={TRIALS}", "search.folds=2",
+    "search.min_train_eras=8",
 )  # fmt: skip
 PATIENCE = 400  # seconds
 
@@ -75,7 +83,7 @@ def log_of(base: Path) -> str:
 
 def started(base: Path) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """The main job."""
-    return submitted(base, "jobs/train.py", over(base, TINY))
+    return submitted(base, "jobs/train.py", over(base, SEARCHED))
 
 
 def is_done(base: Path, part: str) -> bool:
@@ -88,37 +96,55 @@ def with_tables_of(run: Path, base: Path, *tables: str) -> None:
         shutil.copytree(run.parents[1] / "tables" / table, base / "tables" / table)
 
 
+def finished_trials(base: Path) -> list[tuple[int, str]]:
+    """Number and moment of the trials of the search that are finished."""
+    storage = base / "runs/demo/search.sqlite3"
+    if not storage.exists():
+        return []
+    query = "select trial_id, datetime_complete from trials where datetime_complete is not null"
+    with closing(sqlite3.connect(storage, timeout=30)) as connection:
+        has = connection.execute("select count(*) from sqlite_master where name = 'trials'").fetchone()[0]
+        return connection.execute(query).fetchall() if has else []
+
+
 def test_a_run_that_is_killed_and_interrupted_goes_on_to_the_content_of_an_undisturbed_one(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     base, run, expected = tmp_path / "stopped", tmp_path / "stopped/runs/demo", tmp_path / "undisturbed/runs/demo"
     base.mkdir()
-    assert job("", train, over(tmp_path / "undisturbed", TINY)) == 0
+    assert job("", train, over(tmp_path / "undisturbed", SEARCHED)) == 0
     with_tables_of(expected, base, "prices", "prices_seen", "quality", "features", "eras")
 
     # Killed in a fold: the finished ones are kept. (`test_update` kills a job while it writes a table.)
     with started(base) as process:
-        wait_for(lambda: is_done(base, "fold-2"), process, base)
+        wait_for(lambda: is_done(base, "fold-1"), process, base)
         time.sleep(0.2)
-        assert not is_done(base, "fold-3")
+        assert not is_done(base, "fold-2")
         assert stop(process, signal.SIGKILL) == -signal.SIGKILL
     assert "table features: version 0 is fresh" in log_of(base)
     assert "table training: version 0 written" in log_of(base)
-    models = [*run.glob("models/*/fold-[12]/model.txt")]
-    assert len(models) == 2
+    models = [*run.glob("models/*/fold-1/model.txt")]
+    assert len(models) == 1
     kept = {path: path.stat().st_mtime_ns for path in (*run.glob("state/*"), *models)}
 
-    # Interrupted by a terminal's Ctrl-C, which reaches Java too, whose own 130 can come before the job's 1.
+    # Interrupted in the search of the next model by a terminal's Ctrl-C, which reaches Java too, whose own 130 can come
+    # before the job's 1.
     with started(base) as process:
-        wait_for(lambda: is_done(base, "fold-3"), process, base)
+        wait_for(lambda: len(finished_trials(base)) >= 1, process, base)
         code = stop(process, signal.SIGINT)
-    log = log_of(base)
+    log, tried = log_of(base), finished_trials(base)
     assert code in {1, 130}, f"{code}: {log}"
-    assert "lightgbm: fold 2 was finished before" in log
+    assert "lightgbm: fold 1 was finished before" in log
     assert log.count("eraflow: interrupted; the same command goes on from what is finished.") == 1
     assert "Traceback" not in log
+    assert 1 <= len(tried) < len(PARTS) * TRIALS
+    assert not (run / "run.json").exists()
 
-    assert job("", train, over(base, TINY)) == 0
+    assert job("", train, over(base, SEARCHED)) == 0
 
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert_same_run(run, expected)
+    assert set(tried) < set(finished_trials(base))  # none of them was tried again
+    assert (run / "search_trials.csv").read_bytes() == (expected / "search_trials.csv").read_bytes()
+    assert pd.read_csv(run / "search_trials.csv").groupby("part").size().to_dict() == dict.fromkeys(PARTS, TRIALS)
+    assert f"All {len(PARTS) * TRIALS} trials count where runs are compared" in (run / "report.html").read_text()

@@ -11,9 +11,10 @@ from tests.integration.test_train_job import TINY, out_of_fold
 from tests.portable import predicted_without_spark
 from tests.tables import folder_of
 
-from eraflow.cli import job
+from eraflow.cli import Option, job
 from eraflow.ensembles.neutral import exposures
-from eraflow.ensembles.weights import blend
+from eraflow.ensembles.weights import blend, era_moments
+from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
 SETTINGS = (
@@ -22,8 +23,11 @@ SETTINGS = (
     "models.forest={kind: random_forest, trees: 10, min_data_in_leaf: 50}",
     "ensembles.given={models: [lightgbm, linear], weights: {lightgbm: 3, linear: 1}}",
     "ensembles.fitted={models: [lightgbm, linear, forest], weights: greedy, min_eras: 10, neutralise: 1}",
-    "run.submission=fitted",
-)
+    "ensembles.ridge={models: [lightgbm, linear], weights: ridge, min_eras: 5}",
+    "run.submission=fitted", "validation.holdout=8", "validation.min_train_eras=12",
+)  # fmt: skip
+
+NAMES = {"lightgbm", "linear", "forest", "given", "fitted", "ridge"}
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +35,19 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("ensembles")
-    every = [*SETTINGS, f"tables.root={base}/tables", f"run.dir={base}/runs"]
-    assert job("", train, [part for text in every for part in ("--set", text)]) == 0
+    assert opened(base, "--open-holdout", "demo") == 2  # nothing is trained yet
+    assert job("", train, arguments(base)) == 0
     return base / "runs/demo"
+
+
+def arguments(base: Path) -> list[str]:
+    every = [*SETTINGS, f"tables.root={base}/tables", f"run.dir={base}/runs"]
+    return [part for text in every for part in ("--set", text)]
+
+
+def opened(base: Path, *others: str) -> int:
+    options = [Option("--open-holdout", "holdout", "NAME", ""), Option("--runs", "runs", "NAME", "", many=True)]
+    return job("", report, [*arguments(base), *others], options)
 
 
 def wide(run: Path) -> pd.DataFrame:
@@ -41,10 +55,9 @@ def wide(run: Path) -> pd.DataFrame:
 
 
 def test_every_model_and_ensemble_predicts_the_same_rows_and_is_scored(run: Path) -> None:
-    names = {"lightgbm", "linear", "forest", "given", "fitted"}
-    assert set(wide(run).columns) == names
+    assert set(wide(run).columns) == NAMES
     assert wide(run).notna().all(axis=None)
-    assert set(json.loads((run / "summary.json").read_text(encoding="utf-8"))) == names
+    assert set(json.loads((run / "summary.json").read_text(encoding="utf-8"))) == NAMES
 
 
 def test_given_weights_blend_the_ranks_of_each_era(run: Path) -> None:
@@ -85,7 +98,7 @@ def test_saved_ensembles_predict_the_live_rows_without_spark(run: Path, spark: S
 
     found = predicted_without_spark(models, tmp_path / "live.parquet", tmp_path)
 
-    assert set(models) == {"lightgbm", "linear", "forest", "given", "fitted"}
+    assert set(models) == NAMES
     for name, place in models.items():
         expected = pd.read_parquet(place / "live.parquet").set_index("id")["prediction"]
         assert expected.nunique() > 100
@@ -95,3 +108,38 @@ def test_saved_ensembles_predict_the_live_rows_without_spark(run: Path, spark: S
 def test_the_submission_is_that_of_the_ensemble(run: Path) -> None:
     assert (run / "predictions.csv").read_bytes() == (run / "models/fitted/final/live.csv").read_bytes()
     assert (run / "predictions.csv").read_bytes() != (run / "models/given/final/live.csv").read_bytes()
+
+
+def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(run: Path) -> None:
+    base, last = run.parents[1], json.loads((run / "run.json").read_text())["folds"][-1]["validation"][-1]
+    assert opened(base, "--open-holdout", "demo") == 0
+    first = json.loads((run / "holdout.json").read_text())
+    assert opened(base, "--open-holdout", "demo") == 0
+    second = json.loads((run / "holdout.json").read_text())
+
+    assert first["eras"] == [last + 1, last + 8]
+    assert (len(first["opened"]), len(second["opened"])) == (1, 2)
+    assert second["summary"] == first["summary"]
+    assert {model: found["numerai_corr"]["eras"] for model, found in first["summary"].items()} == dict.fromkeys(
+        NAMES, 8
+    )
+    assert opened(base, "--open-holdout", "demo", "--runs", "demo") == 2
+    held = pd.read_parquet(run / "holdout.parquet").pivot(index=["era", "id"], columns="model", values="prediction")
+    own = weights_before(run, last + 1, first["train_eras"])
+    for _, rows in held.groupby("era"):
+        np.testing.assert_allclose(rows["ridge"], blend(rows[["lightgbm", "linear"]].to_numpy(), own), atol=1e-9)
+    fnc = pd.read_csv(run / "holdout_per_era.csv").query("metric == 'exposure_rms_own'").groupby("model")["value"].max()
+    assert fnc["fitted"] < 1e-6 < fnc["ridge"]
+
+
+def weights_before(run: Path, held: int, train_eras: int) -> np.ndarray:
+    """The weights that a ridge regression finds on the out-of-fold predictions of purged eras, once more."""
+    rows = out_of_fold(run).query("model in ['lightgbm', 'linear'] and era <= @train_eras")
+    assert train_eras <= held - 5  # labels of 2 + 20 trading days reach into the fifth week
+    parts = []
+    for _, own in rows.groupby("era"):
+        wide = own.pivot(index="id", columns="model", values="prediction")
+        parts.append(era_moments(wide.to_numpy(), own.drop_duplicates("id").set_index("id")["target"][wide.index]))
+    gram, target = (np.mean([part[place] for part in parts], axis=0) for place in range(2))
+    own = np.linalg.solve(gram + 0.1 * np.eye(2), target)
+    return own / np.abs(own).sum()

@@ -6,17 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
 
-from eraflow.cli import Option, job
-from eraflow.ensembles.weights import blend, era_moments
+from eraflow.cli import job
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import LightGbmModel
-from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
 # Numerai Signals takes no fewer than 100 tickers, so that is what the universe has.
@@ -230,57 +227,6 @@ def test_of_a_failing_model_the_cause_is_kept_the_rest_complete_and_the_same_com
     assert len(fitted) == 4
     assert {path: path.stat().st_mtime_ns for path in fitted} == fitted  # only what failed is tried again
     assert {*read_json(failing / "summary.json")} == {"lightgbm", "linear", "both"}
-
-
-HELD = (
-    "validation.holdout=8", "validation.min_train_eras=12", "models.linear.kind=linear",
-    "ensembles.fitted={models: [lightgbm, linear], weights: ridge, min_eras: 5}",
-    "ensembles.neutral={models: [lightgbm, linear], neutralise: 1}",
-)  # fmt: skip
-
-
-def opened(base: Path, *others: str) -> int:
-    options = [Option("--open-holdout", "holdout", "NAME", ""), Option("--runs", "runs", "NAME", "", many=True)]
-    return job("", report, [*arguments(base, *HELD), *others], options)
-
-
-@pytest.mark.slow
-def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(spark: SparkSession, tmp_path: Path) -> None:
-    assert opened(tmp_path, "--open-holdout", "demo") == 2  # nothing is trained yet
-    assert job("", train, arguments(tmp_path, *HELD)) == 0
-    run = tmp_path / "runs/demo"
-    last = read_json(run / "run.json")["folds"][-1]["validation"][-1]
-    assert opened(tmp_path, "--open-holdout", "demo") == 0
-    first = read_json(run / "holdout.json")
-    assert opened(tmp_path, "--open-holdout", "demo") == 0
-    second = read_json(run / "holdout.json")
-
-    assert first["eras"] == [last + 1, last + 8]
-    assert (len(first["opened"]), len(second["opened"])) == (1, 2)
-    assert second["summary"] == first["summary"]
-    assert {model: found["numerai_corr"]["eras"] for model, found in first["summary"].items()} == dict.fromkeys(
-        ["lightgbm", "linear", "fitted", "neutral"], 8
-    )
-    assert opened(tmp_path, "--open-holdout", "demo", "--runs", "demo") == 2
-    held = pd.read_parquet(run / "holdout.parquet").pivot(index=["era", "id"], columns="model", values="prediction")
-    own = weights_before(run, last + 1, first["train_eras"])
-    for _, rows in held.groupby("era"):
-        np.testing.assert_allclose(rows["fitted"], blend(rows[["lightgbm", "linear"]].to_numpy(), own), atol=1e-9)
-    fnc = pd.read_csv(run / "holdout_per_era.csv").query("metric == 'exposure_rms_own'").groupby("model")["value"].max()
-    assert fnc["neutral"] < 1e-6 < fnc["fitted"]
-
-
-def weights_before(run: Path, held: int, train_eras: int) -> np.ndarray:
-    """The weights that a ridge regression finds on the out-of-fold predictions of purged eras, once more."""
-    rows = out_of_fold(run).query("model in ['lightgbm', 'linear'] and era <= @train_eras")
-    assert train_eras <= held - 5  # labels of 2 + 20 trading days reach into the fifth week
-    parts = []
-    for _, own in rows.groupby("era"):
-        wide = own.pivot(index="id", columns="model", values="prediction")
-        parts.append(era_moments(wide.to_numpy(), own.drop_duplicates("id").set_index("id")["target"][wide.index]))
-    gram, target = (np.mean([part[place] for part in parts], axis=0) for place in range(2))
-    own = np.linalg.solve(gram + 0.1 * np.eye(2), target)
-    return own / np.abs(own).sum()
 
 
 @pytest.mark.slow
