@@ -16,7 +16,7 @@ from synapse.ml.lightgbm import LightGBMRegressor
 from eraflow import registry
 from eraflow.cli import leave
 from eraflow.config import load
-from eraflow.models import lightgbm
+from eraflow.models import lightgbm, save
 from eraflow.pipeline import classic
 from eraflow.progress import shown
 from eraflow.session import session
@@ -69,7 +69,7 @@ def main(
         fitted.predict(data.training.rows(eras)).write.mode("overwrite").parquet(out)
         predict = time.monotonic() - started
         seconds["runs"].append({"load": fit - Timed.growing, "trees": Timed.growing, "predict": predict})
-    fitted.save(Path(out).parent / "model")
+    save(fitted, Path(out).parent / "model")
     print(json.dumps(seconds))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from eraflow.errors import InputError
 from eraflow.models import Fitted, sequence
 from eraflow.models.base import Training
 from eraflow.models.tokens import TokensModel
+from eraflow.models.tokens_scores import TokensScores
 
 NAMES = ("a", "b", "c", "d")
 ROWS, ERAS = 200, 50
@@ -76,6 +78,23 @@ def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: T
 
     assert len(one) >= 3
     np.testing.assert_allclose(one, every.loc[one.index], atol=1e-6)
+
+
+def test_a_final_network_learns_the_watched_eras_too_for_as_long(
+    fitted: Fitted, data: Training, tmp_path: Path
+) -> None:
+    few = config(epochs=3)
+    final = registry.build(few, "target", 3, tmp_path / "work")
+    found = final.fit(data, range(1, 33), range(35, 41), every=range(1, 41)).members[0].estimator
+    stopped = fit(few, data, watched=range(35, 41)).members[0].estimator.epoch
+    whole = fit(config(epochs=stopped), data, range(1, 41)).members[0].estimator
+
+    assert isinstance(found, TokensScores)
+    assert isinstance(whole, TokensScores)
+    assert found.epoch == stopped
+    for name, value in whole.state.items():
+        np.testing.assert_array_equal(found.state[name], value)
+    assert [path.name for path in (tmp_path / "work").iterdir()] == ["target-3-epochs.json"]
 
 
 @pytest.mark.slow

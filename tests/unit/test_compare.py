@@ -89,6 +89,19 @@ def test_the_best_of_worthless_trials_is_deflated_to_chance() -> None:
     assert np.mean(np.array(deflated) > 0.95) < 0.05
 
 
+def test_the_best_of_worthless_trials_beside_its_twin_is_deflated_to_chance() -> None:
+    """The others are not shown, so that the spread of those that are says nothing."""
+    draw, passed = np.random.default_rng(4), 0
+    for _ in range(300):
+        values = draw.normal(0.0, 1.0, (20, 100))
+        best = values[int(np.argmax(values.mean(axis=1) / values.std(axis=1)))]
+        twin = best + 0.01 * draw.normal(size=100)
+        sharpes = [float(own.mean() / own.std()) for own in (best, twin)]
+        passed += deflated_sharpe(best, sharpes, 20, 1) > 0.95
+
+    assert passed / 300 < 0.06
+
+
 def test_one_trial_of_normal_eras_is_the_usual_test_of_a_mean() -> None:
     values = np.random.default_rng(3).normal(0.05, 1.0, 400)
     t = values.mean() / values.std() * np.sqrt(399)

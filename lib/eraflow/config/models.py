@@ -49,6 +49,11 @@ class Model(Section):
         return 0
 
     @property
+    def learns_by_epochs(self) -> bool:
+        """Whether it passes over its eras several times, and watches others for when to stop."""
+        return False
+
+    @property
     def named_features(self) -> tuple[str, ...]:
         """The features that it names, which must be there."""
         return ()
@@ -151,6 +156,10 @@ class Network(Model):
     def watched_eras(self) -> int:
         return self.early_stopping_eras
 
+    @property
+    def learns_by_epochs(self) -> bool:
+        return True
+
 
 class Sequences(Network):
     """Settings of networks over a ticker's last weeks."""
@@ -185,6 +194,10 @@ class L2gmom(Model):
     @property
     def watched_eras(self) -> int:
         return self.early_stopping_eras
+
+    @property
+    def learns_by_epochs(self) -> bool:
+        return True
 
 
 AnyModel = Annotated[

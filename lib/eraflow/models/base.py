@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -104,4 +105,15 @@ class Model(Protocol):
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Estimator:
         """The estimator learned from the rows of `eras` whose target is known; `watched` eras tell when to stop."""
+        ...
+
+
+@runtime_checkable
+class EpochsModel(Model, Protocol):
+    """One that passes over its eras several times, until `watched` eras tell it to stop."""
+
+    work: Path | None  # where it keeps how far it is
+
+    def lasting(self, epochs: int) -> Model:
+        """The same for so many epochs."""
         ...

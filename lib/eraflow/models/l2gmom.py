@@ -9,7 +9,7 @@ seconds a pass. What is known of its candidates lies in a temporary folder: 9 MB
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,11 @@ class L2gmomModel:
     config: L2gmom
     seed: int
     work: Path | None = None  # see `working_folder`
+
+    def lasting(self, epochs: int) -> L2gmomModel:
+        """The same for so many epochs, with a working folder of its own."""
+        work = self.work and self.work.with_name(f"{self.work.name}-whole")
+        return replace(self, config=self.config.model_copy(update={"epochs": epochs}), work=work)
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> L2gmomScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.

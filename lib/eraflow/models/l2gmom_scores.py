@@ -80,6 +80,10 @@ class L2gmomScores(Follower):
 
         return make
 
+    @property
+    def epoch(self) -> int:
+        return int(self.made["epoch"])
+
     def save(self, folder: Path) -> dict[str, Any]:
         return network_files.save(folder, self.made, self.state)
 

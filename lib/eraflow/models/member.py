@@ -29,6 +29,11 @@ class Estimator(ABC):
     def save(self, folder: Path) -> dict[str, Any]:
         """What model.json says of it, its `kind` among that; the rest goes to files of its own in the folder."""
 
+    @property
+    def epoch(self) -> int | None:
+        """The epoch whose weights a network has; None of other kinds."""
+        return None
+
 
 class RowEstimator(Estimator):
     """One that knows a row by its own levels alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,13 +10,26 @@ from itertools import groupby
 from operator import attrgetter
 
 from eraflow.graphs.feature_graph import split_pairs
-from eraflow.models.base import Model, Training
+from eraflow.models.base import EpochsModel, Model, Training
 from eraflow.models.expansion import FeatureNetwork, widened_training
 from eraflow.models.fitted import Fitted
 from eraflow.models.member import Member
 from eraflow.models.selection import Selecting
 from eraflow.models.steps import Chosen, Step, Widened
 from eraflow.models.trees import LightGbmTrees
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The eras that are learned from, those that are watched for when to stop, and `every` era of a final model.
+
+    To every era a network is fitted again, for as many epochs as it had learned when it stopped: else it would never
+    learn its last year.
+    """
+
+    eras: Sequence[int]
+    watched: Sequence[int] = ()
+    every: Sequence[int] = ()
 
 
 @dataclass(frozen=True)
@@ -27,11 +41,25 @@ class Unfitted:
     seed: int
     network: FeatureNetwork | None = None
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int], before: tuple[Step, ...]) -> Member:
+    def fit(self, training: Training, parts: Parts, before: tuple[Step, ...]) -> Member:
         """Fitted to rows that the steps `before` have been applied to."""
-        with self._widened(training, eras, watched) as (steps, rows):
-            estimator = self.model.fit(rows, eras, watched)
+        if parts.every and isinstance(self.model, EpochsModel):
+            again = self.model.lasting(self._epochs(self.model, training, parts))
+            return Member(self.target, self.seed, before, again.fit(training, parts.every))
+        with self._widened(training, parts.eras, parts.watched) as (steps, rows):
+            estimator = self.model.fit(rows, parts.eras, parts.watched)
         return Member(self.target, self.seed, (*before, *steps), estimator)
+
+    def _epochs(self, model: EpochsModel, training: Training, parts: Parts) -> int:
+        """For how many epochs the model learns where it watches eras; kept beside its working folder once known."""
+        note = model.work and model.work.with_name(f"{model.work.name}-epochs.json")
+        if note and note.is_file():
+            return int(json.loads(note.read_text(encoding="utf-8")))
+        found = model.fit(training, parts.eras, parts.watched).epoch
+        assert found
+        if note:
+            note.write_text(json.dumps(found), encoding="utf-8")
+        return found
 
     @contextmanager
     def _widened(
@@ -70,8 +98,10 @@ class Members:
     wanted: tuple[str, ...] = ()
     selecting: Selecting | None = None
 
-    def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> Fitted:
-        """Every member fitted to the same eras, one after the other. InputError where a wanted feature is not there."""
+    def fit(
+        self, training: Training, eras: Sequence[int], watched: Sequence[int] = (), every: Sequence[int] = ()
+    ) -> Fitted:
+        """Every member fitted to the same eras (see `Parts`). InputError where a wanted feature is not there."""
         named, rows = list[Step](), training
         if self.wanted:
             taken = training.taken(self.wanted)
@@ -82,5 +112,5 @@ class Members:
             if self.selecting:
                 chosen = self.selecting.choose(seen, eras)
                 before, seen = (*before, chosen), seen.narrowed(chosen.taken(len(seen.feature_names)))
-            fitted += [member.fit(seen, eras, watched, before) for member in own]
+            fitted += [member.fit(seen, Parts(eras, watched, every), before) for member in own]
         return Fitted(training.feature_names, training.missing, tuple(fitted), training.absent)

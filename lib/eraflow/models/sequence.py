@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -36,6 +36,11 @@ class SequenceModel:
     config: Sequences
     seed: int
     work: Path | None = None  # see `working_folder`
+
+    def lasting(self, epochs: int) -> SequenceModel:
+        """The same for so many epochs, with a working folder of its own."""
+        work = self.work and self.work.with_name(f"{self.work.name}-whole")
+        return replace(self, config=self.config.model_copy(update={"epochs": epochs}), work=work)
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> SequenceScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.

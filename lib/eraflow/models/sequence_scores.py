@@ -69,6 +69,10 @@ class SequenceScores(Follower):
 
         return make
 
+    @property
+    def epoch(self) -> int:
+        return int(self.made["epoch"])
+
     def save(self, folder: Path) -> dict[str, Any]:
         return network_files.save(folder, self.made, self.state)
 

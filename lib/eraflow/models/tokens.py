@@ -7,7 +7,7 @@ sequence models, minus the mean correlation of an era, and it is trained as they
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pyspark.sql import functions as F
@@ -25,6 +25,11 @@ class TokensModel:
     config: Tokens
     seed: int
     work: Path | None = None  # see `working_folder`
+
+    def lasting(self, epochs: int) -> TokensModel:
+        """The same for so many epochs, with a working folder of its own."""
+        work = self.work and self.work.with_name(f"{self.work.name}-whole")
+        return replace(self, config=self.config.model_copy(update={"epochs": epochs}), work=work)
 
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> TokensScores:
         """Fits on the rows of `eras` with a known target; the weights of the best epoch by `watched` eras are kept.

@@ -36,6 +36,10 @@ class TokensScores(RowEstimator):
         with torch.no_grad():
             return np.asarray(network(torch.from_numpy(categories(levels, missing))).double().numpy())
 
+    @property
+    def epoch(self) -> int:
+        return int(self.made["epoch"])
+
     def save(self, folder: Path) -> dict[str, Any]:
         return network_files.save(folder, self.made, self.state)
 

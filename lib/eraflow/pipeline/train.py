@@ -284,14 +284,21 @@ class _Run:
                 self.progress.failed(name, lost[name])
         return lost
 
-    def _fit(self, settings: AnyModel, eras: Sequence[int], part: str | None = None) -> Fitted:
-        """A model of the eras that sampling and early stopping leave; one of a `part` of the run is gone on with."""
+    def _fit(self, settings: AnyModel, eras: Sequence[int], part: str | None = None, final: bool = False) -> Fitted:
+        """A model of the eras that sampling and early stopping leave; one of a `part` of the run is gone on with.
+
+        A network that is `final` learns again from the eras that it has watched, too.
+        """
         chosen, watched = self._parts(settings, eras)
         work = self.folder.work(part) if part else None
         model = registry.build(settings, self.data.training.target, self.config.run.seed, work)
         sampling = self.config.sampling
         training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life)
-        return model.fit(training, chosen, watched)
+        return model.fit(training, chosen, watched, self._sampled(eras) if final and watched else ())
+
+    def _learned(self, settings: AnyModel, eras: Sequence[int], final: bool = False) -> list[int]:
+        """The eras that such a model has learned."""
+        return self._sampled(eras) if final and settings.learns_by_epochs else self._parts(settings, eras)[0]
 
     def _parts(self, settings: AnyModel, eras: Sequence[int]) -> tuple[list[int], list[int]]:
         """Eras to learn from, and those at their end that are watched where a model stops early."""
@@ -321,7 +328,8 @@ class _Run:
             with timed(took, FIT):
                 settings = self._searching.settings(name, f"fold-{fold.number}", fold.train)
                 fitted = self._fit(settings, fold.train, part)
-            learned = self._save(fitted, settings, fold.train, self.folder.model(name, f"fold-{fold.number}"))
+            learned = self._learned(settings, fold.train)
+            self._save(fitted, settings, learned, self.folder.model(name, f"fold-{fold.number}"))
             with timed(took, PREDICT):
                 self._write_predictions(fitted, fold, self.folder.predictions(name, fold.number))
             self.folder.mark_done(part, {"train_eras": len(learned), "validation_eras": len(fold.validation), **took})
@@ -332,24 +340,23 @@ class _Run:
         ordered.write.mode("overwrite").parquet(place)
 
     def _predict_live(self, name: str) -> None:
-        """A model of all eras with a known label but those that it watches, and its predictions for the live era."""
+        """A model of all eras with a known label (trees leave out those that they watch), and its live predictions."""
         part, took = f"{name}-{LIVE}", dict[str, float]()
         if self.folder.is_done(part):
             return
         eras, live_era = self.data.eras.known, self.data.eras.live
-        learned, _ = self._parts(self.config.models[name], eras)
+        learned = self._learned(self.config.models[name], eras, final=True)
         self.progress.stage(f"{name}: final model on {len(learned)} eras")
         with timed(took, FIT):
             settings = self._searching.settings(name, FINAL, self._seen)
-            fitted = self._fit(settings, eras, part)
-        self._save(fitted, settings, eras, self.folder.model(name, FINAL))
+            fitted = self._fit(settings, eras, part, final=True)
+        self._save(fitted, settings, learned, self.folder.model(name, FINAL))
         with timed(took, PREDICT):
             rows = predict_live(self.data, self.folder, name, submit=name == self.config.submission)
         self.folder.mark_done(part, {"era": live_era, "rows": rows, **took})
 
-    def _save(self, fitted: Fitted, settings: AnyModel, eras: Sequence[int], place: Path) -> list[int]:
-        """Writes the model with what was learned from; returns the eras that it has learned."""
-        learned, _ = self._parts(settings, eras)
+    def _save(self, fitted: Fitted, settings: AnyModel, learned: Sequence[int], place: Path) -> None:
+        """Writes the model with what it has learned from."""
         facts = {
             "kind": settings.kind,
             "settings": settings.model_dump(mode="json"),
@@ -357,7 +364,6 @@ class _Run:
             "tables": versions(self.data.tables),
         }
         models.save(replace(fitted, facts=facts), place)
-        return learned
 
     def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
         """Out-of-fold predictions of every model and ensemble but those that failed."""

@@ -70,13 +70,14 @@ def expected_best_sharpe(sharpes: list[float], trials: int, effective: float) ->
     """Sharpe that the best of so many worthless trials is expected to show, from the spread of those that are known.
 
     sd (1 - g) q(1 - 1/N) + sd g q(1 - 1/(N e)), q the normal quantile, g Euler's constant (Bailey & Lopez de Prado
-    2014, The Deflated Sharpe Ratio, equation 1). 0 where there is one trial. Where the spread is not known, it is what
-    a worthless trial of so many effective eras varies by itself.
+    2014, The Deflated Sharpe Ratio, equation 1). 0 where there is one trial. The spread is never less than what a
+    worthless trial of so many effective eras varies by itself: trials that are shown may be each other's twins.
     """
     known = np.array([x for x in sharpes if np.isfinite(x)])
     if trials < MIN_TRIALS:
         return 0.0
-    spread = known.std(ddof=1) if len(known) >= MIN_TRIALS else 1 / sqrt(effective)
+    alone = 1 / sqrt(effective)
+    spread = max(known.std(ddof=1), alone) if len(known) >= MIN_TRIALS else alone
     quantiles = (1 - EULER) * stats.norm.ppf(1 - 1 / trials) + EULER * stats.norm.ppf(1 - 1 / (trials * e))
     return float(spread * quantiles)
 
