@@ -11,7 +11,7 @@ Examples take `spans_from_numbers` from `eraflow.spans`.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate, combinations, pairwise
 from operator import attrgetter
 
@@ -193,6 +193,34 @@ def watched_block(eras: Sequence[EraSpan], count: int, purge: int | None = None)
             "learn from; lower it, or give a longer history."
         )
     return learned, [span.era for span in run]
+
+
+def purged(fold: Fold, spans: Sequence[EraSpan], purge: int | None = None) -> Fold:
+    """The fold without the training eras whose labels, by these spans, meet a validation label.
+
+    For a model that learns longer labels than those that folds were made for. InputError where nothing is left, or
+    where a `purge` that was asked for lets them meet.
+
+    Examples
+    --------
+    >>> fold = Fold(1, tuple(range(1, 15)), tuple(range(20, 26)), tuple(range(15, 20)))
+    >>> print(purged(fold, spans_from_numbers(range(1, 26), horizon_days=60, extra=0)))
+    1: train 1-6 | purged 7-19 | validation 20-25
+    """
+    span_of = {span.era: span for span in spans}
+    met = {era for era in fold.train if _leak(replace(fold, train=(era,)), span_of)}
+    if met and purge is not None:
+        raise InputError(
+            f"its labels are longer: fold {fold.number} would train on era {max(met)} while a label of it runs; raise "
+            f"validation.purge={purge}, or leave it out."
+        )
+    left = tuple(era for era in fold.train if era not in met)
+    if not left:
+        raise InputError(
+            f"its labels are longer: fold {fold.number} has no era left to train on; raise validation.min_train_eras, "
+            "or give a longer history."
+        )
+    return replace(fold, train=left, purged=tuple(sorted({*fold.purged, *met})))
 
 
 def check(folds: Sequence[Fold], spans: Sequence[EraSpan]) -> None:

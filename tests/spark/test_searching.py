@@ -63,7 +63,8 @@ def training(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> T
 def dataset(training: Training, references: References | None = None) -> Any:
     """What a search sees of a `Dataset`."""
     eras = Eras(spans_from_numbers(range(1, ERAS + 1), 20), overlap=5, live=ERAS + 1)
-    return SimpleNamespace(training=training, eras=eras, references=references or References(), asset=None)
+    own: dict[str, Any] = {"training": training, "eras": eras, "references": references or References(), "asset": None}
+    return SimpleNamespace(spans=lambda targets: eras.spans, **own)
 
 
 def searching(training: Training, folder: Path, config: Config, references: References | None = None) -> Searching:
@@ -101,7 +102,7 @@ def test_a_trial_is_worth_the_mean_score_of_purged_inner_folds(
     training: Training, tried: pd.DataFrame, tmp_path: Path
 ) -> None:
     config = load([], list(SETTINGS))
-    folds = searching(training, tmp_path, config).folds(list(PART))
+    folds = searching(training, tmp_path, config).folds(config.models["ridge"], list(PART))
 
     assert folds[-1].validation[-1] == max(PART)
     for fold in folds:
@@ -152,5 +153,6 @@ def test_what_cannot_be_searched_is_told(training: Training, tmp_path: Path) -> 
         InputError, match=r"search\.objective: 'fnc' is not scored here; choose from numerai_corr, spearman"
     ):
         searching(training, tmp_path, config).metrics()
+    plain = load([], list(SETTINGS))
     with pytest.raises(InputError, match=r"search\.min_train_eras=12 do not fit into a training part of 15 eras"):
-        searching(training, tmp_path, load([], list(SETTINGS))).folds(list(range(1, 16)))
+        searching(training, tmp_path, plain).folds(plain.models["ridge"], list(range(1, 16)))

@@ -319,37 +319,3 @@ def test_a_country_that_has_ended_stands_nowhere() -> None:
 
     assert last(Calendars.of(days)) == ended
     assert last(Calendars.of(days, holidays={"hk": every})) == ended + 2  # two weeks, however long it may be shut
-
-
-def gulf(last: str, *closed: str) -> tuple[date, ...]:
-    """Sunday to Thursday."""
-    every = pd.date_range("2023-01-01", last)
-    return tuple(every[~every.dayofweek.isin([4, 5])].difference(pd.to_datetime(list(closed))).date)
-
-
-def test_a_gulf_country_stands_at_its_thursday_and_is_not_late_on_a_friday() -> None:
-    friday, thursday = date(2026, 3, 6), date(2026, 3, 5)
-    both = Calendars.of({"sa": gulf("2026-03-06"), "us": us("2026-03-06")}, named=[friday], live=friday)
-
-    live = both.live_era
-    assert both.late == {}
-    assert both.era_days[-2:] == [(live, "sa", thursday), (live, "us", friday)]
-    assert both.era_days[-4:-2] == [(live - 1, "sa", date(2026, 2, 26)), (live - 1, "us", date(2026, 2, 27))]
-    assert both.eras[live] == friday
-    # Its Sunday is of the week that follows, as Monday is elsewhere, and its labels count its days alone.
-    assert both.by_country["sa"].eras[live] == thursday
-    label = next(label for label in both.labels((5,), lag=2) if label.era == live - 2)
-    starts = [both.by_country[name].after(day, 2) for era, name, day in both.era_days if era == live - 2]
-    assert starts == [date(2026, 2, 23), date(2026, 2, 24)]
-    assert label.start == date(2026, 2, 23)
-
-
-def test_a_gulf_country_is_late_where_its_sunday_lacks() -> None:
-    monday = date(2026, 3, 9)
-    late = Calendars.of({"sa": gulf("2026-03-05"), "us": us("2026-03-09")}, live=monday)
-    there = Calendars.of({"sa": gulf("2026-03-09"), "us": us("2026-03-09")}, live=monday)
-
-    assert late.late == {"sa": [date(2026, 3, 8), monday]}
-    assert [name for era, name, _ in late.era_days if era == late.live_era] == ["us"]
-    assert there.late == {}
-    assert there.era_days[-2:] == [(there.live_era, "sa", monday), (there.live_era, "us", monday)]

@@ -1,6 +1,7 @@
 """Era splitters: what each fold trains on, validates and drops."""
 
 import doctest
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 
 import pytest
@@ -8,7 +9,16 @@ import pytest
 from eraflow import validation
 from eraflow.errors import InputError
 from eraflow.spans import EraSpan, reach_in_eras, spans_from_numbers
-from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, check, hold_out, watched_block
+from eraflow.validation import (
+    BlockedKFold,
+    CombinatorialPurged,
+    Fold,
+    WalkForward,
+    check,
+    hold_out,
+    purged,
+    watched_block,
+)
 
 Splitter = WalkForward | BlockedKFold | CombinatorialPurged
 FIRST_FRIDAY = date(2003, 1, 3)
@@ -27,7 +37,7 @@ def weekly(eras: range, days: int) -> list[EraSpan]:
 def test_the_examples_of_the_docstrings_hold() -> None:
     results = doctest.testmod(validation, extraglobs={"spans_from_numbers": spans_from_numbers})
 
-    assert results.attempted == 7
+    assert results.attempted == 9
     assert results.failed == 0
 
 
@@ -258,3 +268,32 @@ def test_a_holdout_that_leaves_nothing_to_train_on_is_refused(count: int) -> Non
 def test_a_holdout_purged_by_too_little_is_refused() -> None:
     with pytest.raises(InputError, match=r"validation.purge is 2"):
         hold_out(spans_from_numbers(range(1, 41), horizon_days=20, extra=0), 10, purge=2)
+
+
+@pytest.mark.parametrize(
+    "splitter",
+    [WalkForward(3, min_train_eras=30), BlockedKFold(4), CombinatorialPurged(5, 2)],
+    ids=lambda x: type(x).__name__,
+)
+def test_a_model_of_longer_labels_learns_fewer_eras_of_the_same_folds(splitter: WalkForward | BlockedKFold) -> None:
+    scored, longer = (spans_from_numbers(range(1, 121), horizon_days=days, extra=0) for days in (20, 60))
+
+    for fold in splitter.split(scored):
+        with pytest.raises(InputError, match="would train on era"):
+            check([fold], longer)
+        own = purged(fold, longer)
+        check([own], longer)
+        assert own.validation == fold.validation
+        assert set(own.purged) - set(fold.purged) == set(fold.train) - set(own.train)
+        for era in set(fold.train) - set(own.train):
+            with pytest.raises(InputError, match=f"would train on era {era} "):
+                check([replace(own, train=(era,), purged=())], longer)
+        assert purged(fold, scored) == fold
+
+
+def test_a_purge_that_a_models_own_labels_are_too_long_for_is_refused() -> None:
+    fold = WalkForward(3, min_train_eras=30, purge=8).split(spans_from_numbers(range(1, 121), 20, extra=0))[0]
+    with pytest.raises(InputError, match=r"its labels are longer: fold 1 would train on era \d+ .* validation.purge=8"):
+        purged(fold, spans_from_numbers(range(1, 121), 60, extra=0), 8)
+    with pytest.raises(InputError, match="has no era left to train on"):
+        purged(fold, spans_from_numbers(range(1, 121), 400, extra=0))

@@ -28,7 +28,7 @@ from eraflow.sources.classic_files import ALIAS, Folder
 from eraflow.sources.classic_labels import with_alias, with_labels
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_survey import ABSENT, absent_features
-from eraflow.spans import CLASSIC_MARGIN, reach_in_eras, spans_from_numbers
+from eraflow.spans import CLASSIC_MARGIN, EraSpan, reach_in_eras, spans_from_numbers
 from eraflow.tables import Store, Version
 
 SYNTHETIC_NOTE = (
@@ -98,12 +98,14 @@ class Classic:
 
     @cached_property
     def eras(self) -> Eras:
+        return Eras(self.spans(()), reach_in_eras(horizon(self.targets.main)), self.round.era)
+
+    def spans(self, targets: Sequence[str]) -> Sequence[EraSpan]:
         labelled = [row["era"] for row in self.survey if self.targets.main not in row["unknown"]]
+        longest = max(horizon(self.targets.of_files.get(name, name)) for name in (self.targets.main, *targets))
         # A purge that is asked for is taken if labels cannot meet; without one, as many eras as Numerai's own models.
-        # Folds are common to all models, so the longest label counts.
         margin = CLASSIC_MARGIN if self.config.validation.purge is None else 0
-        overlap = reach_in_eras(horizon(self.targets.main))
-        return Eras(spans_from_numbers(labelled, self.targets.longest, margin), overlap, self.round.era)
+        return spans_from_numbers(labelled, longest, margin)
 
     @property
     def live(self) -> DataFrame:

@@ -32,11 +32,6 @@ class Targets:
         return tuple(dict.fromkeys(self.of_files.values()))
 
     @property
-    def longest(self) -> int:
-        """The most trading days of a label."""
-        return max(map(horizon, self.columns))
-
-    @property
     def reach(self) -> dict[str, int]:
         """How many eras on a label reaches, by the name of the target."""
         return {name: reach_in_eras(horizon(own)) for name, own in {self.main: self.main, **self.of_files}.items()}

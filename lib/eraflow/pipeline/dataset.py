@@ -22,9 +22,9 @@ from eraflow.tables import Store, Version
 class Eras:
     """The eras of a training table.
 
-    `spans`: of each era with a known target the span of its label. `overlap`: how many consecutive eras share returns
-    with one of them. `live`: the era that is predicted for. `dates` are empty where only numbers are known.
-    `unlabelled`: eras whose label has ended without a target.
+    `spans`: of each era with a known target the span of its label, of the target that is scored. `overlap`: how many
+    consecutive eras share returns with one of them. `live`: the era that is predicted for. `dates` are empty where only
+    numbers are known. `unlabelled`: eras whose label has ended without a target.
     """
 
     spans: Sequence[EraSpan]
@@ -71,6 +71,10 @@ class Dataset(Protocol):
 
     @property
     def eras(self) -> Eras: ...
+
+    def spans(self, targets: Sequence[str]) -> Sequence[EraSpan]:
+        """The spans of `eras`, each as long as the longest label of the scored target and of these."""
+        ...
 
     @property
     def live(self) -> DataFrame:

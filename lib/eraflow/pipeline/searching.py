@@ -37,7 +37,7 @@ class Searching:
         settings, search = self.config.models[name], self.config.search
         if name != search.model:
             return settings
-        folds = self.folds(eras)
+        folds = self.folds(settings, eras)
 
         def worth(tried: Mapping[str, Any], number: int) -> float:
             self.progress.stage(f"{name}: search for {part}, fold {number} of {len(folds)} of a trial")
@@ -49,11 +49,11 @@ class Searching:
         self.progress.note(f"{name}: {search.trials} trials for {part} have found {told}")
         return changed(settings, best)
 
-    def folds(self, eras: Sequence[int]) -> list[Fold]:
-        """The purged folds inside a training part. InputError where it is too short for them."""
+    def folds(self, settings: AnyModel, eras: Sequence[int]) -> list[Fold]:
+        """The folds inside a training part, purged by what the model learns. InputError where it is too short."""
         search, asked = self.config.search, self.config.validation
         own = set(eras)
-        spans = [span for span in self.data.eras.spans if span.era in own]
+        spans = [span for span in self.data.spans(settings.targets) if span.era in own]
         try:
             return WalkForward(search.folds, search.min_train_eras, None, asked.purge).split(spans)
         except InputError as error:

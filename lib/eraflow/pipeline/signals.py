@@ -26,7 +26,7 @@ from eraflow.scoring import References
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import lives, quality, signals_files, signals_neutralizers
 from eraflow.sources.eras import Labels, labels_of
-from eraflow.spans import label_reach, reaching
+from eraflow.spans import EraSpan, label_reach, reaching
 from eraflow.tables import Store, Version
 
 SYNTHETIC_NOTE = (
@@ -74,17 +74,20 @@ class Signals:
     @cached_property
     def eras(self) -> Eras:
         own = self._labels[self._horizon]
-        spans = own.spans
-        for others in self._labels.values():
-            spans = reaching(spans, others.spans)  # folds are common to all models
         known = self.training.labelled_eras()  # a label may have ended with too few known returns for a target
         return Eras(
-            [span for span in spans if span.era in known],
+            [span for span in own.spans if span.era in known],
             own.overlap,
             max(self._dates),
             self._dates,
-            [span.era for span in spans if span.era not in known],
+            [span.era for span in own.spans if span.era not in known],
         )
+
+    def spans(self, targets: Sequence[str]) -> Sequence[EraSpan]:
+        spans = self.eras.spans
+        for horizon in {self.config.targets.names[name] for name in targets}:
+            spans = reaching(spans, self._labels[horizon].spans)
+        return spans
 
     @cached_property
     def live(self) -> DataFrame:

@@ -33,7 +33,7 @@ from eraflow.predictions import of_models
 from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.tables import Store, locked
-from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, watched_block
+from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, purged, watched_block
 
 # Code that decides what a run finds, so that one begun by other code is not gone on with.
 DECIDING = ("models", "registry", "graphs", "ensembles", "validation", "scoring", "search", "batches",
@@ -168,10 +168,11 @@ class _Run:
         for name in self.config.models:
             if self.folder.is_done(f"{name}-holdout"):
                 continue
-            self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
-            searched = self._searching.settings(name, "holdout", fold.train)
-            fitted = self._fit(searched, fold.train, f"{name}-holdout")
-            self._write_predictions(fitted, fold, self.folder.holdout(name))
+            own = self._own(name, fold)
+            self.progress.stage(f"{name}: model of {len(own.train)} eras for the holdout")
+            searched = self._searching.settings(name, "holdout", own.train)
+            fitted = self._fit(searched, own.train, f"{name}-holdout")
+            self._write_predictions(fitted, own, self.folder.holdout(name))
             self.folder.mark_done(f"{name}-holdout", {"eras": len(fold.validation)})
         ensembling = Ensembling(self.store.spark, self.data, self.folder)
         for name, settings in self.config.ensembles.items():
@@ -189,7 +190,7 @@ class _Run:
             if unknown := [feature for feature in features if feature not in known]:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
         for name, model in self.config.models.items():
-            parts = [fold.train for fold in folds]
+            parts = [self._own(name, fold).train for fold in folds]
             for eras in (*parts, self.data.eras.known):
                 self._parts(model, eras)
             if name == self.config.search.model:
@@ -210,7 +211,7 @@ class _Run:
 
     def _refuse_search(self, model: AnyModel, eras: Sequence[int]) -> None:
         self._searching.metrics()
-        for fold in self._searching.folds(eras):
+        for fold in self._searching.folds(model, eras):
             self._parts(model, fold.train)
 
     @property
@@ -305,7 +306,7 @@ class _Run:
         chosen = self._sampled(eras)
         if not settings.watched_eras:
             return chosen, []
-        span_of = {span.era: span for span in self.data.eras.spans}
+        span_of = {span.era: span for span in self.data.spans(settings.targets)}
         return watched_block([span_of[era] for era in chosen], settings.watched_eras, self.config.validation.purge)
 
     def _sampled(self, eras: Sequence[int]) -> list[int]:
@@ -317,8 +318,16 @@ class _Run:
             "sampling.recent, or give a longer history."
         )
 
+    def _own(self, name: str, fold: Fold) -> Fold:
+        """The fold as a model sees it: purged by the labels that it learns, too; what is validated is common to all."""
+        targets = self.config.models[name].targets
+        try:
+            return purged(fold, self.data.spans(targets), self.config.validation.purge) if targets else fold
+        except InputError as error:
+            raise InputError(f"models.{name}.targets: {error}") from None
+
     def _fit_folds(self, name: str, folds: Sequence[Fold]) -> None:
-        for fold in folds:
+        for fold in (self._own(name, common) for common in folds):
             part = f"{name}-fold-{fold.number}"
             self.progress.step(f"{name}: fold {fold.number} of {len(folds)}", fold.number - 1, len(folds))
             if self.folder.is_done(part):
