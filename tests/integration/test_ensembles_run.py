@@ -119,6 +119,8 @@ def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(run: Path) -> None
 
     assert first["eras"] == [last + 1, last + 8]
     assert (len(first["opened"]), len(second["opened"])) == (1, 2)
+    assert (first["opened_by_all_runs"], second["opened_by_all_runs"]) == (1, 2)
+    assert len((run.parent / "holdouts.jsonl").read_text().splitlines()) == 2
     assert second["summary"] == first["summary"]
     assert {model: found["numerai_corr"]["eras"] for model, found in first["summary"].items()} == dict.fromkeys(
         NAMES, 8

@@ -21,7 +21,7 @@ from eraflow.models.linear import LinearModel
 from eraflow.pipeline import signals_steps
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
-from eraflow.pipeline.train import train
+from eraflow.pipeline.train import open_holdout, train
 from eraflow.pipeline.upstream import build
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
@@ -120,7 +120,8 @@ def test_prices_are_brought_up_to_date_while_a_model_is_fitted(
 
     monkeypatch.setattr(LinearModel, "fit", slow)
     told: list[tuple[str, ...]] = []
-    config = load(["signals.yml"], [*root.settings, f"run.dir={root.folder}/runs", "run.name=slow"])
+    own = (f"run.dir={root.folder}/runs", "run.name=slow", "validation.holdout=3")
+    config = load(["signals.yml"], [*root.settings, *own])
     run = threading.Thread(target=lambda: told.append(train(spark, config, Notes())))
     run.start()
     assert fitting.wait(timeout=100)
@@ -138,5 +139,6 @@ def test_prices_are_brought_up_to_date_while_a_model_is_fitted(
         assert (root.folder / "runs/slow" / name).read_bytes() == (
             root.folder / "runs/slow-again" / name
         ).read_bytes(), name
+    assert "opened once: " in open_holdout(spark, config, Notes())[-1]  # on these tables, too
     with pytest.raises(InputError, match="other holds no finished run"):
         train(spark, config, Notes(), repeat="other")

@@ -266,6 +266,13 @@ class Validation(Section):
     purge: Annotated[int, Field(ge=0)] | None
     embargo: Annotated[int, Field(ge=0)]
     holdout: Annotated[int, Field(ge=0)]
+    holdout_from: PositiveInt | date | None
+
+    @model_validator(mode="after")
+    def _holdout_is_told_once(self) -> Validation:
+        if self.holdout and self.holdout_from is not None:
+            raise ValueError("holdout and holdout_from both name eras to hold back; keep one of them")
+        return self
 
 
 class Sampling(Section):

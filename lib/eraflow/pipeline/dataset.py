@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pandas as pd
 from pyspark.sql import DataFrame
 
+from eraflow.errors import InputError
 from eraflow.graphs.described import Described
 from eraflow.models.base import Training
 from eraflow.pipeline.scores import Strategy
@@ -37,6 +38,21 @@ class Eras:
     def known(self) -> list[int]:
         """The eras with a known target."""
         return [span.era for span in self.spans]
+
+    def since(self, first: int | date) -> int:
+        """How many of the eras with a known target begin at this era, or on this date. InputError where none does."""
+        if isinstance(first, date) and not self.dates:
+            raise InputError(f"validation.holdout_from: eras have no dates here; name one by its number, not {first}.")
+        if isinstance(first, date):
+            later = [era for era in self.known if self.dates[era] >= first]
+        else:
+            later = [era for era in self.known if era >= first]
+        if not later:
+            raise InputError(
+                f"validation.holdout_from: no era with a known target is at {first} or later; the last is "
+                f"{self.dates.get(self.known[-1], self.known[-1])}."
+            )
+        return len(later)
 
     @property
     def live_span(self) -> EraSpan:

@@ -52,12 +52,13 @@ class RunFolder:
         base = (self.path.absolute() / "holdout.parquet").as_uri()
         return base if model is None else f"{base}/model={model}/fold=0"
 
-    def holds(self, fingerprint: str) -> bool:
-        """Whether the folder has the finished run of this fingerprint."""
+    def holds(self, identity: Mapping[str, Any]) -> bool:
+        """Whether the folder has the finished run of this identity, whatever files of live rows and others say now."""
         state = self._state / "identity.json"
         if not state.exists() or not (self.path / "run.json").exists():
             return False
-        return bool(json.loads(state.read_text(encoding="utf-8"))["fingerprint"] == fingerprint)
+        there, here = json.loads(state.read_text(encoding="utf-8"))["identity"], json.loads(json.dumps(identity))
+        return bool({**there, "references": None} == {**here, "references": None})
 
     def model(self, name: str, part: str) -> Path:
         return self.path / "models" / name / part

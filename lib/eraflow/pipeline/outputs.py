@@ -43,6 +43,7 @@ from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
 
 COMPARED = ("numerai_corr", "mmc")
+OPENINGS = "holdouts.jsonl"  # beside the runs' folders
 # Seen in a numpy prototype: 80 seeds of noise, 5 blocked folds, 17 to 22 % (walk-forward on the same data: 1 to 9 %).
 TWO_SIDED_NOTE = (
     "Folds of this splitter share training data in both directions, so their scores move together and intervals are "
@@ -185,18 +186,33 @@ def _comparison(per_era: pd.DataFrame, overlap: int) -> pd.DataFrame:
     return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
 
 
-def write_holdout(folder: RunFolder, overlap: int, scored: pd.DataFrame, fold: Fold) -> tuple[str, ...]:
-    """Writes holdout.json with one opening more; returns the scores of the held-out eras as lines for a terminal."""
-    place = folder.path / "holdout.json"
+def write_holdout(folder: RunFolder, config: Config, overlap: int, scored: pd.DataFrame, fold: Fold) -> tuple[str, ...]:
+    """Writes holdout.json with one opening more; returns the scores of the held-out eras as lines for a terminal.
+
+    Openings of any era in common by other runs of this source below `run.dir` count too, whether their folders are
+    there or not: holdouts.jsonl beside the folders has them all.
+    """
+    place, ledger = folder.path / "holdout.json", folder.path.parent / OPENINGS
     before = json.loads(place.read_text(encoding="utf-8"))["opened"] if place.exists() else []
     opened = [*before, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())]
     per_era = scoring.per_era(scored)
     summary = scoring.summarise(per_era, overlap)
     eras = [fold.validation[0], fold.validation[-1]]
     write_csv(per_era, folder.path / "holdout_per_era.csv")
-    write_json(place, {"opened": opened, "eras": eras, "train_eras": len(fold.train), "summary": summary})
-    often = "once" if len(opened) == 1 else f"{len(opened)} times"
+    with ledger.open("a", encoding="utf-8") as lines:
+        own = {"run": config.run.name, "source": config.source, "eras": eras, "opened": opened[-1]}
+        lines.write(json.dumps(own) + "\n")
+    every = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
+    common = [one for one in every if one["source"] == config.source and _meet(one["eras"], eras)]
+    told = {"opened": opened, "opened_by_all_runs": len(common), "eras": eras, "train_eras": len(fold.train)}
+    write_json(place, {**told, "summary": summary})
+    often = "once" if len(common) == 1 else f"{len(common)} times by {len({one['run'] for one in common})} runs"
     return (*_lines(summary), f"holdout of eras {eras[0]} to {eras[1]}, opened {often}: {place}")
+
+
+def _meet(one: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether two ranges, told by their first and last era, have an era in common."""
+    return one[0] <= other[1] and other[0] <= one[1]
 
 
 def headlines(folder: Path) -> tuple[str, ...]:

@@ -28,16 +28,7 @@ class PastRun:
 
     def tables(self, store: Store) -> Versions:
         """The versions that the run had read. InputError where one is gone."""
-        found: Versions = {}
-        for name, made in self.manifest["tables"].items():
-            version = store.version(f"{name}/{made['recipe']}", int(made["version"]))
-            if version is None:
-                raise InputError(
-                    f"--repeat {self.path}: version {made['version']} of table {name} is not in {store.root} any more; "
-                    "train it anew."
-                )
-            found[name] = version
-        return found
+        return tables_read(self.path, self.manifest, store)
 
     def refuse_others(self, data: Dataset) -> None:
         """InputError where files that a run reads beside its tables are others now."""
@@ -46,6 +37,25 @@ class PastRun:
                 f"--repeat {self.path}: the files that it read beside its tables (live rows, models of others, "
                 "neutralisers) are others now; put those of that round back."
             )
+
+
+def tables_read(run: Path, manifest: Mapping[str, Any], store: Store) -> Versions:
+    """The versions of the tables that a finished run had read, by its manifest. InputError where one is gone."""
+    found: Versions = {}
+    for name, made in manifest["tables"].items():
+        version = store.version(f"{name}/{made['recipe']}", int(made["version"]))
+        if version is None:
+            raise InputError(
+                f"{run}: version {made['version']} of table {name} is not in {store.root} any more; train it anew."
+            )
+        found[name] = version
+    return found
+
+
+def tables_of(run: Path, store: Store) -> Versions | None:
+    """The same of the run in this folder; None where it is not finished."""
+    manifest = run / "run.json"
+    return tables_read(run, json.loads(manifest.read_text(encoding="utf-8")), store) if manifest.is_file() else None
 
 
 def past_run(config: Config, name: str) -> PastRun:

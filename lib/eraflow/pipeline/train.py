@@ -32,6 +32,7 @@ from eraflow.pipeline.versions import git_revision, software
 from eraflow.predictions import of_models
 from eraflow.progress import Progress
 from eraflow.session import local_path
+from eraflow.spans import EraSpan
 from eraflow.tables import Store, locked
 from eraflow.validation import BlockedKFold, CombinatorialPurged, Fold, WalkForward, hold_out, purged, watched_block
 
@@ -98,7 +99,8 @@ def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tup
     store = Store(spark, config.tables.root, config.tables.wait)
     with locked(folder.path, "run.dir"):
         config = traded_money.settled(spark, config, progress)
-        data = (classic if config.is_classic else signals).dataset(store, config, progress)
+        tables = repeated.tables_of(folder.path, store)  # what has become known since then is no part of it
+        data = (classic if config.is_classic else signals).dataset(store, config, progress, tables)
         return _Run(config, store, data, folder, progress).holdout()
 
 
@@ -113,7 +115,7 @@ class _Run:
     def result(self) -> tuple[str, ...]:
         # Before anything is fitted or claimed: what cannot be split or submitted leaves no trace.
         data = self.data
-        seen, _ = hold_out(data.eras.spans, self.config.validation.holdout, self.config.validation.purge)
+        seen, _ = self._held_out
         folds = splitter(self.config).split(seen)
         self._refuse_settings(folds)
         data.check_live()
@@ -154,12 +156,11 @@ class _Run:
         return outputs.headlines(self.folder.path)
 
     def holdout(self) -> tuple[str, ...]:
-        rules = self.config.validation
-        seen, fold = hold_out(self.data.eras.spans, rules.holdout, rules.purge)
+        seen, fold = self._held_out
         if fold is None:
             raise InputError("validation.holdout is 0: this run has held no eras back; set it before a run is trained.")
         identity = self._identity(splitter(self.config).split(seen))
-        if not self.folder.holds(fingerprint(identity)):
+        if not self.folder.holds(identity):
             raise InputError(
                 f"{self.folder.path} is no finished run of this configuration and these data; give the --config and "
                 "--set that it was trained with, or train it first."
@@ -177,10 +178,10 @@ class _Run:
         ensembling = Ensembling(self.store.spark, self.data, self.folder)
         for name, settings in self.config.ensembles.items():
             self.progress.stage(f"{name}: ensemble for the holdout")
-            ensembling.holdout(build(name, settings, rules.purge), fold)
+            ensembling.holdout(build(name, settings, self.config.validation.purge), fold)
         predictions = self.store.spark.read.parquet(self.folder.holdout())
         scores = scoring.score_eras(predictions, self.data.references, self.data.asset)
-        return outputs.write_holdout(self.folder, self.data.eras.overlap, scoring.collected(scores), fold)
+        return outputs.write_holdout(self.folder, self.config, self.data.eras.overlap, scoring.collected(scores), fold)
 
     def _refuse_settings(self, folds: Sequence[Fold]) -> None:
         """Tells what would fail after all models are fitted."""
@@ -217,8 +218,14 @@ class _Run:
     @property
     def _seen(self) -> list[int]:
         """The eras that are not held out: a search of the final model's settings would look at the holdout, too."""
-        rules = self.config.validation
-        return [span.era for span in hold_out(self.data.eras.spans, rules.holdout, rules.purge)[0]]
+        return [span.era for span in self._held_out[0]]
+
+    @property
+    def _held_out(self) -> tuple[tuple[EraSpan, ...], Fold | None]:
+        """What folds may see, and the fold that validates the eras which are held back, if any are."""
+        rules, eras = self.config.validation, self.data.eras
+        count = rules.holdout if rules.holdout_from is None else eras.since(rules.holdout_from)
+        return hold_out(eras.spans, count, rules.purge)
 
     @property
     def _searching(self) -> Searching:
