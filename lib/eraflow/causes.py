@@ -24,6 +24,8 @@ _RANK = re.compile(r"^\[rank\d+\]: ?", re.MULTILINE)
 _REFUSED = re.compile(r"eraflow\.errors\.InputError: (.+)")
 _LOST_TASK = re.compile(r"most recent failure: Lost task [^\n]*?\)(?: \([^\n]*?\))?: ([^\n]+)")
 _STAGE = re.compile(r"Job aborted due to stage failure: Task \d+ in stage (\d+)\.\d+ failed")
+# Why Spark kills tasks that did nothing: another one has failed, or was sooner.
+_FOLLOWED = re.compile(r"Stage cancelled|another attempt succeeded")
 _CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
 # py4j's own first line says nothing.
 _CALLED = re.compile(r"^An error occurred while calling [^\n]*?(?: Trace:)?\n(?:: )?([^\n]+)")
@@ -90,7 +92,7 @@ def _first_loss(text: str) -> str | None:
             found = [tasks.apply(place) for place in range(tasks.size())]
             killed = sorted((task.taskId(), task.errorMessage()) for task in found if task.status() == "KILLED")
             told = [str(message.get()) for _, message in killed if message.isDefined()]
-            reasons = [_first(message) for message in told if "another attempt succeeded" not in message]
+            reasons = [_first(message) for message in told if not _FOLLOWED.search(message)]
             return f"Spark has killed a task: {reasons[0]}" if reasons else None
     return None
 

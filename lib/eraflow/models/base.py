@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
@@ -29,7 +30,8 @@ class Training:
     `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
     as much as one that is so many eras younger. `families` are names for several features; `reach` says of targets how
     many eras on a label reaches: one later it is known. `absent` is the level that a feature has throughout an era of
-    raw files where the era does not have it, None where features lack in no such way.
+    raw files where the era does not have it, None where features lack in no such way. A table `in_order` is small, and
+    its rows come in one partition by era and id, however its files lie; others come in the order of their files.
     """
 
     table: DataFrame
@@ -41,6 +43,18 @@ class Training:
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
     absent: int | None = None
+    in_order: bool = False
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Keeps a small table in memory, since every fit, prediction and score reads it again."""
+        if self.in_order:
+            self.table.persist()
+        try:
+            yield
+        finally:
+            if self.in_order:
+                self.table.unpersist()
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""

@@ -50,9 +50,10 @@ class LightGbmModel:
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> LightGbmTrees:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
 
-        The table's files decide in which order rows are read, and so what is bagged: the same version of a table gives
-        the same model to the byte. With `watched` eras, once no tree was better for so many rounds, those after the
-        best one are not used; where that does not come all are, as SynapseML has it.
+        The order in which rows are read decides what is bagged: that of era and id where the table is in order, else
+        that of its files. The same version of a table gives the same model to the byte. With `watched` eras, once no
+        tree was better for so many rounds, those after the best one are not used; where that does not come all are, as
+        SynapseML has it.
         """
         rows = training.labelled(eras)
         count = rows.count()

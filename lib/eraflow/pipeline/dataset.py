@@ -18,6 +18,8 @@ from eraflow.scoring import References
 from eraflow.spans import EraSpan
 from eraflow.tables import Store, Version
 
+IN_ORDER = 50_000_000  # levels of a training table that is sorted and kept in memory
+
 
 @dataclass(frozen=True)
 class Eras:
@@ -136,6 +138,9 @@ def versions(tables: Iterable[Version]) -> dict[str, dict[str, object]]:
 
 def training(store: Store, version: Version, target: str) -> Training:
     """The training table of Signals as models see it, read at one version."""
-    manifest = version.manifest
+    manifest, table = version.manifest, store.read(version)
     names, missing = tuple(manifest["features"]), int(manifest["missing"])
-    return Training(store.read(version), names, target, missing, families=manifest["families"])
+    in_order = table.count() * len(names) <= IN_ORDER  # counted by Delta's log
+    if in_order:
+        table = table.coalesce(1).sortWithinPartitions("era", "id")
+    return Training(table, names, target, missing, families=manifest["families"], in_order=in_order)

@@ -62,7 +62,8 @@ def train(spark: SparkSession, config: Config, progress: Progress, repeat: str |
         data = (classic if config.is_classic else signals).dataset(store, config, progress, tables)
         if past:
             past.refuse_others(data)
-        return _Run(config, store, data, folder, progress).result()
+        with data.training.kept():
+            return _Run(config, store, data, folder, progress).result()
 
 
 def _refuse_kinds(config: Config) -> None:
@@ -101,7 +102,8 @@ def open_holdout(spark: SparkSession, config: Config, progress: Progress) -> tup
         config = traded_money.settled(spark, config, progress)
         tables = repeated.tables_of(folder.path, store)  # what has become known since then is no part of it
         data = (classic if config.is_classic else signals).dataset(store, config, progress, tables)
-        return _Run(config, store, data, folder, progress).holdout()
+        with data.training.kept():
+            return _Run(config, store, data, folder, progress).holdout()
 
 
 @dataclass(frozen=True)
