@@ -86,7 +86,7 @@ class FittedBlend:
 
             return by_era(of_era, eras)
 
-        return Portable(self.inputs, self._first.missing, self._first.absent, values)
+        return Portable(self.inputs, self._first.missing, self._first.absent, values, self._first.live)
 
     def refuse_others(self, names: Sequence[str], where: str) -> None:
         """InputError where rows have other features than its models were trained on, or in another order."""

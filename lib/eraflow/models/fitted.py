@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LEVELS = range(5)
 LIVE = 10**6  # an era later than all
+LIVE_LABEL = "X"  # what Numerai's files call it
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Fitted:
 
     `inputs` are the features of the rows that it predicts, in their order, and `missing` the level of an unknown value.
     `absent` is the level that a feature has throughout an era of raw files where the era does not have it: Classic's 2.
+    `live` is the era that was predicted for when the model was saved, which files call X.
     `facts` are what its maker tells of it: settings, eras learned, versions of tables.
     """
 
@@ -37,6 +39,7 @@ class Fitted:
     missing: int
     members: tuple[Member, ...]
     absent: int | None = None
+    live: int | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -67,7 +70,7 @@ class Fitted:
                 raise InputError(
                     "model: it follows tickers through time, which one frame of rows does not tell; predict in Spark."
                 )
-        return Portable(self.inputs, self.missing, self.absent, self._values)
+        return Portable(self.inputs, self.missing, self.absent, self._values, self.live)
 
     def _values(self, levels: Levels, eras: Eras) -> Vector:
         found = [one.values(levels, eras, self.missing) for one in self.members]
@@ -94,28 +97,41 @@ class Portable:
     missing: int
     absent: int | None
     values: Callable[[Levels, Eras], Vector]
+    live: int | None = None
 
     def predict(self, frame: pd.DataFrame) -> pd.Series:
         """A prediction a row, by the frame's index.
 
-        The frame has a column `era` and one for each of `names`: levels 0 to 4, null where one is not known. Rows of an
-        era belong together: ranks and missing features are found within it. An era without a number, as live rows have
-        it, is later than all others. InputError names a column that lacks, or holds what is no level.
+        The frame has a column `era` (a number; X or nothing for the live era) and one for each of `names`: levels 0 to
+        4, null where one is not known. It must hold all rows of its eras: ranks, and features that an era does not
+        have, are found within them. InputError names a column that lacks, or holds what is no era or no level.
         """
-        if lacking := [name for name in ("era", *self.names) if name not in frame]:
-            raise InputError(
-                f"the frame has no column {lacking[0]!r}, which the model reads; give all of its features."
-            )
-        eras = pd.to_numeric(frame["era"], errors="coerce").fillna(LIVE).to_numpy(dtype=np.int64)
+        for name in ("era", *self.names):
+            if (count := int((frame.columns == name).sum())) != 1:
+                raise InputError(f"the frame has {count} columns {name!r}; give the model one of each of its features.")
+        eras = self._eras(frame["era"])
         levels = np.column_stack([self._levels(frame[name]) for name in self.names])
         if self.absent is not None:
             for era in np.unique(eras):
                 own = eras == era
-                levels[np.ix_(own, (levels[own] == self.absent).all(axis=0))] = self.missing
+                lacks = np.isin(levels[own], (self.absent, self.missing)).all(axis=0)
+                levels[np.ix_(own, lacks)] = self.missing
         return pd.Series(self.values(levels, eras), frame.index, name="prediction")
 
+    def _eras(self, column: pd.Series) -> Eras:
+        is_live = column.isna() | (column.astype(str) == LIVE_LABEL)
+        numbers = pd.to_numeric(column.where(~is_live), errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+        if (strange := ~is_live.to_numpy() & ~np.isfinite(numbers)).any():
+            raise InputError(
+                f"column 'era' holds {str(column[strange].iloc[0])!r}, which is no number of an era, nor X."
+            )
+        return np.where(is_live, LIVE if self.live is None else self.live, numbers).astype(np.int64)
+
     def _levels(self, column: pd.Series) -> Levels:
-        values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        try:
+            values = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        except (TypeError, ValueError):
+            raise InputError(f"column {column.name!r} holds what is no number; give levels 0 to 4.") from None
         known = ~np.isnan(values)
         if (strange := known & ~np.isin(values, LEVELS) & (values != self.missing)).any():
             raise InputError(

@@ -58,7 +58,9 @@ class Unfitted:
         found = model.fit(training, parts.eras, parts.watched).epoch
         assert found
         if note:
-            note.write_text(json.dumps(found), encoding="utf-8")
+            part = note.with_suffix(".part")
+            part.write_text(json.dumps(found), encoding="utf-8")
+            part.replace(note)
         return found
 
     @contextmanager

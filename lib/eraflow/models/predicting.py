@@ -53,8 +53,9 @@ def _by_member(member: Member, inputs: Names, missing: int, rows: DataFrame, his
         assert isinstance(step, Chosen)  # the config gives followers no graph over features
         taken = step.taken(len(names))
         own, past, names = narrowed(own, taken), narrowed(past, taken), step.names(names)
-    found = estimator.predict(own, past, len(names), missing)
-    return found.join(rows.select("id", *others), on="id", how="inner").select(*KEY, "prediction", *others)
+    found = estimator.predict(own, past, len(names), missing).select("id", "prediction")
+    # A row that the history lacks has no prediction, which every check of a submission refuses.
+    return rows.select(*KEY, *others).join(found, on="id", how="left").select(*KEY, "prediction", *others)
 
 
 def _worker(

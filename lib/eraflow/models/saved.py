@@ -20,7 +20,7 @@ from eraflow.models.trees import LightGbmTrees, SparkTrees
 
 ABOUT = "model.json"
 FORMAT = 1
-_OWN = ("format", "target", "feature_names", "inputs", "inputs_hash", "missing", "absent", "members")
+_OWN = ("format", "target", "feature_names", "inputs", "inputs_hash", "missing", "absent", "live", "members")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ def save(fitted: Fitted, folder: Path) -> None:
     Nothing of it needs Spark to be read. model.json is written last, so that a folder with one is whole.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / ABOUT).unlink(missing_ok=True)  # of a fit that was cut short
     several = len(fitted.members) > 1
     members = [_described(one, fitted.inputs, folder / one.name if several else folder) for one in fitted.members]
     about = {
@@ -52,25 +53,26 @@ def save(fitted: Fitted, folder: Path) -> None:
         "inputs_hash": hash_of(fitted.inputs),
         "missing": fitted.missing,
         "absent": fitted.absent,
+        "live": fitted.live,
         "members": members,
     }
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    _write(folder, about)
 
 
 def save_blend(blend: Blend, folder: Path) -> None:
     """Writes an ensemble: the folders of its saved models, from its own, and how they are blended."""
     folder.mkdir(parents=True, exist_ok=True)
     models = [
-        {"name": name, "folder": os.path.relpath(place, folder), "weight": weight}
+        {"name": name, "folder": Path(os.path.relpath(place, folder)).as_posix(), "weight": weight}
         for (name, place), weight in zip(blend.places.items(), blend.weights, strict=True)
     ]
     neutral = {"proportion": blend.proportion, "neutral_to": blend.neutral_to, "riskiest": blend.riskiest}
     about = {"format": FORMAT, **blend.facts, "models": models, "neutralise": neutral}
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    _write(folder, about)
 
 
 def load(folder: Path | str) -> Fitted | FittedBlend:
-    """The model or ensemble that was saved; nothing else is needed.
+    """The model or ensemble that was saved; but for the folders of an ensemble's models nothing else is needed.
 
     InputError where there is none, or one of another version of eraflow.
     """
@@ -82,10 +84,12 @@ def load(folder: Path | str) -> Fitted | FittedBlend:
         raise InputError(f"{place / ABOUT} is of another version of eraflow; train the model anew.")
     if "models" in about:
         return _blend(about, place)
+    if hash_of(tuple(about["inputs"])) != about["inputs_hash"]:
+        raise InputError(f"{place / ABOUT} names other features than the model was saved with; train it anew.")
     inputs, several = tuple(about["inputs"]), len(about["members"]) > 1
     members = tuple(_read(own, inputs, place / own["name"] if several else place) for own in about["members"])
     facts = {key: value for key, value in about.items() if key not in _OWN}
-    return Fitted(inputs, about["missing"], members, about["absent"], facts)
+    return Fitted(inputs, about["missing"], members, about["absent"], about["live"], facts)
 
 
 def selections(folder: Path) -> dict[str, dict[str, float]]:
@@ -105,6 +109,13 @@ def selections(folder: Path) -> dict[str, dict[str, float]]:
 def hash_of(names: tuple[str, ...]) -> str:
     """Of features in their order."""
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _write(folder: Path, about: Mapping[str, Any]) -> None:
+    """Writes model.json whole or not at all."""
+    part = folder / f"{ABOUT}.part"
+    part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    part.replace(folder / ABOUT)
 
 
 def _blend(about: Mapping[str, Any], folder: Path) -> FittedBlend:
@@ -157,12 +168,15 @@ def _estimator(about: Mapping[str, Any], folder: Path) -> Estimator:
             from eraflow.models.tokens_scores import TokensScores
 
             return TokensScores.load(about, folder)
-        case "lstm" | "transformer":
-            from eraflow.models.sequence_scores import SequenceScores
-
-            return SequenceScores.load(about, folder)
-        case "l2gmom":
-            from eraflow.models.l2gmom_scores import L2gmomScores
-
-            return L2gmomScores.load(about, folder)
+        case "lstm" | "transformer" | "l2gmom" as kind:
+            return _follower(kind, about, folder)
     raise InputError(f"{folder}: a model of kind {about['kind']!r} is of another version of eraflow; train it anew.")
+
+
+def _follower(kind: str, about: Mapping[str, Any], folder: Path) -> Estimator:
+    try:
+        from eraflow.models.l2gmom_scores import L2gmomScores
+        from eraflow.models.sequence_scores import SequenceScores
+    except ImportError:
+        raise InputError(f"{folder}: {kind} follows tickers through time and predicts in Spark; install it.") from None
+    return (L2gmomScores if kind == "l2gmom" else SequenceScores).load(about, folder)

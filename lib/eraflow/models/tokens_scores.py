@@ -29,12 +29,15 @@ class TokensScores(RowEstimator):
 
         from eraflow.models.networks import NETWORKS
 
-        torch.set_num_threads(1)
-        made = self.made
+        made, threads = self.made, torch.get_num_threads()
         network = NETWORKS[made["kind"]](levels.shape[1], 1, made["width"], made["layers"])
         network.load_state_dict({name: torch.from_numpy(value) for name, value in self.state.items()})
-        with torch.no_grad():
-            return np.asarray(network(torch.from_numpy(categories(levels, missing))).double().numpy())
+        torch.set_num_threads(1)  # a worker is one of many
+        try:
+            with torch.no_grad():
+                return np.asarray(network(torch.from_numpy(categories(levels, missing))).double().numpy())
+        finally:
+            torch.set_num_threads(threads)
 
     @property
     def epoch(self) -> int:

@@ -368,6 +368,7 @@ class _Run:
         with timed(took, FIT):
             settings = self._searching.settings(name, FINAL, self._seen)
             fitted = self._fit(settings, eras, part, final=True)
+        learned = self._learned(settings, eras, final=True)  # a search may have found another watch
         self._save(fitted, settings, learned, self.folder.model(name, FINAL))
         with timed(took, PREDICT):
             rows = predict_live(self.data, self.folder, name, submit=name == self.config.submission)
@@ -381,7 +382,7 @@ class _Run:
             "eras": {"first": min(learned), "last": max(learned), "count": len(learned)},
             "tables": versions(self.data.tables),
         }
-        models.save(replace(fitted, facts=facts), place)
+        models.save(replace(fitted, facts=facts, live=self.data.eras.live), place)
 
     def _out_of_fold(self, failed: Collection[str]) -> DataFrame:
         """Out-of-fold predictions of every model and ensemble but those that failed."""
