@@ -45,8 +45,10 @@ class WalkForward:
     """Train on the past, validate on the next block of eras, move on.
 
     The first block starts as soon as `min_train_eras` are left after the purge; from there on every era is validated
-    exactly once, in consecutive blocks whose sizes differ by at most one. Trains on the last `window` unpurged eras, or
-    on all of them (None). `embargo` is there as in every splitter and drops nothing: no training follows validation.
+    exactly once, in consecutive blocks whose sizes differ by at most one. With a `period` blocks are of so many eras
+    each, counted from the first, in place of `folds`: a new era lengthens the last block and changes no earlier fold.
+    Trains on the last `window` unpurged eras, or on all of them (None). `embargo` is there as in every splitter and
+    drops nothing: no training follows validation.
 
     Examples
     --------
@@ -62,17 +64,18 @@ class WalkForward:
     window: int | None = None
     purge: int | None = None
     embargo: int = 0
+    period: int | None = None
 
     def __post_init__(self) -> None:
-        _at_least(1, folds=self.folds, min_train_eras=self.min_train_eras)
+        _at_least(1, folds=self.folds, min_train_eras=self.min_train_eras, period=self.period)
         _at_least(0, purge=self.purge, embargo=self.embargo)
         _at_least(self.min_train_eras, window=self.window)
 
     def split(self, eras: Sequence[EraSpan]) -> list[Fold]:
         """Folds in the order of time."""
-        spans = _ordered(eras, self.folds, "folds")
+        spans = _ordered(eras, 1 if self.period else self.folds, "period" if self.period else "folds")
         folds = []
-        for number, (low, high) in enumerate(_blocks(self._first_validation(spans), len(spans), self.folds), 1):
+        for number, (low, high) in enumerate(self._blocks(self._first_validation(spans), len(spans)), 1):
             past, run = spans[:low], spans[low:high]
             purged = _touched(past, run, self.purge)
             train = [span.era for span in past if span.era not in purged]
@@ -82,10 +85,10 @@ class WalkForward:
 
     def _first_validation(self, spans: Sequence[EraSpan]) -> int:
         """Position of the first validated era: the earliest that leaves enough eras to train on."""
-        latest = len(spans) - self.folds
+        latest = len(spans) - (1 if self.period else self.folds)
         kept, dropped = 0, 0
         for start in range(min(self.min_train_eras, latest), latest + 1):
-            block = _blocks(start, len(spans), self.folds)[0]
+            block = self._blocks(start, len(spans))[0]
             dropped = len(_touched(spans[:start], spans[slice(*block)], self.purge))
             kept = start - dropped
             if kept >= self.min_train_eras:
@@ -94,6 +97,12 @@ class WalkForward:
             f"too little history for the first fold: {kept} eras before the first validation era after a purge of"
             f" {dropped}, need validation.min_train_eras={self.min_train_eras}; lower it, or give a longer history."
         )
+
+    def _blocks(self, start: int, end: int) -> list[tuple[int, int]]:
+        """First position of each validation block, and the one after its last."""
+        if self.period is None:
+            return _blocks(start, end, self.folds)
+        return [(low, min(low + self.period, end)) for low in range(start, end, self.period)]
 
 
 @dataclass(frozen=True)

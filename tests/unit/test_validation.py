@@ -270,6 +270,23 @@ def test_a_holdout_purged_by_too_little_is_refused() -> None:
         hold_out(spans_from_numbers(range(1, 41), horizon_days=20, extra=0), 10, purge=2)
 
 
+@pytest.mark.parametrize("days", [20, 60])
+def test_anchored_periods_do_not_move_when_eras_are_added(days: int) -> None:
+    splitter = WalkForward(5, min_train_eras=30, period=12)
+    before = splitter.split(spans_from_numbers(range(1, 101), days))
+    for count in range(101, 125):
+        folds = splitter.split(spans_from_numbers(range(1, count + 1), days))
+        assert folds[: len(before) - 1] == before[:-1]
+        last = folds[len(before) - 1]
+        assert last.train == before[-1].train
+        assert last.validation[: len(before[-1].validation)] == before[-1].validation
+        assert [len(fold.validation) for fold in folds[:-1]] == [12] * (len(folds) - 1)
+        assert sorted(era for fold in folds for era in fold.validation) == [*range(folds[0].validation[0], count + 1)]
+    assert len(splitter.split(spans_from_numbers(range(1, 31 + 17), 60))) == 1
+    with pytest.raises(InputError, match="too little history for the first fold: 29 eras"):
+        splitter.split(spans_from_numbers(range(1, 31 + 16), 60))
+
+
 @pytest.mark.parametrize(
     "splitter",
     [WalkForward(3, min_train_eras=30), BlockedKFold(4), CombinatorialPurged(5, 2)],

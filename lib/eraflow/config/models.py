@@ -140,11 +140,9 @@ class Linear(LevelsModel):
         return self
 
 
-class Network(Model):
-    """Settings of networks that raise the correlation of an era."""
+class ByEpochs(Model):
+    """What models that pass over their eras several times can be told."""
 
-    width: Annotated[int, Field(ge=4, multiple_of=4)]
-    layers: PositiveInt
     epochs: PositiveInt
     eras_per_step: PositiveInt
     learning_rate: Fraction
@@ -161,6 +159,13 @@ class Network(Model):
         return True
 
 
+class Network(ByEpochs):
+    """Settings of networks that raise the correlation of an era."""
+
+    width: Annotated[int, Field(ge=4, multiple_of=4)]
+    layers: PositiveInt
+
+
 class Sequences(Network):
     """Settings of networks over a ticker's last weeks."""
 
@@ -174,7 +179,7 @@ class Tokens(Network):
     kind: Literal["tokens"]
 
 
-class L2gmom(Model):
+class L2gmom(ByEpochs):
     """Settings of a graph learner with a linear head."""
 
     kind: Literal["l2gmom"]
@@ -184,20 +189,7 @@ class L2gmom(Model):
     shared: bool
     graph: Literal["learned", "fixed", "none"]
     loss: Literal["correlation", "sharpe"]
-    epochs: PositiveInt
     eras_per_step: Annotated[int, Field(ge=2)]
-    learning_rate: Fraction
-    weight_decay: Annotated[float, Field(ge=0.0)]
-    early_stopping_epochs: PositiveInt
-    early_stopping_eras: PositiveInt
-
-    @property
-    def watched_eras(self) -> int:
-        return self.early_stopping_eras
-
-    @property
-    def learns_by_epochs(self) -> bool:
-        return True
 
 
 AnyModel = Annotated[

@@ -260,6 +260,7 @@ class Validation(Section):
 
     splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
     folds: Annotated[int, Field(ge=1)]
+    period: PositiveInt | None
     test_blocks: PositiveInt
     min_train_eras: PositiveInt
     window: PositiveInt | None
@@ -267,6 +268,14 @@ class Validation(Section):
     embargo: Annotated[int, Field(ge=0)]
     holdout: Annotated[int, Field(ge=0)]
     holdout_from: PositiveInt | date | None
+
+    @model_validator(mode="after")
+    def _periods_are_walked(self) -> Validation:
+        if self.period is not None and self.splitter != "walk_forward":
+            raise ValueError(
+                f"period is for walk_forward, and splitter={self.splitter} cuts all eras into folds; say null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _holdout_is_told_once(self) -> Validation:

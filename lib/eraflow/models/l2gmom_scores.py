@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,17 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.models import network_files
 from eraflow.models.member import Follower
-from eraflow.models.network_files import State
 from eraflow.models.panel import panel
 from eraflow.models.sequence_scores import PREDICTED, held, nothing, scored, ticker
+from eraflow.models.trained_network import TrainedNetwork
 
 BLOCK = 26  # eras that one worker scores; it reads `length` more
 
 
 @dataclass(frozen=True)
-class L2gmomScores(Follower):
-    """`made`: kind, length, degree, layers, shared, graph, and the epoch whose weights `state` are."""
-
-    made: Mapping[str, Any]
-    state: State
+class L2gmomScores(TrainedNetwork, Follower):
+    """Its shape is length, degree, layers, shared and graph."""
 
     def predict(self, rows: DataFrame, history: DataFrame, width: int, missing: int) -> DataFrame:
         """`id, era, prediction` of the rows' eras, from the graph over all tickers that `history` has in each of them.
@@ -79,14 +74,3 @@ class L2gmomScores(Follower):
                         yield scored(own, era, scores[at])
 
         return make
-
-    @property
-    def epoch(self) -> int:
-        return int(self.made["epoch"])
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        return network_files.save(folder, self.made, self.state)
-
-    @classmethod
-    def load(cls, about: Mapping[str, Any], folder: Path) -> L2gmomScores:
-        return cls(about, network_files.load(folder))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,9 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.models import network_files
 from eraflow.models.member import Follower
-from eraflow.models.network_files import State
 from eraflow.models.panel import panel
+from eraflow.models.trained_network import TrainedNetwork
 
 DATED_ID = r"^(.+)_\d{4}-\d{2}-\d{2}$"  # TICKER_YYYY-MM-DD: only such a row can be followed through time
 PREDICTED = "id string, era int, prediction double"
@@ -24,11 +22,8 @@ NAMES = ["id", "era", "prediction"]
 
 
 @dataclass(frozen=True)
-class SequenceScores(Follower):
-    """`made`: kind, length, width, layers, and the epoch whose weights `state` are."""
-
-    made: Mapping[str, Any]
-    state: State
+class SequenceScores(TrainedNetwork, Follower):
+    """Its shape is length, width and layers."""
 
     def predict(self, rows: DataFrame, history: DataFrame, width: int, missing: int) -> DataFrame:
         """`id, era, prediction` of the rows' eras, from the weeks that `history` has up to the row's own."""
@@ -68,17 +63,6 @@ class SequenceScores(Follower):
                     yield scored(own, era, scores.double().numpy())
 
         return make
-
-    @property
-    def epoch(self) -> int:
-        return int(self.made["epoch"])
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        return network_files.save(folder, self.made, self.state)
-
-    @classmethod
-    def load(cls, about: Mapping[str, Any], folder: Path) -> SequenceScores:
-        return cls(about, network_files.load(folder))
 
 
 def ticker() -> Column:

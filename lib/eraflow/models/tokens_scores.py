@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from eraflow.models import network_files
 from eraflow.models.era_rows import categories
 from eraflow.models.levels import Levels, Vector
 from eraflow.models.member import RowEstimator
-from eraflow.models.network_files import State
+from eraflow.models.trained_network import TrainedNetwork
 
 
 @dataclass(frozen=True)
-class TokensScores(RowEstimator):
-    """`made`: kind, width, layers, and the epoch whose weights `state` are."""
-
-    made: Mapping[str, Any]
-    state: State
+class TokensScores(TrainedNetwork, RowEstimator):
+    """Its shape is width and layers."""
 
     def values(self, levels: Levels, missing: int) -> Vector:
         """A prediction a row."""
@@ -38,14 +31,3 @@ class TokensScores(RowEstimator):
                 return np.asarray(network(torch.from_numpy(categories(levels, missing))).double().numpy())
         finally:
             torch.set_num_threads(threads)
-
-    @property
-    def epoch(self) -> int:
-        return int(self.made["epoch"])
-
-    def save(self, folder: Path) -> dict[str, Any]:
-        return network_files.save(folder, self.made, self.state)
-
-    @classmethod
-    def load(cls, about: Mapping[str, Any], folder: Path) -> TokensScores:
-        return cls(about, network_files.load(folder))

@@ -83,7 +83,7 @@ def splitter(config: Config) -> WalkForward | BlockedKFold | CombinatorialPurged
     v = config.validation
     match v.splitter:
         case "walk_forward":
-            return WalkForward(v.folds, v.min_train_eras, v.window, v.purge, v.embargo)
+            return WalkForward(v.folds, v.min_train_eras, v.window, v.purge, v.embargo, v.period)
         case "blocked_kfold":
             return BlockedKFold(v.folds, v.purge, v.embargo)
         case "combinatorial_purged":
