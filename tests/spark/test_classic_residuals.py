@@ -114,7 +114,7 @@ def test_a_residual_has_the_horizon_of_its_target_and_scores_are_of_the_real_one
     names = "[target_residual_to_meta, target_a_20_residual_to_one, target_a_20]"
     found = targets(load([], named(f"models.lightgbm.targets={names}")), MANIFEST)
 
-    assert (found.main, found.columns, found.longest) == ("target_b_60", ("target_b_60", "target_a_20"), 60)
+    assert (found.main, found.columns) == ("target_b_60", ("target_b_60", "target_a_20"))
     assert found.residuals == {"target_residual_to_meta": Residual("target_b_60", "meta"), NAME: WANTED[NAME]}
     assert found.reach == {"target_b_60": 13, "target": 13, "target_residual_to_meta": 13, NAME: 5, "target_a_20": 5}
     assert residual_of("target_a_20") is None
