@@ -11,7 +11,7 @@ from eraflow.cli import job, leave
 
 def work(spark: Any, *_: Any) -> Sequence[str]:
     fitted = model(min_data_in_leaf=10).fit(training(spark, 5, 70, files=8), range(1, 71))
-    print(f"fitted on {spark.sparkContext.defaultParallelism} slots for {fitted.target}")
+    print(f"{fitted.booster.num_trees()} trees on {spark.sparkContext.defaultParallelism} slots")
     return out_of_memory(spark.range(1).select(F.lit(0)))
 
 

@@ -22,7 +22,7 @@ def test_few_rows_on_many_slots_are_fitted_and_a_task_out_of_memory_ends_the_job
     screen = ended.stdout.splitlines()  # Spark sends a Python job's standard error there, too
     (log,) = tmp_path.glob("var/log/demo-*.txt")
     assert ended.returncode == 1
-    assert "fitted on 16 slots for target" in screen
+    assert "5 trees on 16 slots" in screen
     assert screen[-1].startswith("eraflow: java.lang.OutOfMemoryError: Java heap space (")
     assert f"{log} has the whole cause; the same command goes on from what is finished" in screen[-1]
     assert not [line for line in (*screen, *ended.stderr.splitlines()) if "LightGBM" in line or line.startswith("\tat")]
