@@ -56,9 +56,12 @@ def last_week(raw: pd.DataFrame) -> date:
 
 
 class Job:
-    """`jobs/features.py` over one price file and one folder of tables."""
+    """`jobs/features.py` over one price file and one folder of tables.
 
-    def __init__(self, spark: SparkSession, folder: Path, features: str = "main") -> None:
+    What is noticed does not depend on the features: those of momentum have frames, lags and recursions, too.
+    """
+
+    def __init__(self, spark: SparkSession, folder: Path, features: str = "momentum") -> None:
         self.spark, self.folder, self.set = spark, folder, features
         self.notes = Notes()
 
@@ -97,9 +100,8 @@ def complete(spark: SparkSession, raw: pd.DataFrame, tmp_path_factory: pytest.Te
 
 
 @pytest.fixture(scope="module")
-def wanted(complete: Job, raw: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    tables = complete.run(raw)
-    return complete.features(tables), complete.training(tables)
+def wanted(complete: Job, raw: pd.DataFrame) -> pd.DataFrame:
+    return complete.features(complete.run(raw))
 
 
 @pytest.fixture(scope="module")
@@ -135,44 +137,33 @@ def assert_same_training(left: pd.DataFrame, right: pd.DataFrame) -> None:
         assert oracles.same_bits(left[name], right[name]), name
 
 
+@pytest.mark.parametrize("features", ["main", pytest.param("all", marks=pytest.mark.soak)])
 def test_a_new_week_equals_a_full_computation(
-    started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
+    features: str, spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    tables = started.run(raw)
-
-    assert any(f"changed from {last_week}" in text for text in started.notes.told)
-    assert sum(f"written from {last_week} on" in text for text in started.notes.told) == 2
-    assert_equal(started.features(tables), wanted[0])
-    assert_same_training(started.training(tables), wanted[1])
-
-
-@pytest.mark.soak
-def test_a_new_week_of_every_set_equals_a_full_computation(
-    spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    extended, whole = (Job(spark, tmp_path_factory.mktemp("all"), "all") for _ in range(2))
+    extended, whole = (Job(spark, tmp_path_factory.mktemp(features), features) for _ in range(2))
     extended.run(raw[raw["date"] < last_week])
 
-    tables = extended.run(raw)
+    tables, expected = extended.run(raw), whole.run(raw)
 
-    assert any(f"features: version 1 written from {last_week} on" in text for text in extended.notes.told)
-    assert_equal(extended.features(tables), whole.features(whole.run(raw)))
+    assert any(f"changed from {last_week}" in text for text in extended.notes.told)
+    assert sum(f"written from {last_week} on" in text for text in extended.notes.told) == 2
+    assert_equal(extended.features(tables), whole.features(expected))
+    assert_same_training(extended.training(tables), whole.training(expected))
 
 
-def test_a_dividend_restates_nothing(
-    started: Job, raw: pd.DataFrame, last_week: date, wanted: tuple[pd.DataFrame, pd.DataFrame]
-) -> None:
+def test_a_dividend_restates_nothing(started: Job, raw: pd.DataFrame, last_week: date, wanted: pd.DataFrame) -> None:
     paid = raw.copy()
     paid.loc[paid["ticker"] == "S00T003", "adjusted_close"] *= 0.987
 
     tables = started.run(paid)
 
     assert any(f"changed from {last_week}" in text and "restated" not in text for text in started.notes.told)
-    assert_equal(started.features(tables), wanted[0])
+    assert_equal(started.features(tables), wanted)
 
 
 def test_changed_past_closes_are_noticed(
-    complete: Job, raw: pd.DataFrame, wanted: tuple[pd.DataFrame, pd.DataFrame], tmp_path: Path
+    complete: Job, raw: pd.DataFrame, wanted: pd.DataFrame, tmp_path: Path
 ) -> None:
     first, second = sorted(raw["date"].unique())[DAYS - 60 : DAYS - 58]
     changed = raw.copy()
