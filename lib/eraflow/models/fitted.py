@@ -76,7 +76,8 @@ class Fitted:
         found = [one.values(levels, eras, self.missing) for one in self.members]
         if len(found) == 1:
             return found[0]
-        return by_era(lambda rows: mean_rank(np.column_stack(found)[rows]), eras)
+        together = np.column_stack(found)
+        return by_era(lambda rows: mean_rank(together[rows]), eras)
 
     def refuse_others(self, names: Sequence[str], where: str) -> None:
         """InputError where rows have other features than it was trained on, or in another order."""

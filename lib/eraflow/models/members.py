@@ -17,6 +17,7 @@ from eraflow.models.member import Member
 from eraflow.models.selection import Selecting
 from eraflow.models.steps import Chosen, Step, Widened
 from eraflow.models.trees import LightGbmTrees
+from eraflow.whole_files import write_json
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,7 @@ class Unfitted:
         found = model.fit(training, parts.eras, parts.watched).epoch
         assert found
         if note:
-            part = note.with_suffix(".part")
-            part.write_text(json.dumps(found), encoding="utf-8")
-            part.replace(note)
+            write_json(note, found)
         return found
 
     @contextmanager

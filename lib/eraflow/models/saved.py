@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eraflow.config import fingerprint
 from eraflow.errors import InputError
 from eraflow.models import steps
 from eraflow.models.blend import FittedBlend
@@ -17,6 +17,7 @@ from eraflow.models.fitted import Fitted
 from eraflow.models.linear_weights import LinearWeights
 from eraflow.models.member import Estimator, Member, Names
 from eraflow.models.trees import LightGbmTrees, SparkTrees
+from eraflow.whole_files import write_text
 
 ABOUT = "model.json"
 FORMAT = 1
@@ -50,7 +51,7 @@ def save(fitted: Fitted, folder: Path) -> None:
         "target": fitted.target,
         "feature_names": fitted.feature_names,
         "inputs": fitted.inputs,
-        "inputs_hash": hash_of(fitted.inputs),
+        "inputs_hash": fingerprint(fitted.inputs),
         "missing": fitted.missing,
         "absent": fitted.absent,
         "live": fitted.live,
@@ -84,7 +85,7 @@ def load(folder: Path | str) -> Fitted | FittedBlend:
         raise InputError(f"{place / ABOUT} is of another version of eraflow; train the model anew.")
     if "models" in about:
         return _blend(about, place)
-    if hash_of(tuple(about["inputs"])) != about["inputs_hash"]:
+    if fingerprint(about["inputs"]) != about["inputs_hash"]:
         raise InputError(f"{place / ABOUT} names other features than the model was saved with; train it anew.")
     inputs, several = tuple(about["inputs"]), len(about["members"]) > 1
     members = tuple(_read(own, inputs, place / own["name"] if several else place) for own in about["members"])
@@ -106,16 +107,8 @@ def selections(folder: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def hash_of(names: tuple[str, ...]) -> str:
-    """Of features in their order."""
-    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
-
-
 def _write(folder: Path, about: Mapping[str, Any]) -> None:
-    """Writes model.json whole or not at all."""
-    part = folder / f"{ABOUT}.part"
-    part.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / ABOUT)
+    write_text(folder / ABOUT, json.dumps(about, indent=1) + "\n")  # unsorted: features kept stand in their order
 
 
 def _blend(about: Mapping[str, Any], folder: Path) -> FittedBlend:

@@ -32,7 +32,7 @@ class SparkForestModel:
     def fit(self, training: Training, eras: Sequence[int], watched: Sequence[int] = ()) -> SparkTrees:
         """Fits on the rows of `eras` with a known target. InputError where there are too few of them.
 
-        The table's files decide which rows are sampled: the same version of a table gives the same model.
+        The order of rows decides which are sampled: the same version of a table gives the same model.
         """
         config, rows, width = self.config, training.labelled(eras), len(training.feature_names)
         count = rows.count()

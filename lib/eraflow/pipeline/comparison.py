@@ -13,10 +13,10 @@ import pandas as pd
 from eraflow import scoring
 from eraflow.errors import InputError
 from eraflow.pipeline.finished import FinishedRun
-from eraflow.pipeline.folder import write_bytes, write_json
 from eraflow.reporting import Page, ReportContent, exposures_section, leaderboard_section
 from eraflow.scoring.compare import differences, leaderboard, overfitting_probability
 from eraflow.submission import write as write_csv
+from eraflow.whole_files import write_bytes, write_json
 
 MIXED = "These runs have different targets ({}); scores do not compare."
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from eraflow.errors import InputError
+from eraflow.whole_files import write_json
 
 
 @dataclass(frozen=True)
@@ -95,24 +95,6 @@ class RunFolder:
     @property
     def _state(self) -> Path:
         return self.path / "state"
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON whole or not at all; a NaN is an error."""
-    write_text(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(content)
-    os.replace(part, path)
 
 
 def _difference(there: Any, here: Any, key: str = "") -> str:

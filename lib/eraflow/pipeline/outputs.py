@@ -22,7 +22,7 @@ from eraflow.models import saved
 from eraflow.models.feature_columns import EDGES
 from eraflow.pipeline.clock import times
 from eraflow.pipeline.dataset import Dataset, Shown, versions
-from eraflow.pipeline.folder import RunFolder, write_bytes, write_json
+from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.scores import Strategy
 from eraflow.pipeline.versions import git_revision
 from eraflow.reporting import (
@@ -41,6 +41,7 @@ from eraflow.reporting import (
 from eraflow.scoring.compare import differences
 from eraflow.submission import write as write_csv
 from eraflow.validation import Fold
+from eraflow.whole_files import write_bytes, write_json
 
 COMPARED = ("numerai_corr", "mmc")
 OPENINGS = "holdouts.jsonl"  # beside the runs' folders
