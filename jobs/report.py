@@ -12,6 +12,7 @@ OPTIONS = (
         "--predictions", "predictions", "FILE", "parquet or CSV of id[, era], prediction; scored like the run's own"
     ),
     Option("--open-holdout", "holdout", "NAME", "score the eras that run NAME has held back; counted in its folder"),
+    Option("--smooth", "smooth", "", "of Signals: score the submission mixed by submit.smooth, too", is_switch=True),
     Option("--metric", "metric", "METRIC", "what models are ranked by (default: numerai_corr)"),
 )
 

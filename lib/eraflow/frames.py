@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-NAMES = ("model", "metric", "feature", "part", "source", "target", "kind")
+NAMES = ("model", "metric", "feature", "part", "source", "target", "kind", "slot", "version")
 
 
 def read_frame(file: Path, columns: Collection[str] | None = None) -> pd.DataFrame:

@@ -16,13 +16,13 @@ def prediction_histogram(predictions: DataFrame, bins: int = BINS) -> DataFrame:
     ----------
     predictions : `model string, prediction double` and more; a prediction must be finite.
     """
-    known = predictions.select("model", "prediction").where("prediction is not null and not isnan(prediction)")
-    ranges = known.groupBy("model").agg(F.min("prediction").alias("lowest"), F.max("prediction").alias("highest"))
+    predicted = predictions.select("model", "prediction").where("prediction is not null and not isnan(prediction)")
+    ranges = predicted.groupBy("model").agg(F.min("prediction").alias("lowest"), F.max("prediction").alias("highest"))
     width = f"(highest - lowest) / {bins}"
     last = bins - 1
     place = f"if(highest > lowest, least(floor((prediction - lowest) / ({width})), {last}), {last})"
     counted = (
-        known.join(F.broadcast(ranges), on="model", how="inner")  # a row for each model
+        predicted.join(F.broadcast(ranges), on="model", how="inner")  # a row for each model
         .groupBy("model", "lowest", "highest", F.expr(place).alias("place"))
         .agg(F.count("*").alias("rows"))
     )

@@ -49,7 +49,7 @@ class LogFile:
         follower(self.path)
 
     def close(self, done: bool) -> None:
-        """Ends the log; of a command that is done, and has no run to keep it, nothing is left."""
+        """Ends the log; of a command that is done or refused, and has no run to keep it, nothing is left."""
         self._followers.clear()
         if done and not self._kept:
             self.path.unlink(missing_ok=True)

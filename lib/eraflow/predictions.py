@@ -13,9 +13,12 @@ def of_models(predictions: DataFrame, models: Collection[str]) -> DataFrame:
     return predictions.where(F.col("model").isin(list(models)))
 
 
-def of_eras(predictions: DataFrame, eras: Collection[int]) -> DataFrame:
-    """The rows of these eras."""
-    return predictions.where(F.col("era").isin(list(eras)))
+def of_eras(rows: DataFrame, eras: Collection[int]) -> DataFrame:
+    """The rows of these eras, of any frame that has `era`.
+
+    The condition is SQL text: as Column objects each of some hundred eras would be a call from Python into the JVM.
+    """
+    return rows.where(f"era IN ({', '.join(map(str, eras))})" if eras else F.lit(False))
 
 
 def as_model(rows: DataFrame, model: str, fold: int | None = None) -> DataFrame:

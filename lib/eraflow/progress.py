@@ -24,6 +24,7 @@ from eraflow.causes import first_line
 from eraflow.logfile import LogFile
 
 log = logging.getLogger("eraflow")
+NOTEBOOK_WIDTH = 100
 
 
 class Progress(Protocol):
@@ -96,6 +97,25 @@ class PlainProgress(_Logged):
 
     def _show(self, text: str) -> None:
         log.info("[%6.1f s] %s", time.monotonic() - self._start, text)
+
+
+class NotebookProgress(_Logged):
+    """Lines of a cell's output: each stage over the one before it, and facts that stay."""
+
+    def stage(self, name: str) -> None:
+        self._show(name, "\r")
+
+    def step(self, name: str, done: int, total: int) -> None:
+        self._show(f"{name} ({done}/{total} done)", "\r")
+
+    def note(self, text: str) -> None:
+        self._show(text, "\n")
+
+    def failed(self, name: str, error: Exception) -> None:
+        self._show(self._cause(name, error), "\n")
+
+    def _show(self, text: str, end: str) -> None:
+        print(f"{text:<{NOTEBOOK_WIDTH}}", end=end, flush=True)  # wide, so that nothing is left of a longer line
 
 
 class TerminalProgress(_Logged):

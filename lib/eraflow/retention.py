@@ -1,12 +1,12 @@
 """What of the tables below a root is kept: what runs have pinned, what is in use, and what these were made from.
 
 Delta's VACUUM goes by time alone, so that it would take a version from an old run and keep what no one needs. Here
-files are counted instead: those of the versions that are kept stay, all others go.
+files are counted instead: those of the versions that are kept stay, all others go. A catalog hides its files, so that
+only whole tables go there.
 """
 
 from __future__ import annotations
 
-import json
 import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,10 +16,10 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from eraflow.config import fingerprint
-from eraflow.errors import InputError
-from eraflow.tables import NOTES, REMOVED, UPKEEP, USED, Store, Version, note_of
+from eraflow.tables import REMOVED, UPKEEP, USED, Store, Version, note_of
 
-PINS = f"{NOTES}/pins"
+PINS = "pins"  # notes, one a run
+SHARED = ("/Volumes/", "/dbfs/", "/Workspace/")  # folders that all machines of a platform see
 WRITING = timedelta(days=1)  # in which a writer that no lock keeps away may not have committed its files
 
 
@@ -41,9 +41,10 @@ class Removal:
 
 def pin(store: Store, folder: Path, versions: Iterable[Version]) -> None:
     """Keeps these versions for as long as the run's folder is there."""
-    held = {"folder": str(folder.absolute()), "host": socket.gethostname(),
+    place = str(folder.absolute())
+    held = {"folder": place, "host": None if place.startswith(SHARED) else socket.gethostname(),
             "versions": {version.table: version.number for version in versions}}  # fmt: skip
-    store.note(f"{PINS}/{fingerprint(held['folder'], held['host'])}", held)
+    store.notes.put(f"{PINS}/{fingerprint(place, held['host'])}", held)
 
 
 def used(store: Store, versions: Iterable[Version]) -> None:
@@ -51,8 +52,8 @@ def used(store: Store, versions: Iterable[Version]) -> None:
     for version in versions:
         noted = {"version": version.number, "day": datetime.now(UTC).date().isoformat()}
         name = note_of(USED, version.table)
-        if store.noted(name) != noted:
-            store.note(name, noted)
+        if store.notes.get(name) != noted:
+            store.notes.put(name, noted)
 
 
 def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
@@ -60,10 +61,9 @@ def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
 
     A version is kept while it is pinned, while a kept one was made from it, and for `keep_days` after a newer one took
     its place. The newest version of a table is kept while any other is, and for `keep_days` after a job took it. Where
-    no lock keeps writers away, nothing of the last day is removed: it may be of one that has not committed yet.
+    no lock keeps writers away, nothing of the last day is removed: it may be of one that has not committed yet. In a
+    catalog versions and files of kept tables are left alone.
     """
-    if not store.has_folder:
-        raise InputError("tables.root is a catalog: remove what is old with its own VACUUM, by time.")
     now = datetime.now(UTC)
     unlocked = timedelta(0) if store.has_lock else WRITING
     since = now - max(timedelta(days=keep_days), unlocked)
@@ -72,6 +72,10 @@ def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
     kept = _kept(store, histories, since, _pinned(store, dry_run))
     gone = tuple(sorted(table for table in histories if not kept.get(table)))
     versions = files = size = 0
+    if not store.has_folder:
+        for table in () if dry_run else gone:
+            store.remove(table)
+        return Removal(gone, 0, 0, 0)
     for table, history in histories.items():
         numbers = kept.get(table, set())
         lost = [entry.number for entry in history if entry.number not in numbers]
@@ -85,7 +89,7 @@ def prune(store: Store, keep_days: int, dry_run: bool = False) -> Removal:
             store.remove(table)
         elif lost:
             name = note_of(REMOVED, table)
-            store.note(name, sorted({*(store.noted(name) or []), *lost}))
+            store.notes.put(name, sorted({*(store.notes.get(name) or []), *lost}))
             for file in unneeded:
                 store.remove_file(file.path)
     return Removal(gone, versions, files, size)
@@ -102,18 +106,12 @@ class _Entry:
 
 
 def _history(store: Store, table: str) -> list[_Entry]:
-    commits = [commit for commit in store.commits(table) if commit["operation"] not in UPKEEP]
-    later = [_utc(commit["timestamp"]) for commit in commits[1:]]
+    commits = [commit for commit in store.commits(table) if commit.operation not in UPKEEP]
+    later = [commit.written for commit in commits[1:]]
     return [
-        _Entry(int(commit["version"]), json.loads(commit["userMetadata"] or "{}").get("inputs", {}),
-               _utc(commit["timestamp"]), replaced)
+        _Entry(commit.number, commit.noted.get("inputs", {}), commit.written, replaced)
         for commit, replaced in zip(commits, [*later, None], strict=True)
-    ]  # fmt: skip
-
-
-def _utc(moment: datetime) -> datetime:
-    """Of a timestamp that PySpark gives in the time of this machine."""
-    return moment.astimezone(UTC)
+    ]
 
 
 def _kept(
@@ -121,11 +119,11 @@ def _kept(
 ) -> dict[str, set[int]]:
     kept: dict[str, set[int]] = {}
     for table, history in histories.items():
-        removed = set(store.noted(note_of(REMOVED, table)) or [])
+        removed = set(store.notes.get(note_of(REMOVED, table)) or [])
         lasting = [entry for entry in history if entry.number not in removed]
         found = {entry.number for entry in lasting if entry.number in pinned.get(table, set())}
         found |= {entry.number for entry in lasting if entry.replaced and entry.replaced > since}
-        taken = store.noted(note_of(USED, table))
+        taken = store.notes.get(note_of(USED, table))
         is_recent = bool(lasting) and lasting[-1].written > since
         if found or is_recent or (taken and date.fromisoformat(taken["day"]) >= since.date()):
             found |= {lasting[-1].number} if lasting else set()
@@ -143,15 +141,24 @@ def _kept(
 def _pinned(store: Store, dry_run: bool) -> dict[str, set[int]]:
     """The versions that runs have pinned whose folders are there; of another machine's runs nothing is known."""
     found: dict[str, set[int]] = {}
-    for name in store.notes(PINS):
-        held: dict[str, Any] = store.noted(name) or {}
-        if held.get("host") == socket.gethostname() and not Path(held["folder"]).exists():
+    for name in store.notes.names(PINS):
+        held: dict[str, Any] = store.notes.get(name) or {}
+        if not held:  # another process has dropped it meanwhile
+            continue
+        if _is_gone(held):
             if not dry_run:
-                store.remove_file(store.note_path(name))
+                store.notes.drop(name)
             continue
         for table, number in held.get("versions", {}).items():
             found.setdefault(table, set()).add(int(number))
     return found
+
+
+def _is_gone(pin: Mapping[str, Any]) -> bool:
+    """Whether this machine would see the run's folder, and does not."""
+    folder, host = Path(pin["folder"]), pin["host"]
+    sees = folder.parent.exists() if host is None else host == socket.gethostname()
+    return sees and not folder.exists()
 
 
 def _files(store: Store, table: str, number: int) -> list[str]:

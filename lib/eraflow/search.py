@@ -16,6 +16,7 @@ from eraflow.errors import InputError
 # Trials, at most half of all, that are drawn at random before others are drawn after the best of them.
 STARTUP = 10
 REFUSED = "refused"
+STUDY = "search"  # what it is called in its file
 COLUMNS = ["part", "trial", "state", "folds", "value", "settings"]
 
 Evaluate = Callable[[Mapping[str, Any], int], float]
@@ -27,7 +28,7 @@ def required() -> Any:
         import optuna
     except ImportError:
         raise InputError(
-            "search.model is set but Optuna is not installed: pip install -e '.[search]', or set search.model=null."
+            "search.model is set but Optuna is not installed: pip install 'eraflow[search]', or set search.model=null."
         ) from None
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     return optuna
@@ -35,7 +36,7 @@ def required() -> Any:
 
 @dataclass(frozen=True)
 class Study:
-    """A search for one training part: its trials are kept in an SQLite file under the name of the part.
+    """A search for one training part: its trials are kept in an SQLite file.
 
     A trial is judged fold by fold, by the mean of its folds so far; where it is not among the best `1 / reduction` of
     the trials that have come so far, it is pruned after 1, `reduction`, `reduction`² ... folds (successive halving, Li,
@@ -46,7 +47,6 @@ class Study:
 
     config: Search
     storage: Path
-    part: str
     seed: int
 
     def best(self, start: Mapping[str, Any], evaluate: Evaluate) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Study:
         self.storage.parent.mkdir(parents=True, exist_ok=True)
         return optuna.create_study(
             storage=optuna.storages.RDBStorage(f"sqlite:///{self.storage.absolute()}"),
-            study_name=self.part,
+            study_name=STUDY,
             direction="maximize",
             pruner=optuna.pruners.SuccessiveHalvingPruner(1, self.config.reduction),
             load_if_exists=True,
@@ -110,12 +110,11 @@ class Study:
         return {name: _distribution(optuna, dimension) for name, dimension in self.config.space.items()}
 
 
-def trials(storage: Path) -> pd.DataFrame:
-    """`part, trial, state, folds, value, settings` (JSON) of all searches in the file; no rows where there is none."""
-    if not storage.exists():
+def trials(storages: Mapping[str, Path]) -> pd.DataFrame:
+    """`part, trial, state, folds, value, settings` (JSON) of all searches, by part the file of each."""
+    if not storages:
         return pd.DataFrame(columns=COLUMNS)
     optuna = required()
-    address = f"sqlite:///{storage.absolute()}"
     rows = [
         (
             part,
@@ -125,8 +124,8 @@ def trials(storage: Path) -> pd.DataFrame:
             trial.intermediate_values[trial.last_step] if trial.intermediate_values else float("nan"),
             json.dumps(trial.params, sort_keys=True),
         )
-        for part in sorted(optuna.get_all_study_names(address))
-        for number, trial in enumerate(_finished(optuna.load_study(study_name=part, storage=address)), 1)
+        for part, storage in sorted(storages.items())
+        for number, trial in enumerate(_finished(_loaded(optuna, storage)), 1)
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -140,6 +139,10 @@ def objective(scores: pd.DataFrame, weights: Mapping[str, float]) -> float:
             "metrics that all training eras have."
         )
     return float(sum(weight * means[name] for name, weight in weights.items()))
+
+
+def _loaded(optuna: Any, storage: Path) -> Any:
+    return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{storage.absolute()}")
 
 
 def _finished(study: Any) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,15 +30,26 @@ def session(name: str = "eraflow") -> SparkSession:
     missing = environment.missing()
     if missing:
         raise InputError(" ".join(missing))
+    if not os.environ.get("SPARK_HOME"):
+        # Plain Python has not read spark-env.sh: workers of another Python than the driver's are refused.
+        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     spark = SparkSession.builder.appName(name).getOrCreate()
     if "io.delta" not in (spark.conf.get("spark.sql.extensions", "") or ""):
         spark.stop()
         raise InputError(
             "This Spark was started without eraflow's settings: add --properties-file conf/spark-local.conf "
-            "to spark-submit, or run `make setup` once."
+            f"to spark-submit, or {environment.Machine.here().set_up} once."
         )
     spark.sparkContext.setLogLevel("ERROR")
-    return _settled(spark)
+    _settled(spark)
+    Thread(target=_worker_started, args=(spark,), daemon=True).start()
+    return spark
+
+
+def _worker_started(spark: SparkSession) -> None:
+    """Has Spark start a Python worker, whose imports (`workers`) take as long as the driver's first plans."""
+    with suppress(Exception):  # the session may be stopped before
+        spark.range(0, 1, 1, 1).mapInArrow(lambda batches: batches, "id long").collect()
 
 
 def _settled(spark: SparkSession) -> SparkSession:

@@ -6,31 +6,37 @@ A table is addressed by `NAME/RECIPE`: what other settings or other code make st
 from __future__ import annotations
 
 import json
-import os
-import socket
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import date
-from operator import itemgetter
+from datetime import UTC, date
+from itertools import takewhile
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pandas as pd
 from delta.tables import DeltaTable
-from filelock import FileLock, Timeout
-from pyspark.sql import DataFrame, Row, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import ArrayType, DoubleType, FloatType
 
+from eraflow import hadoop
+from eraflow.delta_log import Commit, commits
 from eraflow.errors import InputError
+from eraflow.locks import locked
+from eraflow.notes import CatalogNotes, FolderNotes, Notes
 
-NOTES = "_eraflow"  # the folder below a root in which small notes about its tables lie
-USED, REMOVED = f"{NOTES}/used", f"{NOTES}/removed"  # of a table: when a version was taken last; which are gone
-# As long as a version is kept at all, its log entry and files must be: `retention.prune` removes them.
-LASTING = {
+# Notes of a table: when a version was taken last; which are gone; hashes of the eras of the version that was read last.
+USED, REMOVED, HASHES = "used", "removed", "hashes"
+PROPERTIES = {
+    # As long as a version is kept at all, its log entry and files must be: `retention.prune` removes them.
     "delta.logRetentionDuration": "interval 3650 days",
     "delta.deletedFileRetentionDuration": "interval 3650 days",
+    # Files are chosen by dates and eras, which are among the first two columns. Of 32 (the default) Delta would look
+    # for the least and the greatest value and count the nulls, row by row.
+    "delta.dataSkippingNumIndexedCols": "2",
 }
+OWN_TABLE = re.compile(r"(\w+?)__([0-9a-f]{16})")  # in a catalog
 # Commits that change no row of a table.
 UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "COMPUTE STATS",
           "UPGRADE PROTOCOL", "CLUSTER BY", "REORG")  # fmt: skip
@@ -107,42 +113,38 @@ class Store:
 
         A commit that changes no row, such as an OPTIMIZE by hand, is no version.
         """
-        if not self._exists(table):
-            return None
-        newest = self._commits(self._delta(table).history(1))
-        if newest and newest[0]["operation"] in UPKEEP:
-            newest = [row for row in self.commits(table) if row["operation"] not in UPKEEP][-1:]
-        return self._version(table, newest[0]) if newest else None
+        newest = next((commit for commit in self._newest_first(table) if commit.operation not in UPKEEP), None)
+        return self._version(table, newest) if newest else None
 
     def version(self, table: str, number: int) -> Version | None:
         """The version of this number; None where there is no such table, or the log does not hold it any more."""
-        if not self._exists(table) or number in (self.noted(note_of(REMOVED, table)) or []):
+        if number in (self.notes.get(note_of(REMOVED, table)) or []):
             return None
-        found = self._commits(self._delta(table).history().where(F.col("version") == number))
-        return self._version(table, found[0]) if found else None
+        found = next((commit for commit in self._newest_first(table) if commit.number <= number), None)
+        return self._version(table, found) if found and found.number == number else None
 
-    def commits(self, table: str) -> list[Row]:
-        """`version, timestamp, operation, userMetadata` of all commits that the log still holds, the oldest first."""
-        return sorted(self._commits(self._delta(table).history()), key=itemgetter("version"))
+    def versions(self, table: str) -> list[Version]:
+        """All versions that the log still holds and whose files are there, the newest first."""
+        gone = set(self.notes.get(note_of(REMOVED, table)) or [])
+        made = [self._version(table, commit) for commit in self._newest_first(table) if commit.number not in gone]
+        return [version for version in made if version is not None]
+
+    def commits(self, table: str) -> list[Commit]:
+        """All commits that the log still holds, the oldest first."""
+        return [*self._newest_first(table)][::-1]
 
     def names(self) -> list[str]:
-        """The names of all tables below the root's folder."""
-        path, system = _hadoop(self.spark, self.root)
-        if not system.exists(path):
-            return []
-        inside = [status.getPath().getName() for status in system.listStatus(path) if status.isDirectory()]
-        return sorted(name for name in inside if name[0] not in "._")
+        """The names of all tables below the root."""
+        if self._is_catalog:
+            return sorted({name for name, _ in self._in_schema()})
+        return sorted(name for name in self._folders(self.root) if name[0] not in "._")
 
     def recipes(self, name: str) -> list[str]:
         """The addresses of all tables of this name, whatever their recipe."""
         if self._is_catalog:
-            found = self.spark.sql(f"SHOW TABLES IN {self.root} LIKE '{name}__*'").collect()  # one row a recipe
-            return sorted(f"{name}/{row['tableName'].partition('__')[2]}" for row in found)
-        path, system = _hadoop(self.spark, f"{self.root.rstrip('/')}/{name}")
-        if not system.exists(path):
-            return []
-        inside = [status.getPath().getName() for status in system.listStatus(path) if status.isDirectory()]
-        return sorted(f"{name}/{part}" for part in inside if self._exists(f"{name}/{part}"))
+            return sorted(f"{own}/{recipe}" for own, recipe in self._in_schema() if own == name)
+        folders = self._folders(f"{self.root.rstrip('/')}/{name}")
+        return sorted(f"{name}/{part}" for part in folders if self._exists(f"{name}/{part}"))
 
     def refuse_older(self, name: str) -> None:
         """InputError where a version of eraflow that knew no recipes has written a table of this name."""
@@ -185,15 +187,18 @@ class Store:
             "labels_changed_from": part.since.isoformat() if part else None,
         }
         writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
-        writer = writer.option("userMetadata", json.dumps(made)).options(**LASTING)
+        writer = writer.option("userMetadata", json.dumps(made)).options(**PROPERTIES)
         writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
-        if self._is_catalog:
-            writer.saveAsTable(self._address(table))
-        else:
-            writer.save(self._address(table))
+        with _numbers_as_they_are(frame):
+            if self._is_catalog:
+                writer.saveAsTable(self._address(table))
+            else:
+                writer.save(self._address(table))
         written = self.latest(table)
         if written is None or written.fingerprint != fingerprint:
             raise RuntimeError(f"table {table} was changed by somebody else while it was written")
+        if written.number == 0:  # one of this name may have been removed by hand
+            self._forget(table)
         return written
 
     def changed_since(self, table: str, number: int, labels: bool = False) -> date:
@@ -201,12 +206,12 @@ class Store:
 
         A change of labels alone counts where `labels` says so.
         """
-        commits = self._commits(self._delta(table).history().where(F.col("version") >= number))
-        later = [row for row in commits if row["version"] > number]
-        if not commits or len(later) != max(row["version"] for row in commits) - number:
+        held = [*takewhile(lambda commit: commit.number >= number, self._newest_first(table))]
+        later = [commit for commit in held if commit.number > number]
+        if not held or len(later) != held[0].number - number:
             return date.min  # an older log entry is gone
         key = "labels_changed_from" if labels else "changed_from"
-        days = [json.loads(row["userMetadata"] or "{}").get(key) for row in later if row["operation"] not in UPKEEP]
+        days = [commit.noted.get(key) for commit in later if commit.operation not in UPKEEP]
         return min((date.fromisoformat(day) if day else date.min for day in days), default=date.max)
 
     @contextmanager
@@ -224,42 +229,13 @@ class Store:
 
     @property
     def has_folder(self) -> bool:
-        """Whether the root is a folder or a path of a store, where notes can lie beside tables; a catalog is none."""
+        """Whether the root is a folder or a path of a store, whose files can be counted; a catalog is none."""
         return not self._is_catalog
 
-    def note(self, name: str, content: object) -> None:
-        """Keeps a small note beside the tables, whole or not at all; nothing is kept in a catalog."""
-        if self.has_folder:
-            path, system = _hadoop(self.spark, self.note_path(name))
-            part = path.suffix(".part")
-            stream = system.create(part, True)
-            stream.write(bytearray(json.dumps(content, sort_keys=True), "utf-8"))
-            stream.close()
-            _replace(self.spark, part, path)
-
-    def noted(self, name: str) -> Any:
-        """What a note holds; None where there is none."""
-        if not self.has_folder:
-            return None
-        path, system = _hadoop(self.spark, self.note_path(name))
-        if not system.exists(path):
-            return None
-        stream = system.open(path)
-        try:
-            return json.loads(bytes(stream.readAllBytes()))
-        finally:
-            stream.close()
-
-    def notes(self, folder: str) -> list[str]:
-        """The names of the notes in a folder of them."""
-        path, system = _hadoop(self.spark, f"{self.root.rstrip('/')}/{folder}")
-        found = system.listStatus(path) if system.exists(path) else []
-        names = [status.getPath().getName() for status in found]
-        return sorted(f"{folder}/{name.removesuffix('.json')}" for name in names if name.endswith(".json"))
-
-    def note_path(self, name: str) -> str:
-        """Where a note lies."""
-        return f"{self.root.rstrip('/')}/{name}.json"
+    @property
+    def notes(self) -> Notes:
+        """Small notes beside the tables."""
+        return (CatalogNotes if self._is_catalog else FolderNotes)(self.spark, self.root)
 
     @property
     def has_lock(self) -> bool:
@@ -269,7 +245,7 @@ class Store:
 
     def data_files(self, table: str) -> list[DataFile]:
         """The files in the table's folder but its log: of all versions, and what killed writers have left."""
-        path, system = _hadoop(self.spark, self._address(table))
+        path, system = hadoop.located(self.spark, self._address(table))
         found, every = [], system.listFiles(path, True)
         while every.hasNext():
             status = every.next()
@@ -280,25 +256,44 @@ class Store:
 
     def remove(self, table: str) -> None:
         """Removes a whole table, and what is noted of its versions: one of its name begins at 0 again."""
-        path, system = _hadoop(self.spark, self._address(table))
-        system.delete(path, True)
-        for kind in (REMOVED, USED):
-            self.remove_file(self.note_path(note_of(kind, table)))
+        if self._is_catalog:
+            self.spark.sql(f"DROP TABLE IF EXISTS {self._address(table)}")
+        else:
+            hadoop.remove(self.spark, self._address(table), folder=True)
+        self._forget(table)
 
     def remove_file(self, place: str) -> None:
         """Removes one file of the root's store."""
-        path, system = _hadoop(self.spark, place)
-        system.delete(path, False)
+        hadoop.remove(self.spark, place)
 
-    def _commits(self, history: DataFrame) -> list[Row]:
-        """One row a commit that the log still holds."""
-        return history.select("version", "timestamp", "operation", "userMetadata").collect()
+    def _folders(self, place: str) -> list[str]:
+        entries = hadoop.inside(self.spark, place)
+        return [entry.getPath().getName() for entry in entries if entry.isDirectory()]
 
-    def _version(self, table: str, commit: Row) -> Version | None:
-        made = json.loads(commit["userMetadata"] or "{}")
+    def _in_schema(self) -> list[tuple[str, str]]:
+        """Name and recipe of eraflow's tables in the catalog's schema, in which others may stand, too."""
+        rows = self.spark.sql(f"SHOW TABLES IN {self.root}").collect()  # one row a table
+        found = (OWN_TABLE.fullmatch(row["tableName"]) for row in rows)
+        return [(own[1], own[2]) for own in found if own]
+
+    def _forget(self, table: str) -> None:
+        for kind in (REMOVED, USED, HASHES):
+            self.notes.drop(note_of(kind, table))
+
+    def _newest_first(self, table: str) -> Iterator[Commit]:
+        """The commits that the log still holds; none where there is no such table."""
+        if not self._is_catalog:
+            yield from commits(self.spark, self._address(table))
+        elif self._exists(table):
+            history = self.spark.sql(f"DESCRIBE HISTORY {self._address(table)}")  # one row a commit
+            for row in history.select("version", "timestamp", "operation", "userMetadata").collect():
+                yield Commit.of(row["version"], row["timestamp"].astimezone(UTC), row["operation"], row["userMetadata"])
+
+    def _version(self, table: str, commit: Commit) -> Version | None:
+        made = commit.noted
         if "fingerprint" not in made:
             return None  # written by something else: what it holds is not known
-        return Version(table, int(commit["version"]), made["fingerprint"], made["inputs"], made["manifest"])
+        return Version(table, commit.number, made["fingerprint"], made["inputs"], made["manifest"])
 
     @property
     def _is_catalog(self) -> bool:
@@ -314,47 +309,38 @@ class Store:
             return bool(self.spark.catalog.tableExists(self._address(table)))
         return bool(DeltaTable.isDeltaTable(self.spark, self._address(table)))
 
-    def _delta(self, table: str) -> DeltaTable:
-        address = self._address(table)
-        return DeltaTable.forName(self.spark, address) if self._is_catalog else DeltaTable.forPath(self.spark, address)
-
 
 @contextmanager
-def locked(folder: Path, key: str, wait: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Holds the folder's lock, which ends with the process however it ends.
+def _numbers_as_they_are(frame: DataFrame) -> Iterator[None]:
+    """Lets Spark write doubles, and arrays of floats, without looking for a dictionary: they hardly repeat.
 
-    While another process holds it, this one waits, and says so by `waiting`; after `wait` seconds InputError names it.
+    Parquet would put each value of a file into a hash table first, and find that it saves nothing: of a table of
+    features that was half of the time of writing, and most of its memory.
     """
-    holder, lock = folder / ".writer", FileLock(folder / ".lock")
-
-    def other() -> str:
-        return holder.read_text(encoding="utf-8").strip() if holder.exists() else "another process"
-
+    places = [field.name for field in frame.schema if isinstance(field.dataType, DoubleType)]
+    places += [
+        f"{field.name}.list.element"
+        for field in frame.schema
+        if isinstance(field.dataType, ArrayType) and isinstance(field.dataType.elementType, DoubleType | FloatType)
+    ]
+    settings, keys = frame.sparkSession.conf, [f"parquet.enable.dictionary#{place}" for place in places]
+    for key in keys:
+        settings.set(key, "false")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if wait and waiting:
-                waiting(f"waiting for {other()}, which writes below {folder}")
-            lock.acquire(timeout=wait, poll_interval=0.5)
-    except Timeout:  # an OSError too, so it comes first
-        raise InputError(
-            f"{key}: {folder} is in use by {other()}; wait until it ends, or choose another folder."
-        ) from None
-    except OSError as error:
-        raise InputError(f"{key}: {folder} cannot be written ({error.strerror}); choose another folder.") from None
-    try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
         yield
     finally:
-        holder.unlink(missing_ok=True)
-        lock.release()
+        for key in keys:
+            settings.unset(key)
+
+
+def file_names(rows: DataFrame) -> list[str]:
+    """The names of the files that these rows of one table are read from."""
+    return sorted(file.rpartition("/")[2] for file in rows.inputFiles())
 
 
 def refuse_taken(spark: SparkSession, folder: str) -> None:
     """Raises InputError where a plain copy would be written over something."""
-    path, system = _hadoop(spark, folder)
+    path, system = hadoop.located(spark, folder)
     if system.exists(path):
         raise InputError(f"--export {folder}: that is there already; name a new folder, so that nothing is lost.")
 
@@ -362,29 +348,9 @@ def refuse_taken(spark: SparkSession, folder: str) -> None:
 def write_plain(frame: DataFrame, dictionary: pd.DataFrame, folder: str) -> None:
     """Writes `folder/features/*.parquet` and, when these are complete, `folder/dictionary.csv`."""
     frame.write.option("compression", "zstd").parquet(f"{folder.rstrip('/')}/features")
-    path, system = _hadoop(frame.sparkSession, f"{folder.rstrip('/')}/dictionary.csv")
-    stream = system.create(path, True)
-    stream.write(bytearray(dictionary.to_csv(index=False), "utf-8"))
-    stream.close()
+    hadoop.write_text(frame.sparkSession, f"{folder.rstrip('/')}/dictionary.csv", dictionary.to_csv(index=False))
 
 
 def note_of(kind: str, table: str) -> str:
     """The name of a table's note of this kind."""
     return f"{kind}/{table.replace('/', '-')}"
-
-
-def _replace(spark: SparkSession, part: Any, path: Any) -> None:
-    """Gives a file the name of another, which it takes the place of: there is always one of them."""
-    jvm, gateway = cast(Any, spark.sparkContext._jvm), cast(Any, spark.sparkContext._gateway)
-    rename = jvm.org.apache.hadoop.fs.Options.Rename
-    options = gateway.new_array(rename, 1)
-    options[0] = rename.OVERWRITE
-    configuration = spark.sparkContext._jsc.hadoopConfiguration()
-    jvm.org.apache.hadoop.fs.FileContext.getFileContext(path.toUri(), configuration).rename(part, path, options)
-
-
-def _hadoop(spark: SparkSession, place: str) -> tuple[Any, Any]:
-    """A path of any store that Spark writes to, and its file system."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(place)
-    return path, path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())

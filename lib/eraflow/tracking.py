@@ -36,7 +36,7 @@ def required() -> None:
     """InputError, which says what to install, where MLflow is missing. It is not imported: that takes seconds."""
     if find_spec("mlflow") is None:
         raise InputError(
-            "tracking.enabled is true but MLflow is not installed: pip install -e '.[tracking]', or set "
+            "tracking.enabled is true but MLflow is not installed: pip install 'eraflow[tracking]', or set "
             "tracking.enabled=false."
         )
 
@@ -74,6 +74,41 @@ def track(
             f"finished in {folder}; mend the address and give the same command again, or set tracking.enabled=false."
         ) from None
     return str(run)
+
+
+def set_aliases(tracking: Tracking, base: Path, model: str, runs: Mapping[str, str | None]) -> dict[str, str]:
+    """Makes each alias of a registered model that of a run's version; returns versions by alias.
+
+    `runs` are ids by alias; of None the alias is taken away. The model, and a version of a run that has none, are made.
+    InputError where MLflow does not take them.
+    """
+    client = _mlflow().MlflowClient(store(tracking, base))
+    try:
+        if not client.search_registered_models(f"name = '{model}'"):
+            client.create_registered_model(model)
+        made: dict[str, str] = {}
+        for alias, run in runs.items():
+            if run is not None:
+                made[alias] = _version(client, model, run)
+                client.set_registered_model_alias(model, alias, made[alias])
+            elif alias in client.get_registered_model(model).aliases:
+                client.delete_registered_model_alias(model, alias)
+    except Exception as error:  # as in `track`
+        raise InputError(
+            f"tracking.uri: MLflow at {store(tracking, base)} does not take the aliases of {model} "
+            f"({_first_line(error)}); the decision stands here: mend the address and give the same command again, or "
+            "set tracking.enabled=false."
+        ) from None
+    return made
+
+
+def _version(client: Any, model: str, run: str) -> str:
+    """The number of the run's version of the model, made where there is none."""
+    known = [one for one in client.search_model_versions(f"name = '{model}'") if one.run_id == run]
+    if known:
+        return str(known[0].version)
+    source = f"{client.get_run(run).info.artifact_uri}/models"
+    return str(client.create_model_version(model, source, run).version)
 
 
 def _mlflow() -> Any:

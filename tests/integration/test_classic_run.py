@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shutil
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from pyspark.sql import DataFrame, SparkSession
 from tests.portable import predicted_without_spark
 from tests.tables import folder_of
 
+from eraflow import cli
 from eraflow.cli import job
+from eraflow.pipeline.explain import explain
+from eraflow.pipeline.predict import config_of_run, predict
 from eraflow.pipeline.train import train
 from eraflow.pipeline.upstream import build, ingest
 
@@ -26,6 +30,7 @@ SMALL = (
     "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=3", "validation.min_train_eras=20",
 )  # fmt: skip
 LIVE = 101
+PREDICT = runpy.run_path(str(Path(__file__).parents[2] / "jobs/predict.py"))["OPTIONS"]
 pytestmark = pytest.mark.slow
 
 
@@ -196,6 +201,29 @@ def test_saved_models_predict_numerais_live_file_without_spark(base: Path, sever
         np.testing.assert_allclose(found.loc[expected.index, name], expected, rtol=0, atol=1e-12)
 
 
+def test_a_finished_run_predicts_from_the_live_file_alone_as_training_did(
+    base: Path, several: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / files(base).name
+    alone.mkdir()
+    for name in ("features.json", "live.parquet"):
+        shutil.copy(files(base) / name, alone)
+    monkeypatch.setattr(cli, "session", lambda: pytest.fail("Spark was started"))
+    places = (f"run.dir={several.parent}", f"classic.path={tmp_path}", f"tables.root={tmp_path}/none")
+    own = ["--run", "several", "--date", "2026-11-28", *(part for text in places for part in ("--set", text))]
+    assert job("", predict, own, PREDICT, config_of_run, lazily=True) == 0
+
+    folder = several / "rounds/2026-11-28"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["predictions"]) == {"lightgbm", "two", "early", "graph", "random", "ridge"}
+    for name, one in manifest["predictions"].items():
+        assert (folder / one["file"]).read_bytes() == (several / f"models/{name}/final/live.csv").read_bytes()
+    assert (manifest["invented"], manifest["live"]["era"], manifest["submission"]) == (True, LIVE, "two")
+    scores = pd.read_csv(several / "per_era.csv").query("model == 'ridge' and metric == 'rank_corr_with_example_preds'")
+    low, high = manifest["bands"]["ridge"]["examples"]
+    assert scores["value"].min() <= low < scores["value"].median() < high <= scores["value"].max()
+
+
 BENCHMARK, META = "target_residual_to_v53_example_ender60", "target_residual_to_numerai_meta_model"
 
 
@@ -356,3 +384,31 @@ def test_a_broken_download_leaves_the_tables_as_they_are(base: Path, capsys: pyt
     log = folder_of(base / "tables-of-files", "classic_eras") / "_delta_log"
     assert [path.name for path in sorted(log.glob("*.json"))] == ["00000000000000000000.json"]
     assert pq.read_metadata(files(base) / "train.parquet").num_rows == 3600
+
+
+def test_a_run_of_classic_is_explained_and_permuted_by_what_numerai_pays(base: Path, several: Path) -> None:
+    named = {"run": "several", "models": ["two", "early", "graph"], "rows": None, "features": None}
+    settings = ("explain.eras=6", "explain.training_eras=3", "explain.rows=200", "explain.top=3",
+                "explain.metrics=[numerai_corr, mmc]")  # fmt: skip
+    places = (f"tables.root={base}/tables", f"run.dir={base}/runs", *settings)
+    told = [part for text in places for part in ("--set", text)]
+
+    code = job(
+        "",
+        lambda spark, config, progress: explain(spark, config, progress, **named, export=str(base / "explained")),
+        told,
+        read=lambda overlays, own, **_: config_of_run(overlays, own, "several"),
+    )
+
+    assert code == 0
+    found = pd.read_parquet(base / "explained/importance.parquet")
+    assert found.groupby("model")["share"].sum().round(9).to_dict() == {"two": 1.0, "early": 1.0, "graph": 1.0}
+    lost = pd.read_parquet(base / "explained/permutation.parquet")
+    assert set(lost["metric"]) == {"numerai_corr", "mmc"}
+    sets = json.loads((files(base) / "features.json").read_text())["feature_sets"]
+    assert set(lost.loc[lost["kind"] == "group", "unit"]) <= set(sets)
+    live = pd.read_parquet(base / "explained/live_sums.parquet")
+    predicted = pd.read_parquet(several / "models/early/final/live.parquet").set_index("id")["prediction"]
+    sums = live[live["model"] == "early"].set_index("id")["sum"]
+    np.testing.assert_allclose(sums[predicted.index], predicted, rtol=0, atol=1e-9)
+    assert (several / "explain/explain.html").is_file()

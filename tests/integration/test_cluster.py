@@ -19,8 +19,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.soak)])
 def test_a_cluster_takes_the_same_command(workers: int, base: Path) -> None:
-    settings = [*TINY, f"tables.root={base}/tables", f"run.dir={base}/runs", "validation.folds=1",
-                f"run.name=on-{workers}"]  # fmt: skip
+    places = [f"tables.root={base}/tables", f"run.dir={base}/runs", f"run.name=on-{workers}"]
+    settings = [*TINY, *places, "validation.folds=1", "kinds.lightgbm.engine=synapseml"]
     job = ["jobs/train.py", *(part for text in settings for part in ("--set", text))]
 
     with (base / f"{workers}.txt").open("w") as log:

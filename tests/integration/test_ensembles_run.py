@@ -1,7 +1,11 @@
 """Models of several kinds and their ensembles in one run of the main job on a tiny invented universe."""
 
 import json
+import runpy
+import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +18,7 @@ from tests.tables import folder_of
 from eraflow.cli import Option, job
 from eraflow.ensembles.neutral import exposures
 from eraflow.ensembles.weights import blend, era_moments
+from eraflow.pipeline.predict import config_of_run, predict
 from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
@@ -27,6 +32,7 @@ SETTINGS = (
     "run.submission=fitted", "validation.holdout=8", "validation.min_train_eras=12",
 )  # fmt: skip
 
+PREDICT = runpy.run_path(str(Path(__file__).parents[2] / "jobs/predict.py"))["OPTIONS"]
 NAMES = {"lightgbm", "linear", "forest", "given", "fitted", "ridge"}
 
 pytestmark = pytest.mark.slow
@@ -110,6 +116,66 @@ def test_the_submission_is_that_of_the_ensemble(run: Path) -> None:
     assert (run / "predictions.csv").read_bytes() != (run / "models/given/final/live.csv").read_bytes()
 
 
+def predicted(run: Path, *others: str) -> int:
+    places = [part for text in (f"run.dir={run.parent}", *others) for part in ("--set", text)]
+    return job("", predict, ["--run", run.name, *places], PREDICT, config_of_run, lazily=True)
+
+
+def test_a_finished_run_predicts_its_data_date_again_and_stays_as_it_is(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def state() -> dict[str, int]:
+        return {
+            str(path): path.stat().st_mtime_ns for path in run.rglob("*") if "rounds" not in path.parts and path != run
+        }
+
+    before = state()
+    assert predicted(run) == 0
+    assert state() == before
+
+    (folder,) = (run / "rounds").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["predictions"]) == NAMES
+    for name, one in manifest["predictions"].items():
+        assert (folder / one["file"]).read_bytes() == (run / f"models/{name}/final/live.csv").read_bytes()
+    assert (folder / "predictions.csv").read_bytes() == (run / "predictions.csv").read_bytes()
+    assert pd.read_parquet(run / "models/linear/final/live.parquet")["id"].iloc[0].endswith(f"_{folder.name}")
+    assert {manifest[name] for name in ("tournament", "date", "submission")} == {"signals", folder.name, "fitted"}
+    assert (manifest["invented"], manifest["bands"], manifest["live"]["file_sha256"]) == (True, {}, None)
+    assert manifest["software"]["spark"]
+
+    written = (folder / "manifest.json").stat().st_mtime_ns
+    assert predicted(run) == 0
+    assert "is there already, of the same rows and models; nothing was done." in capsys.readouterr().out
+    assert (folder / "manifest.json").stat().st_mtime_ns == written
+
+
+def test_rows_that_are_made_in_another_way_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def told(change: Callable[[dict[str, Any]], object]) -> str:
+        shutil.rmtree(tmp_path / "other", ignore_errors=True)
+        for part in ("run.json", "per_era.csv"):
+            shutil.copytree(run / "models", tmp_path / "other/models", dirs_exist_ok=True)
+            shutil.copy(run / part, tmp_path / "other")
+        about = tmp_path / "other/models/lightgbm/final/model.json"
+        held = json.loads(about.read_text())
+        change(held)
+        about.write_text(json.dumps(held))
+        assert predicted(tmp_path / "other") == 2
+        assert not (tmp_path / "other/rounds").exists()
+        return capsys.readouterr().err.splitlines()[-1]
+
+    assert "its features were ranked by the recipe 0123 of table training, and this version of eraflow has" in told(
+        lambda held: held["tables"]["training"].update(recipe="0123")
+    )
+    assert "era 1 of its data began on 2014-12-20, and that of the prices begins on 2014-12-27; give prices" in told(
+        lambda held: held["data"].update(first_week="2014-12-20")
+    )
+    assert predicted(run, "synthetic.days=361") == 2
+    assert "(synthetic.days was 360, is 361)" in capsys.readouterr().err
+
+
 def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(run: Path) -> None:
     base, last = run.parents[1], json.loads((run / "run.json").read_text())["folds"][-1]["validation"][-1]
     assert opened(base, "--open-holdout", "demo") == 0
@@ -132,6 +198,22 @@ def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(run: Path) -> None
         np.testing.assert_allclose(rows["ridge"], blend(rows[["lightgbm", "linear"]].to_numpy(), own), atol=1e-9)
     fnc = pd.read_csv(run / "holdout_per_era.csv").query("metric == 'exposure_rms_own'").groupby("model")["value"].max()
     assert fnc["fitted"] < 1e-6 < fnc["ridge"]
+    out_of_fold_scores, of_holdout = (pd.read_csv(run / name) for name in ("per_era.csv", "holdout_per_era.csv"))
+    assert set(of_holdout["metric"]) == set(out_of_fold_scores["metric"])
+
+
+def test_a_models_predictions_from_a_file_are_scored_and_followed_as_the_runs_own(run: Path, tmp_path: Path) -> None:
+    pd.read_parquet(run / "oof.parquet/model=fitted")[["id", "prediction"]].to_csv(tmp_path / "file.csv", index=False)
+    options = [Option("--predictions", "predictions", "FILE", "")]
+    assert job("", report, [*arguments(run.parents[1]), "--predictions", str(tmp_path / "file.csv")], options) == 0
+
+    out, names = run.parent / "reports/demo-file", ["file", "demo/fitted"]
+    for table in ("per_era.csv", "strategy.csv"):
+        rows = pd.read_csv(out / table)
+        theirs, own = (rows[rows["model"] == name].drop(columns="model").reset_index(drop=True) for name in names)
+        assert len(own)
+        pd.testing.assert_frame_equal(theirs, own, rtol=1e-9)
+    assert "Cost in basis points of what is traded" in (out / "report.html").read_text()
 
 
 def weights_before(run: Path, held: int, train_eras: int) -> np.ndarray:

@@ -146,8 +146,7 @@ def check_without_spark_it_predicts_the_same(kind: Kind, fitted: Fitted, data: S
     found = fitted.portable().predict(wide.assign(era=rows["era"]))
 
     expected = predictions(fitted, data, data.later).set_index("id")["prediction"]
-    rounding = 1e-6 if kind.settings.kind == "tokens" else 1e-12  # single precision, in batches of other sizes
-    np.testing.assert_allclose(found[expected.index], expected, rtol=0, atol=rounding)
+    np.testing.assert_allclose(found[expected.index], expected, rtol=0, atol=1e-12)
 
 
 def check_it_names_what_it_was_trained_on(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:

@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 
 from eraflow.config import load
 from eraflow.features import sets
-from eraflow.features.daily import daily_features
+from eraflow.features.daily import Engine, daily_features
 from eraflow.features.feature import Feature
 from eraflow.sources import faults, price_files, prices, reference, sessions
 from eraflow.sources.calendar import Calendars
@@ -67,10 +67,10 @@ def folder_for_now() -> str:
     return folder
 
 
-def stored_daily(bars: DataFrame, features: Sequence[Feature] = FEATURES) -> DataFrame:
+def stored_daily(bars: DataFrame, features: Sequence[Feature] = FEATURES, engine: Engine = "windows") -> DataFrame:
     """The daily features of a set, computed once: written to a folder for the time of the tests."""
     folder = folder_for_now()
-    daily_features(bars, features).write.mode("overwrite").parquet(folder)
+    daily_features(bars, features, engine).write.mode("overwrite").parquet(folder)
     return bars.sparkSession.read.parquet(folder)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from tests.kernels import by_kernels
 from tests.spark import alpha158_oracle, oracles
 from tests.spark.oracles import Array
 
@@ -11,6 +12,7 @@ from eraflow.features import sets
 from eraflow.features.alpha158 import ALPHA158
 from eraflow.features.plan import with_series
 from eraflow.features.resume import history
+from eraflow.features.windows import lowered
 
 BOUND = 1e-9
 OUTPUTS = {name: output.raw for name, output in sets.columns(ALPHA158).items()}
@@ -69,7 +71,7 @@ def nasty_bars() -> dict[str, pd.DataFrame]:
 def features(spark: SparkSession, bars: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Ticker -> its features by date, all of one Spark run."""
     frame = spark.createDataFrame(bars[COLUMNS], BARS)
-    found = with_series(frame, OUTPUTS, ["ticker", "date"]).toPandas().sort_values(["ticker", "date"])
+    found = with_series(frame, lowered(OUTPUTS), ["ticker", "date"]).toPandas().sort_values(["ticker", "date"])
     return {str(name): group.reset_index(drop=True) for name, group in found.groupby("ticker")}
 
 
@@ -108,7 +110,7 @@ def test_the_units_of_price_and_volume_change_nothing(name: str, computed: dict[
 def test_the_family_has_157_columns_and_looks_back_60_bars() -> None:
     assert len(OUTPUTS) == 157
     assert sets.families(ALPHA158) == {"alpha158": list(OUTPUTS)}
-    assert history(OUTPUTS.values()) == 60
+    assert history(lowered(OUTPUTS).values()) == 60
 
 
 def test_a_full_window_of_5_bars_is_known_and_no_shorter_one(computed: dict[str, pd.DataFrame]) -> None:
@@ -125,3 +127,11 @@ def test_a_window_in_which_nothing_moves_has_no_quotient(computed: dict[str, pd.
 
     assert computed["flat"][[*undefined, "kmid2", "kup2", "klow2", "ksft2"]].isna().all(axis=None)
     assert (computed["flat"][["std_60", "beta_60", "resi_60"]].iloc[59:] == 0.0).all(axis=None)
+
+
+def test_kernels_equal_windows(computed: dict[str, pd.DataFrame]) -> None:
+    bars = pd.concat(nasty_bars().values(), ignore_index=True)
+
+    for name, found in by_kernels(bars, OUTPUTS).groupby("ticker"):
+        worst = oracles.errors(found, computed[str(name)][list(OUTPUTS)], {})
+        assert {column: error for column, error in worst.items() if error > BOUND} == {}, name

@@ -235,11 +235,11 @@ SMALL = ("source=synthetic", "synthetic.days=120", "synthetic.sectors=2", "synth
     ("settings", "said"),
     [
         (
-            ["validation.min_train_eras=30", "validation.folds=2"],
+            ["validation.min_train_eras=30", "validation.period=null", "validation.folds=2"],
             "too little history for the first fold: ",
         ),
         (
-            ["validation.purge=2", "validation.folds=2", "validation.min_train_eras=5"],
+            ["validation.purge=2", "validation.min_train_eras=5"],
             "the labels run over 4 eras but validation.purge is 2: fold 1 would train on era 5 (label until 2015-03-03)"
             " while era 8 is validated (from 2015-02-20); set validation.purge to at least 4 or leave it out",
         ),

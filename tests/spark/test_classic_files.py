@@ -39,6 +39,10 @@ def found(folder: Path) -> tuple[classic_files.Split, ...]:
     return classic_files.splits(place, classic_files.catalogue(place))
 
 
+def labelled(folder: Path) -> list[classic_files.Split]:
+    return [split for split in found(folder) if split.name in classic_files.LABELLED]
+
+
 def changed(folder: Path, name: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
     frame = change(pd.read_parquet(folder / f"{name}.parquet", dtype_backend="numpy_nullable"))
     pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), folder / f"{name}.parquet")
@@ -46,7 +50,7 @@ def changed(folder: Path, name: str, change: Callable[[pd.DataFrame], pd.DataFra
 
 def test_a_round_is_what_its_files_say(spark: SparkSession, whole: Path) -> None:
     splits = found(whole)
-    told = classic_files.contents(spark, splits)
+    told = classic_files.contents(spark, labelled(whole))
 
     assert [(split.name, split.rows, split.dtype) for split in splits] == [
         ("train", 1200, "int8"), ("validation", 1080, "int8"), ("live", 60, "int8"),
@@ -228,5 +232,5 @@ def test_a_fault_is_named(spark: SparkSession, folder: Path, damage: Callable[[P
     damage(folder)
 
     with pytest.raises(InputError) as told:
-        classic_files.contents(spark, found(folder))
+        classic_files.contents(spark, labelled(folder))
     assert FAULTS[damage] in str(told.value)

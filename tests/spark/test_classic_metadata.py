@@ -80,8 +80,8 @@ def test_small_medium_and_rain_of_v5_are_learned_from_one_packing(
     folder = written(tmp_path / "files", json.loads(real_metadata.read_text()), train_eras=30, validation_eras=16)
     models = [f"models.{name}={{kind: linear, features: [{name}]}}" for name in ("small", "medium", "rain")]
     settings = (
-        "classic.features=[small, medium, rain]", "targets.main=target_cyrusd_20", "validation.folds=1",
-        "validation.min_train_eras=20", "models.lightgbm=null", *models, f"classic.path={folder}",
+        "classic.features=[small, medium, rain]", "targets.main=target_cyrusd_20", "validation.min_train_eras=20",
+        "models.lightgbm=null", *models, f"classic.path={folder}",
         "classic.dataset=null", f"tables.root={tmp_path}/tables", f"run.dir={tmp_path}/runs",
     )  # fmt: skip
     assert job("", train, ["--config", "classic.yml", *(x for text in settings for x in ("--set", text))]) == 0

@@ -1,5 +1,6 @@
 """A week later: Numerai Classic's files hold one era more and more targets, and only what is new is written."""
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -13,8 +14,11 @@ from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 from tests.tables import folder_of
 
-from eraflow.config import ClassicSynthetic, load
-from eraflow.pipeline import classic_steps
+from eraflow.config import ClassicSynthetic, Config, load
+from eraflow.pipeline import classic, classic_steps
+from eraflow.pipeline.cells import Cells
+from eraflow.pipeline.fitting import Fitting
+from eraflow.pipeline.run import splitter
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
 from eraflow.progress import PlainProgress
@@ -31,10 +35,27 @@ SETTINGS = ClassicSynthetic(
 )  # fmt: skip
 
 
-def built(spark: SparkSession, folder: Path, tables: Path, *settings: str) -> Versions:
+FOLDS = ("models={lightgbm: {kind: linear}}", "validation.period=3", "validation.min_train_eras=3",
+         "validation.purge=5", "scoring.feature_sets=[]")  # fmt: skip
+
+
+def told(folder: Path, tables: Path, *settings: str) -> Config:
     own = (f"classic.path={folder}", "classic.dataset=null", f"tables.root={tables}", *settings)
-    config = load(["classic.yml"], own)
-    return classic_steps.tables(Site(Store(spark, str(tables)), config, PlainProgress()))
+    return load(["classic.yml"], own)
+
+
+def built(spark: SparkSession, folder: Path, tables: Path, *settings: str) -> Versions:
+    return classic_steps.tables(Site(Store(spark, str(tables)), told(folder, tables, *settings), PlainProgress()))
+
+
+def keys(spark: SparkSession, folder: Path, tables: Path) -> dict[str, str]:
+    """By the eras that are learned the key of each fit that a run of these files makes."""
+    config = told(folder, tables, *FOLDS)
+    data = classic.dataset(Store(spark, str(tables)), config, PlainProgress())
+    fitting, (model,) = Fitting(config, data, Cells(folder, PlainProgress())), config.models.values()
+    parts = [fitting.parts(model, fold.train) for fold in splitter(config).split(data.eras.spans)]
+    parts.append(fitting.parts(model, data.eras.known, final=True))
+    return {str(own.every): fitting.fit_key(model, own) for own in parts}
 
 
 def numbers(versions: Versions) -> dict[str, int]:
@@ -59,6 +80,7 @@ def updated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
     classic_synthetic.write(SETTINGS, folder)
     hide_targets(folder)
     steps["first"] = numbers(built(spark, folder, tables))
+    fits = [keys(spark, folder, tables)]
 
     classic_synthetic.write(SETTINGS.model_copy(update={"seed": 4}), base / "other")
     shutil.copy(base / "other/live.parquet", folder / "live.parquet")
@@ -71,6 +93,8 @@ def updated(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> tu
     later = SETTINGS.model_copy(update={"validation_eras": LAST - 12 + 1})
     classic_synthetic.write(later, folder)
     steps["week"] = numbers(built(spark, folder, tables))
+    fits.append(keys(spark, folder, tables))
+    (base / "fits.json").write_text(json.dumps(fits))
     return base, steps
 
 
@@ -87,6 +111,17 @@ def test_files_that_are_written_again_as_they_were_change_no_row(
     _, steps = updated
 
     assert steps["copy"] == {"classic_eras": 1, "classic_training": 0, "classic_targets": 0}
+
+
+def test_a_week_later_what_learned_none_of_its_eras_is_not_fitted_again(
+    updated: tuple[Path, dict[str, dict[str, int]]],
+) -> None:
+    before, after = json.loads((updated[0] / "fits.json").read_text())
+
+    both = before.keys() & after.keys()
+    assert both == {str(list(range(1, last + 1))) for last in (3, 6)}
+    assert {eras: after[eras] for eras in both} == {eras: before[eras] for eras in both}
+    assert not set(before.values()) & {key for eras, key in after.items() if eras not in both}
 
 
 def commits(spark: SparkSession, path: Path) -> list[dict[str, str]]:

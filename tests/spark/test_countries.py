@@ -80,6 +80,7 @@ def write(folder: Path, **changed: pd.DataFrame) -> None:
 class Built:
     bars: pd.DataFrame
     daily: pd.DataFrame
+    by_kernels: pd.DataFrame
     training: pd.DataFrame
 
 
@@ -99,11 +100,14 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
         Ranking([MarketReturn()]), [20], 2, ["size"], era_block=100,
     )  # fmt: skip
     size = list(columns(EXPOSURES)).index("size")
-    values = daily.select(
-        *("ticker", "date", "country"), F.get("technical", F.lit(0)).alias("market"),
-        F.get("exposures", F.lit(size)).alias("size"),
+    values, others = (
+        each.select(
+            *("ticker", "date", "country"), F.get("technical", F.lit(0)).alias("market"),
+            F.get("exposures", F.lit(size)).alias("size"),
+        )
+        for each in (daily, daily_features(bars, [MarketReturn()], "kernels"))
     )  # fmt: skip
-    sorted_ = (frame.toPandas().sort_values(["ticker", "date"], ignore_index=True) for frame in (bars, values))
+    sorted_ = (frame.toPandas().sort_values(["ticker", "date"], ignore_index=True) for frame in (bars, values, others))
     return Built(*sorted_, training.toPandas())
 
 
@@ -123,6 +127,10 @@ def test_the_market_is_the_mean_of_the_countrys_members(built: Built) -> None:
 
     key = pd.MultiIndex.from_arrays([built.daily["country"], built.daily["date"].astype(str)])
     np.testing.assert_allclose(built.daily["market"], wanted.reindex(key), atol=1e-11)
+
+
+def test_kernels_equal_windows(built: Built) -> None:
+    pd.testing.assert_frame_equal(built.by_kernels, built.daily, rtol=1e-12)
 
 
 def test_volumes_are_compared_in_one_currency(built: Built) -> None:

@@ -1,5 +1,6 @@
 """Two countries, Numerai's files and one data date: what the live era holds, and what a week later has become of it."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 from tests.spark.test_incremental import Notes, assert_same_training
 
-from eraflow.config import load
+from eraflow.config import Config, load
 from eraflow.errors import InputError
 from eraflow.features.cross_section import levels
-from eraflow.pipeline import signals, signals_steps
-from eraflow.pipeline.site import Site
+from eraflow.features.missing import most_missing
+from eraflow.pipeline import signals_steps
+from eraflow.pipeline.signals_live import collected
+from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Versions
+from eraflow.pipeline.training_table import live_rows
 from eraflow.sources import lives
 from eraflow.tables import Store
 
@@ -78,6 +82,7 @@ class Job:
     def __init__(self, spark: SparkSession, folder: Path) -> None:
         self.spark, self.folder, self.notes = spark, folder, Notes()
         self.store = Store(spark, f"{folder}/tables")
+        self.settings: tuple[str, ...] = ()
 
     def run(self, frame: pd.DataFrame, live: date, *settings: str) -> Versions:
         frame.to_parquet(self.folder / "prices.parquet")
@@ -86,12 +91,17 @@ class Job:
         rows[rows["date"] < live].to_parquet(self.folder / "signals/validation.parquet")
         rows[rows["date"] == live].to_parquet(self.folder / "signals/live.parquet")
         self.notes.told.clear()
+        self.settings = settings
+        return signals_steps.tables(Site(self.store, self.config, self.notes))
+
+    @property
+    def config(self) -> Config:
         own = [
             f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables",
             "prices.columns.country=country", "prices.min_tickers=10", f"signals.path={self.folder}/signals",
-            f"signals.features=[{FEATURE}]", "features.set=trend", "targets.horizons=[20]", *settings,
+            f"signals.features=[{FEATURE}]", "features.set=trend", "targets.horizons=[20]", *self.settings,
         ]  # fmt: skip
-        return signals_steps.tables(Site(self.store, load(["signals.yml"], own), self.notes))
+        return load(["signals.yml"], own)
 
     def training(self, tables: Versions) -> pd.DataFrame:
         frame = self.store.read(tables["training"]).toPandas().sort_values(["era", "id"], ignore_index=True)
@@ -188,6 +198,24 @@ def test_what_met_is_told(monday: tuple[Job, Versions], rows: pd.DataFrame) -> N
     assert found["not mapped"] == len(numerai(MONDAY)["date"].unique())  # GONE US
 
 
+def test_live_rows_alone_are_those_of_the_training_table(monday: tuple[Job, Versions]) -> None:
+    job, tables = monday
+    site = Site(job.store, job.config, job.notes)
+    made = signals_steps.of_live_rows(site, False)
+    days = Days(site).of(made["prices"], made["signals"])
+    whole = job.training(tables)
+
+    found = live_rows(site, signals_steps.upstream(made), days).toPandas().sort_values("id", ignore_index=True)
+    expected = whole[whole["era"] == whole["era"].max()].sort_values("id", ignore_index=True)
+
+    assert set(made) == {"prices", "features", "signals"}
+    assert days.data_date == MONDAY
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert found["era"].tolist() == expected["era"].tolist()
+    assert np.array_equal(np.array([*found["features"]]), np.array([*expected["features"]]))
+    assert signals_steps.recipe(site, made) == tables["training"].recipe
+
+
 def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at_once(
     monday: tuple[Job, Versions], rows: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -214,12 +242,20 @@ def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at
 
 def test_more_missing_values_than_models_learn_from_are_refused(monday: tuple[Job, Versions]) -> None:
     job, tables = monday
-    table, eras = job.store.read(tables["training"]), job.store.read(tables["eras"]).toPandas()
-    dates = dict(zip(eras["era"], eras["date"], strict=True))
-    names, missing = tables["training"].manifest["features"], tables["training"].manifest["missing"]
-    shares = signals.missing_shares(table.where(F.col("era") >= max(dates) - 20), names, missing)
+    table = job.store.read(tables["training"])
+    rows = table.select("era", "id", "features").toPandas()
+    live = rows["era"].max()
+    names, missing = tuple(tables["training"].manifest["features"]), tables["training"].manifest["missing"]
 
-    signals.refuse_missing(shares, max(dates), MONDAY)
-    shares.loc[max(dates), FEATURE] = 0.4
-    with pytest.raises(InputError, match=rf"on 2026-09-07 \(era {max(dates)}\).*{FEATURE} in 40% \(at most 0% before"):
-        signals.refuse_missing(shares, max(dates), MONDAY)
+    most = most_missing(table.where(F.col("era").between(live - 20, live - 1)), names, missing)
+    lacks = pd.DataFrame(rows["features"].tolist(), index=rows["era"], columns=names) == missing
+    shares = lacks.groupby(level="era").mean().loc[live - 20 : live - 1].max()
+    assert most == pytest.approx(shares[shares > 0].to_dict())
+    assert shares.max() > 0 == shares[FEATURE]
+
+    found = collected(table.where(F.col("era") == int(live)), int(live), names, missing, None)
+    found.refuse_missing({"most_missing": most}, "here", "wait")
+    levels = found.levels.copy()
+    levels[: round(0.4 * len(levels)), names.index(FEATURE)] = missing
+    with pytest.raises(InputError, match=rf"here: more is missing.*{FEATURE} in 4\d% \(at most 0% before\); wait\."):
+        replace(found, levels=levels).refuse_missing({"most_missing": most}, "here", "wait")

@@ -32,8 +32,13 @@ def training(spark: SparkSession, rows_of_era: int, eras: int, files: int = 2) -
     return Training(table, NAMES, "target", -1)
 
 
-def model(objective: str = "regression", trees: int = 5, min_data_in_leaf: int = 20) -> LightGbmModel:
-    own = {"trees": trees, "min_data_in_leaf": min_data_in_leaf, "objective": objective}
+ENGINES = pytest.mark.parametrize("engine", ["native", "synapseml"])
+
+
+def model(
+    engine: str = "synapseml", objective: str = "regression", trees: int = 5, min_data_in_leaf: int = 20
+) -> LightGbmModel:
+    own = {"trees": trees, "min_data_in_leaf": min_data_in_leaf, "objective": objective, "engine": engine}
     return LightGbmModel(
         load([], [f"models.lightgbm.{key}={value}" for key, value in own.items()]).models["lightgbm"], 5
     )
@@ -114,7 +119,7 @@ def test_a_call_that_py4j_cannot_make_is_told(ended: Any) -> None:
 
 def test_an_era_that_lightgbm_cannot_rank_is_refused_before_it_trains(spark: SparkSession) -> None:
     with pytest.raises(InputError) as refused:
-        model("lambdarank").fit(training(spark, 10_100, 2), (1, 2))
+        model(objective="lambdarank").fit(training(spark, 10_100, 2), (1, 2))
 
     assert str(refused.value) == (
         "model: era 1 has 10100 rows with a known target, and LightGBM ranks no more than 10,000 against each other; "
@@ -122,42 +127,66 @@ def test_an_era_that_lightgbm_cannot_rank_is_refused_before_it_trains(spark: Spa
     )
 
 
+@ENGINES
 def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, ended: Any
+    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, ended: Any, engine: str
 ) -> None:
     monkeypatch.setattr(LightGbmModel, "_refuse_large_eras", lambda *_: None)
     begun = time.monotonic()
 
-    code, told, log = ended(lambda _: model("lambdarank").fit(training(spark, 10_100, 2), (1, 2)))
+    code, told, log = ended(lambda _: model(engine, "lambdarank").fit(training(spark, 10_100, 2), (1, 2)))
 
     assert time.monotonic() - begun < MINUTE
     assert code == 1
-    refusal = (
-        "Booster call failed in LightGBM with error: Number of rows 10100 exceeds upper limit of 10000 for a query"
-    )
-    assert told.startswith(f"eraflow: {refusal} (")
-    assert "LightGBMBooster" in log
-    assert "objective=lambdarank" in model("lambdarank").fit(training(spark, 2000, 2), (1, 2)).text
+    refusal = "Number of rows 10100 exceeds upper limit of 10000 for a query"
+    where = {"native": "lightgbm.basic.LightGBMError: ", "synapseml": "Booster call failed in LightGBM with error: "}
+    assert told.startswith(f"eraflow: {where[engine]}{refusal} (")
+    assert {"native": "lightgbm_alone.py", "synapseml": "LightGBMBooster"}[engine] in log
+    assert "objective=lambdarank" in model(engine, "lambdarank").fit(training(spark, 2000, 2), (1, 2)).text
 
 
-def test_a_task_that_is_killed_in_a_fit_is_the_line_and_the_next_fit_works(spark: SparkSession, ended: Any) -> None:
-    data, begun, killed = training(spark, 2000, 30), time.monotonic(), list[int]()
+def killing(
+    spark: SparkSession,
+    stage_of: str,
+    is_counted: bool = False,
+    after: float = 0.0,
+    patience: float = MINUTE,
+    interrupt: bool = True,
+) -> tuple[threading.Thread, list[int]]:
+    """Kills the first task that runs in a stage of such a name, and notes it.
+
+    With `is_counted` it waits until Spark's count of the stage's tasks shows it, which is refreshed now and then: by
+    then short stages before a training are over. A fit in one task may be over, too. The task must have run for the
+    seconds `after`; without `interrupt` it is told to end, and hears that only between steps of its own.
+    """
+    begun, killed = time.monotonic(), list[int]()
 
     def kill() -> None:
         context: Any = spark.sparkContext
         tracker, store = context.statusTracker(), context._jsc.sc().statusStore()
-        while not killed and time.monotonic() - begun < MINUTE:
-            stages = [stage for number in tracker.getActiveJobsIds() for stage in tracker.getJobInfo(number).stageIds]
-            for stage in stages:
+        while not killed and time.monotonic() - begun < patience:
+            jobs = filter(None, map(tracker.getJobInfo, tracker.getActiveJobsIds()))  # some have ended meanwhile
+            for stage in [stage for job in jobs for stage in job.stageIds]:
                 found = tracker.getStageInfo(stage)
-                if found and "LightGBM" in found.name and found.numActiveTasks:
+                if found and stage_of in found.name and (found.numActiveTasks or not is_counted):
                     tasks = store.taskList(stage, 0, 100)
                     own = [tasks.apply(place) for place in range(tasks.size())]
-                    running = [task.taskId() for task in own if task.status() == "RUNNING"]
-                    killed.extend(one for one in running[:1] if context._jsc.sc().killTaskAttempt(one, True, "by hand"))
+                    running = [
+                        task.taskId() for task in own
+                        if task.status() == "RUNNING" and time.time() - task.launchTime().getTime() / 1000 > after
+                    ]  # fmt: skip
+                    killed.extend(
+                        one for one in running[:1] if context._jsc.sc().killTaskAttempt(one, interrupt, "by hand")
+                    )
             time.sleep(0.01)
 
-    thread = threading.Thread(target=kill)
+    return threading.Thread(target=kill), killed
+
+
+def test_a_task_that_is_killed_in_a_fit_is_the_line_and_the_next_fit_works(spark: SparkSession, ended: Any) -> None:
+    data, begun = training(spark, 2000, 30), time.monotonic()
+    model().fit(data, (1, 2))  # what all fits of a process share is there
+    thread, killed = killing(spark, "LightGBM", is_counted=True)
     thread.start()
     code, told, log = ended(lambda _: model(trees=500).fit(data, range(1, 31)))
     thread.join()
@@ -168,3 +197,14 @@ def test_a_task_that_is_killed_in_a_fit_is_the_line_and_the_next_fit_works(spark
     assert told.startswith("eraflow: Spark has killed a task: by hand (")
     assert "LightGBM" in log
     assert "objective=regression" in model().fit(data, range(1, 31)).text
+
+
+def test_a_task_that_is_killed_while_it_fits_alone_is_done_again(spark: SparkSession) -> None:
+    data = training(spark, 2000, 30)
+    thread, killed = killing(spark, "lightgbm_alone.py")
+    thread.start()
+    found = model("native", trees=1000).fit(data, range(1, 31))
+    thread.join()
+
+    assert killed
+    assert found.text == model("native", trees=1000).fit(data, range(1, 31)).text

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from tests.spark import oracles
+from tests.tables import newest
 
 from eraflow.config import Config, load
 from eraflow.features import sets
 from eraflow.pipeline import signals_steps
-from eraflow.pipeline.site import Site
+from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Versions
+from eraflow.pipeline.training_table import live_rows
 from eraflow.progress import Progress
 from eraflow.sources.synthetic import sector_prices
 from eraflow.tables import Store
@@ -61,8 +63,8 @@ class Job:
     What is noticed does not depend on the features: those of momentum have frames, lags and recursions, too.
     """
 
-    def __init__(self, spark: SparkSession, folder: Path, features: str = "momentum") -> None:
-        self.spark, self.folder, self.set = spark, folder, features
+    def __init__(self, spark: SparkSession, folder: Path, features: str = "momentum", engine: str = "windows") -> None:
+        self.spark, self.folder, self.set, self.engine = spark, folder, features, engine
         self.notes = Notes()
 
     @property
@@ -74,6 +76,7 @@ class Job:
                 f"tables.root={self.folder}/tables",
                 "tables.era_block=20",
                 f"features.set={self.set}",
+                f"features.engine={self.engine}",
             ],
         )
 
@@ -137,11 +140,17 @@ def assert_same_training(left: pd.DataFrame, right: pd.DataFrame) -> None:
         assert oracles.same_bits(left[name], right[name]), name
 
 
+@pytest.mark.parametrize("engine", ["windows", "kernels"])
 @pytest.mark.parametrize("features", ["main", pytest.param("all", marks=pytest.mark.soak)])
 def test_a_new_week_equals_a_full_computation(
-    features: str, spark: SparkSession, raw: pd.DataFrame, last_week: date, tmp_path_factory: pytest.TempPathFactory
+    features: str,
+    engine: str,
+    spark: SparkSession,
+    raw: pd.DataFrame,
+    last_week: date,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    extended, whole = (Job(spark, tmp_path_factory.mktemp(features), features) for _ in range(2))
+    extended, whole = (Job(spark, tmp_path_factory.mktemp(features), features, engine) for _ in range(2))
     extended.run(raw[raw["date"] < last_week])
 
     tables, expected = extended.run(raw), whole.run(raw)
@@ -150,6 +159,22 @@ def test_a_new_week_equals_a_full_computation(
     assert sum(f"written from {last_week} on" in text for text in extended.notes.told) == 2
     assert_equal(extended.features(tables), whole.features(expected))
     assert_same_training(extended.training(tables), whole.training(expected))
+
+
+def test_live_rows_of_a_new_week_need_no_training_table(started: Job, complete: Job, raw: pd.DataFrame) -> None:
+    tables = complete.run(raw)
+    raw.to_parquet(started.folder / "prices.parquet")
+    site = Site(Store(started.spark, f"{started.folder}/tables"), started.config, started.notes)
+    made = signals_steps.of_live_rows(site, False)
+    days = Days(site).of(made["prices"])
+
+    found = live_rows(site, signals_steps.upstream(made), days).toPandas().sort_values("id", ignore_index=True)
+    expected = complete.training(tables).query("era == era.max()").reset_index(drop=True)
+
+    assert {name: version.number for name, version in made.items()} == {"prices": 1, "features": 1}
+    assert newest(site.store, "training").number == 0
+    assert found["id"].tolist() == expected["id"].tolist()
+    assert np.array_equal(np.array([*found["features"]]), np.array([*expected["features"]]))
 
 
 def test_a_dividend_restates_nothing(started: Job, raw: pd.DataFrame, last_week: date, wanted: pd.DataFrame) -> None:

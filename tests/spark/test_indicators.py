@@ -63,11 +63,12 @@ def nasty_prices() -> pd.DataFrame:
     return pd.concat(tickers, ignore_index=True)
 
 
-@pytest.fixture(scope="module")
-def nasty(spark: SparkSession) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
-    """Ticker -> its prices, and its features of one Spark run over all tickers."""
+@pytest.fixture(scope="module", params=["windows", "kernels"])
+def nasty(spark: SparkSession, request: pytest.FixtureRequest) -> dict[str, tuple[pd.DataFrame, pd.DataFrame]]:
+    """Ticker -> its prices, and its features of one Spark run over all tickers by each engine."""
     raw = nasty_prices()
-    computed = dict(list(oracles.values(oracles.stored_daily(oracles.bars_of(spark, raw))).groupby("ticker")))
+    daily = oracles.stored_daily(oracles.bars_of(spark, raw), engine=request.param)
+    computed = dict(list(oracles.values(daily).groupby("ticker")))
     return {
         ticker: (prices.reset_index(drop=True), computed[ticker].reset_index(drop=True))
         for ticker, prices in raw.groupby("ticker")

@@ -18,7 +18,7 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
-from eraflow.models import Fitted, save
+from eraflow.models import Fitted, lightgbm_spark, save
 from eraflow.models.base import Training
 from eraflow.models.lightgbm import LightGbmModel
 from eraflow.models.trees import LightGbmTrees
@@ -33,8 +33,11 @@ NATIVE = {"objective": "regression", "learning_rate": 0.1, "num_leaves": 31, "ma
           "min_data_in_leaf": 20, "verbosity": -1, "force_col_wise": True, "deterministic": True}  # fmt: skip
 
 
-def config() -> LightGbm:
-    own = {"trees": 12, "min_data_in_leaf": 20, "learning_rate": 0.1}
+ENGINES = pytest.mark.parametrize("engine", ["native", "synapseml"])
+
+
+def config(engine: str = "native") -> LightGbm:
+    own = {"trees": 12, "min_data_in_leaf": 20, "learning_rate": 0.1, "engine": engine}
     return load([], [f"models.lightgbm.{key}={value}" for key, value in own.items()]).models["lightgbm"]
 
 
@@ -124,18 +127,40 @@ def test_every_row_is_predicted_once_known_target_or_not(fitted: Fitted, data: T
     assert found["prediction"].notna().all()
 
 
+@ENGINES
 def test_a_seed_and_the_table_decide_the_model_to_the_byte(
-    fitted: Fitted, data: Training, spark: SparkSession, tmp_path: Path
+    data: Training, spark: SparkSession, tmp_path: Path, engine: str
 ) -> None:
     written_again = training(spark, rows_frame(), tmp_path / "again", 1)  # its files have other names
 
-    assert text(fit(config(), data)) == text(fitted)
-    assert text(fit(config(), written_again)) == text(fitted)
-    assert text(fit(config(), data, seed=6)) != text(fitted)
+    first = text(fit(config(engine), data))
+    assert text(fit(config(engine), written_again)) == first
+    assert text(fit(config(engine), data, seed=6)) != first
 
 
+def test_both_engines_grow_the_same_trees_where_nothing_is_drawn(data: Training) -> None:
+    plain = UNSAMPLED | {"monotone": {"feature_1": -1}}
+    found = [
+        fit(config(engine).model_copy(update=plain), data).predict(data.rows([1, 9])).toPandas().set_index("id")
+        for engine in ("native", "synapseml")
+    ]
+    pd.testing.assert_frame_equal(*found, atol=1e-6, rtol=0)
+
+
+def test_a_fit_is_one_task_up_to_a_number_of_values(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> object:
+        raise AssertionError
+
+    monkeypatch.setattr(lightgbm_spark, "learned", never)
+    fit(config("auto"), data, (1,))
+    monkeypatch.setattr("eraflow.models.lightgbm.ONE_TASK", 500 * len(NAMES) - 1000)
+    with pytest.raises(AssertionError):
+        fit(config("auto"), data, (1,))
+
+
+@ENGINES
 def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
-    spark: SparkSession, tmp_path: Path
+    spark: SparkSession, tmp_path: Path, engine: str
 ) -> None:
     rows = rows_frame().dropna(subset="target")
     levels = np.array(rows["features"].tolist())
@@ -143,7 +168,7 @@ def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
     target = rows["target"] + 2.0 * (rows["era"] == 4) - 3.0 * (levels[:, 3] == 4)
     rows = rows.assign(features=levels.tolist(), target=target.astype("float32"))
     data = training(spark, rows, tmp_path / "rows", 1)
-    plain = config().model_copy(update=UNSAMPLED | {"min_data_in_leaf": 5})
+    plain = config(engine).model_copy(update=UNSAMPLED | {"min_data_in_leaf": 5})
 
     found = fit(plain, data).predict(data.rows(ERAS)).toPandas().set_index("id")["prediction"]
 
@@ -151,8 +176,9 @@ def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
     np.testing.assert_allclose(found.loc[rows["id"]], expected, rtol=0, atol=1e-6)
 
 
-def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training) -> None:
-    plain = config().model_copy(update=UNSAMPLED)
+@ENGINES
+def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training, engine: str) -> None:
+    plain = config(engine).model_copy(update=UNSAMPLED)
     rows = rows_frame().dropna(subset="target").query("era <= 8")
     weighted = given(rows, weight=0.5 ** ((8 - rows["era"]) / 2.0))
     expected = lightgbm.train(NATIVE, weighted, num_boost_round=12).predict(known(rows))
@@ -164,8 +190,9 @@ def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training)
     assert text(fit(plain, data, ERAS[:8])) != text(fitted)
 
 
-def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training) -> None:
-    eager = config().model_copy(update={"trees": 400, "learning_rate": 0.3, "early_stopping_rounds": 5})
+@ENGINES
+def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training, engine: str) -> None:
+    eager = config(engine).model_copy(update={"trees": 400, "learning_rate": 0.3, "early_stopping_rounds": 5})
 
     stopped = fit(eager, data, ERAS[:8], watched=ERAS[8:])
 
@@ -204,15 +231,16 @@ def test_several_targets_and_seeds_are_one_model(data: Training, tmp_path: Path)
     assert found["era"].value_counts().to_dict() == {3: 500, 4: 500}
 
 
-def test_rows_of_unequal_length_are_refused(data: Training, spark: SparkSession) -> None:
+@ENGINES
+def test_rows_of_unequal_length_are_refused(data: Training, spark: SparkSession, engine: str) -> None:
     short = spark.createDataFrame([("short", 11, [1, 2, 3, 4, 0], 0.5)], SCHEMA)
     ragged = Training(data.table.unionByName(short), NAMES, "target", -1)
     renamed = Training(data.table, (*NAMES, "one more"), "target", -1)
 
     with pytest.raises(Exception, match="feature arrays have 5 values, not 6"):
-        LightGbmModel(config(), 5).fit(ragged, (*ERAS, 11))
+        LightGbmModel(config(engine), 5).fit(ragged, (*ERAS, 11))
     with pytest.raises(Exception, match="feature arrays have 6 values, not 7"):
-        LightGbmModel(config(), 5).fit(renamed, ERAS)
+        LightGbmModel(config(engine), 5).fit(renamed, ERAS)
 
 
 def test_too_few_rows_are_refused(data: Training) -> None:
@@ -237,9 +265,10 @@ def branches(node: dict[str, Any], above: frozenset[int] = frozenset()) -> Itera
         yield from branches(node[side], above | {node["split_feature"]})
 
 
-def test_constraints_reach_lightgbm(data: Training, fitted: Fitted) -> None:
+@ENGINES
+def test_constraints_reach_lightgbm(data: Training, fitted: Fitted, engine: str) -> None:
     groups = (("feature_0", "feature_3"), ("feature_1", "feature_4", "feature_5"))
-    bound = config().model_copy(update={"monotone": {"feature_1": 1}, "interactions": groups})
+    bound = config(engine).model_copy(update={"monotone": {"feature_1": 1}, "interactions": groups})
     constrained = native_of(fit(bound, data))
 
     trees = [tree["tree_structure"] for tree in constrained.dump_model()["tree_info"]]
@@ -258,19 +287,30 @@ def test_constraints_of_no_feature_are_refused(data: Training, setting: dict[str
         LightGbmModel(config().model_copy(update=setting), seed=5).fit(data, ERAS)
 
 
-@pytest.mark.parametrize("objective", ["lambdarank", "rank_xendcg"])
-def test_ranking_learns_the_order_within_an_era(spark: SparkSession, tmp_path: Path, objective: str) -> None:
+@pytest.mark.parametrize(
+    ("engine", "objective"), [("native", "lambdarank"), ("native", "rank_xendcg"), ("synapseml", "lambdarank")]
+)
+def test_ranking_learns_the_order_within_an_era(
+    spark: SparkSession, tmp_path: Path, engine: str, objective: str
+) -> None:
     rows = rows_frame()
     quarters = rows.groupby("era")["target"].rank(pct=True).mul(4).round().div(4)
     # What an era adds to all of its rows must not matter to their order.
     data = training(spark, rows.assign(target=quarters), tmp_path / "rows", 1)
-    ranked = config().model_copy(update={"objective": objective})
+    ranked = config(engine).model_copy(update={"objective": objective})
     model = fit(ranked, data, ERAS[:8])
 
     assert f"objective={objective}" in text(model)
     found = model.predict(data.rows([9, 10])).toPandas().set_index("id")["prediction"]
     expected = rows.set_index("id").loc[found.index, "target"]
     assert found.corr(expected, method="spearman") > 0.25
+
+
+def test_trees_that_could_not_split_are_no_model_though_eras_are_watched(data: Training) -> None:
+    stiff = config().model_copy(update={"early_stopping_rounds": 3, "min_data_in_leaf": 200, "trees": 40})
+    # 480 rows are enough to begin with, and 0.8 of them, which are bagged, too few for two leaves.
+    with pytest.raises(InputError, match="LightGBM stopped after 1 of 40 trees, as it does when no split is left"):
+        fit(stiff, data, ERAS[:1], watched=ERAS[8:])
 
 
 def test_ranking_refuses_a_target_of_many_levels(data: Training) -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.spark.model_checks import CHECKS, Kind, Sample, check_what_recent_eras_say_weighs_more, universe
+from tests.fault.test_resume import log_of, submitted
+from tests.portable import predicted_without_spark
+from tests.spark.model_checks import (
+    CHECKS,
+    Kind,
+    Sample,
+    check_what_recent_eras_say_weighs_more,
+    predictions,
+    universe,
+)
 
 from eraflow.config import load
-from eraflow.models import Fitted
+from eraflow.models import Fitted, save
+from eraflow.models import load as load_model
+from eraflow.models.saved import Blend, save_blend
 from eraflow.pipeline import signals
 from eraflow.progress import PlainProgress
 from eraflow.tables import Store
@@ -60,8 +73,8 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Sampl
     return universe(spark, tmp_path_factory.mktemp("rows") / "rows")
 
 
-# Two are LightGBM in another way, and Spark ML's forest is no one's first choice.
-LONG = ("ranking", "several", "spark_forest")
+# Two are LightGBM in another way, Spark ML's forest is no one's first choice, and of the networks one stays.
+LONG = ("ranking", "several", "transformer", "spark_forest", "tokens", "l2gmom")
 
 
 @pytest.fixture(
@@ -78,6 +91,63 @@ def fitted(request: pytest.FixtureRequest, data: Sample) -> tuple[Kind, Fitted]:
 @pytest.mark.parametrize("check", [*CHECKS, check_what_recent_eras_say_weighs_more], ids=named)
 def test_every_kind_passes(check: Any, fitted: tuple[Kind, Fitted], data: Sample, tmp_path: Path) -> None:
     check(*fitted, data, tmp_path)
+
+
+FOLLOWERS = """
+import json, sys
+
+from eraflow import models
+from eraflow.session import session
+
+places, folder = json.loads(sys.argv[1]), sys.argv[2]
+spark = session()
+table, rows = spark.read.parquet(sys.argv[3]), spark.read.parquet(f"{folder}/later")
+for name, place in places.items():
+    models.load(place).predict(rows, table).write.parquet(f"{folder}/{name}-predicted")
+"""
+
+
+@pytest.mark.slow
+def test_models_that_follow_tickers_predict_the_same_in_a_process_that_did_not_fit_them(
+    data: Sample, tmp_path: Path
+) -> None:
+    kinds = [own for own in KINDS if own.settings.follows_tickers]
+    assert {own.name for own in kinds} == {"lstm", "transformer", "l2gmom"}
+    fitted = {own.name: fit(own, data)[1] for own in kinds}
+    for name, model in fitted.items():
+        save(model, tmp_path / name)
+    data.rows.write.parquet(f"{tmp_path}/later")
+    (tmp_path / "predict.py").write_text(FOLLOWERS)
+    places = json.dumps({name: str(tmp_path / name) for name in fitted})
+    table = data.training.table.inputFiles()[0].removeprefix("file:").rpartition("/")[0]
+
+    with submitted(tmp_path, str(tmp_path / "predict.py"), [places, str(tmp_path), table]) as process:
+        assert process.wait(timeout=400) == 0, log_of(tmp_path)
+
+    for name, model in fitted.items():
+        expected = predictions(model, data, data.later).set_index("id")["prediction"]
+        found = pd.read_parquet(tmp_path / f"{name}-predicted").set_index("id").loc[expected.index, "prediction"]
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.slow
+def test_all_kinds_and_a_blend_predict_the_same_where_there_is_no_spark(data: Sample, tmp_path: Path) -> None:
+    kinds = [own for own in (*KINDS, FOREST, CHOSEN) if not own.settings.follows_tickers]
+    places = {own.name: tmp_path / own.name for own in kinds}
+    for own in kinds:
+        save(fit(own, data)[1], places[own.name])
+    every = {**places, "blend": tmp_path / "blend"}
+    save_blend(Blend(places, [1.0 + place for place in range(len(places))], proportion=0.5), every["blend"])
+    rows = data.rows.select("id", "era", "features").toPandas()
+    wide = pd.DataFrame(rows["features"].tolist(), columns=list(data.training.feature_names)).replace(-1, np.nan)
+    rows[["id", "era"]].join(wide).to_parquet(tmp_path / "rows.parquet")
+
+    found = predicted_without_spark(every, tmp_path / "rows.parquet", tmp_path)
+
+    assert {own.settings.kind for own in kinds} == {"lightgbm", "random_forest", "linear", "tokens", "spark_forest"}
+    for name, place in every.items():
+        expected = load_model(place).predict(data.rows, data.training.table).toPandas().set_index("id")["prediction"]
+        np.testing.assert_allclose(found.loc[expected.index, name], expected, rtol=0, atol=1e-12, err_msg=name)
 
 
 def sample(spark: SparkSession, base: Path, overlays: list[str], settings: list[str], least: float | None) -> Sample:
@@ -103,8 +173,8 @@ def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPa
     return sample(spark, base, ["signals.yml"], [f"prices.path={base}/prices.parquet"], least=None)
 
 
-# The real prices with the baseline, with trees, and with the kind that no smaller test learns; the rest is the soak's.
-SOME = ("linear", "lightgbm", "l2gmom_graph")
+# The real prices with the baseline and with the kind that no smaller test learns; the rest is the soak's.
+SOME = ("linear", "l2gmom_graph")
 ON_PRICES = [
     pytest.param(prices, own, id=f"{prices}-{own.name}",
                  marks=pytest.mark.slow if prices == "real" and own.name in SOME else pytest.mark.soak)

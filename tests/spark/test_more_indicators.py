@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import talib
 from pyspark.sql import SparkSession
+from tests.kernels import by_kernels
 from tests.spark import more_oracles, oracles
 from tests.spark.oracles import Array
 
@@ -15,8 +16,10 @@ from eraflow.features.plan import with_series
 from eraflow.features.residual import RESIDUAL
 from eraflow.features.trend import TREND
 from eraflow.features.volatility import VOLATILITY
+from eraflow.features.windows import lowered
 
 BOUND = 1e-9
+SPLIT = 2.0**40  # prices become a trillionth: no fixed number may pass for a small price
 FEATURES = (*OSCILLATORS, *VOLATILITY, *LIQUIDITY, *TREND, *RESIDUAL)
 OUTPUTS = sets.columns(FEATURES)
 BARS = "ticker string, date date, bar int, open double, high double, low double, close double, raw_close double, \
@@ -83,17 +86,17 @@ def features(spark: SparkSession, bars: pd.DataFrame) -> dict[str, pd.DataFrame]
     frame = spark.createDataFrame(bars[COLUMNS], BARS)
     wanted = {name: output.raw for name, output in OUTPUTS.items()}
     wanted |= {f"ranked_{name}": output.ranked for name, output in OUTPUTS.items()}
-    found = with_series(frame, wanted, ["ticker", "date"]).toPandas().sort_values(["ticker", "date"])
+    found = with_series(frame, lowered(wanted), ["ticker", "date"]).toPandas().sort_values(["ticker", "date"])
     return {str(name): group.reset_index(drop=True) for name, group in found.groupby("ticker")}
 
 
 @pytest.fixture(scope="module")
 def computed(spark: SparkSession) -> dict[str, pd.DataFrame]:
-    """The features of every nasty ticker, and of each as `*_scaled` after a split: prices times 4, volume over 4."""
+    """The features of every nasty ticker, and of each as `*_scaled` after splits by SPLIT."""
     plain = pd.concat(nasty_bars().values())
-    scaled = plain.assign(ticker=plain["ticker"] + "_scaled", volume=plain["volume"] / 4)
-    scaled["adjusted_volume"] /= 4.0
-    scaled[["open", "high", "low", "close", "raw_close"]] *= 4.0
+    scaled = plain.assign(ticker=plain["ticker"] + "_scaled")
+    scaled[["volume", "adjusted_volume"]] *= SPLIT
+    scaled[["open", "high", "low", "close", "raw_close"]] /= SPLIT
     return features(spark, pd.concat([plain, scaled], ignore_index=True))
 
 
@@ -134,3 +137,18 @@ def test_a_split_changes_nothing_that_is_ranked(name: str, computed: dict[str, p
     worst = oracles.errors(computed[f"{name}_scaled"], computed[name][ranked], {"ranked_cci_14": np.array(100.0)})
 
     assert {column: error for column, error in worst.items() if error > BOUND} == {}
+
+
+def test_kernels_equal_windows(computed: dict[str, pd.DataFrame]) -> None:
+    bars = pd.concat(nasty_bars().values(), ignore_index=True)
+    wanted = {name: output.raw for name, output in OUTPUTS.items()}
+    wanted |= {f"ranked_{name}": output.ranked for name, output in OUTPUTS.items()}
+    scales = {
+        "obv": np.array(bars["adjusted_volume"].max()),
+        "ranked_cci_14": np.array(100.0),
+        "cci_14": np.array(100.0),
+    }
+
+    for name, found in by_kernels(bars, wanted).groupby("ticker"):
+        worst = oracles.errors(found, computed[str(name)][list(wanted)], scales)
+        assert {column: error for column, error in worst.items() if error > BOUND} == {}, name

@@ -11,6 +11,7 @@ from eraflow.features import sets
 from eraflow.features.feature import CLOSE
 from eraflow.features.plan import with_series
 from eraflow.features.series import Rolling, Series
+from eraflow.features.windows import lowered
 from eraflow.session import fixed_partitions
 
 
@@ -58,9 +59,11 @@ WINDOWS = {
 }
 
 
-@pytest.mark.parametrize("name", WINDOWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name == "all" else name for name in WINDOWS]
+)
 def test_a_set_needs_one_exchange_one_sort_and_few_windows(name: str, bars: DataFrame) -> None:
-    outputs = {column: output.raw for column, output in sets.columns(sets.SETS[name]).items()}
+    outputs = lowered({column: output.raw for column, output in sets.columns(sets.SETS[name]).items()})
 
     found = operators(with_series(bars, outputs, ["ticker", "bar"]))
 
@@ -70,7 +73,7 @@ def test_a_set_needs_one_exchange_one_sort_and_few_windows(name: str, bars: Data
 def test_features_of_one_depth_share_a_window(bars: DataFrame) -> None:
     apart: dict[str, Series] = {f"low_{bars}": Rolling(CLOSE, bars, "min") for bars in (3, 5, 8, 13)}
 
-    found = operators(with_series(bars, apart, ["ticker", "bar"]))
+    found = operators(with_series(bars, lowered(apart), ["ticker", "bar"]))
 
     assert (found["Exchange"], found["Sort"], found["Window"]) == (1, 1, 1)
 

@@ -7,7 +7,7 @@ One run computes all variants of a universe: a variant has its own tickers and i
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,6 +34,7 @@ SETS = {"main": sets.SETS["main"], "all": ALL}
 QUOTED = ["open", "high", "low", "close", "adjusted_close"]
 DAYS_BETWEEN = 10
 APART = timedelta(weeks=1200)
+UNIT = 3.7e-12  # no fixed number may pass for a small price
 CUT = date(2009, 7, 1)  # a Wednesday
 LAST_COMPLETE_WEEK = date(2009, 6, 26)
 
@@ -63,7 +64,7 @@ def poisoned(raw: pd.DataFrame) -> pd.DataFrame:
 
 def one_scaled(raw: pd.DataFrame) -> pd.DataFrame:
     """One ticker's whole history in another unit."""
-    factor = np.where(raw["ticker"] == raw["ticker"].iloc[0], 3.7, 1.0)
+    factor = np.where(raw["ticker"] == raw["ticker"].iloc[0], UNIT, 1.0)
     return raw.assign(**{name: raw[name] * factor for name in QUOTED})
 
 
@@ -140,6 +141,17 @@ def base_training(variants: dict[str, Variant]) -> pd.DataFrame:
     return variants["base"].training()
 
 
+def test_kernels_equal_windows(variants: dict[str, Variant], base_values: pd.DataFrame) -> None:
+    base = variants["base"]
+    daily = oracles.stored_daily(base.bars, base.features, "kernels")
+
+    assert daily.dtypes == base.daily.select(daily.columns).dtypes
+    scales = {"obv": np.array(1e9), "atr_14": np.array(100.0)} | {name: np.array(100.0) for name in oracles.RANKED}
+    worst = oracles.errors(oracles.values(daily, base.features), base_values.drop(columns=["ticker", "date"]), scales)
+    assert {name: error for name, error in worst.items() if error > 1e-9} == {}
+    assert_ranked_alike(base, replace(base, daily=daily))
+
+
 def until_cut(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[frame["date"] <= CUT].reset_index(drop=True)
 
@@ -208,7 +220,7 @@ def test_a_unit_of_price_changes_what_is_not_ranked(variants: dict[str, Variant]
     first = base_values["ticker"] == "S00T000"
 
     ratio = scaled.loc[first, "macd_12_26_9"] / base_values.loc[first, "macd_12_26_9"]
-    np.testing.assert_allclose(ratio.dropna(), 3.7, rtol=1e-6)
+    np.testing.assert_allclose(ratio.dropna(), UNIT, rtol=1e-6)
     assert oracles.same_bits(scaled.loc[~first, "macd_12_26_9"], base_values.loc[~first, "macd_12_26_9"])
 
 

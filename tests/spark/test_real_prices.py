@@ -22,7 +22,7 @@ from pyspark.sql import functions as F
 from tests.spark import alpha158_oracle, more_oracles, oracles
 from tests.spark.test_point_in_time import Variant
 
-from eraflow.features import sets
+from eraflow.features import cross_section, sets
 from eraflow.features.daily import daily_features
 from eraflow.sources import prices
 from eraflow.sources.calendar import Calendars
@@ -123,6 +123,38 @@ def test_every_column_of_every_ticker_equals_its_oracle(family: str, real: Real,
 
     assert of_family.shape == (len(FAMILIES[family]), real.tickers)
     assert of_family.max(axis=None) <= BOUND, of_family.stack().nlargest(10).to_dict()
+
+
+def test_kernels_equal_windows(real: Real) -> None:
+    """To 1e-9 of the value or its scale; the levels of some days are equal, but for one flip in 10,000, at ties."""
+    folder = oracles.folder_for_now()
+    daily_features(real.bars, ALL, "kernels").write.mode("overwrite").parquet(folder)
+    scales = {"obv": np.array(1e9), "atr_14": np.array(100.0)}
+
+    for file in real.files:
+        wanted = pd.read_parquet(file, columns=["ticker", "date", *FAMILIES])
+        of_its_tickers = [("ticker", "in", set(wanted["ticker"]))]
+        found = pd.read_parquet(folder, columns=["ticker", "date", *FAMILIES], filters=of_its_tickers)
+        one, other = (side.sort_values(["ticker", "date"], ignore_index=True) for side in (wanted, found))
+        assert one[["ticker", "date"]].equals(other[["ticker", "date"]])
+        for family, names in FAMILIES.items():
+            a, b = (pd.DataFrame(np.stack(side[family]).astype(float), columns=names) for side in (other, one))
+            worst = oracles.errors(a, b, scales)
+            assert {name: error for name, error in worst.items() if error > BOUND} == {}, file
+
+    assert flips(real.daily, real.daily.sparkSession.read.parquet(folder)) <= 1e-4
+
+
+def flips(left: DataFrame, right: DataFrame) -> float:
+    """The share of levels that differ, on every 50th day of both."""
+    days = sorted(row["date"] for row in left.select("date").distinct().collect())[::50]
+    levels = []
+    for side in (left, right):
+        rows = side.where(F.col("date").isin(days)).select("ticker", "date", "ranked").toPandas()
+        rows = rows.sort_values(["date", "ticker"], ignore_index=True)
+        values = np.stack(rows["ranked"]).astype(float)
+        levels.append(np.vstack([cross_section.levels(values[at]) for at in rows.groupby("date").indices.values()]))
+    return float((levels[0] != levels[1]).mean())
 
 
 def differing(left: DataFrame, right: DataFrame, keys: list[str], columns: list[str]) -> int:

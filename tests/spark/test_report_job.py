@@ -91,6 +91,19 @@ def test_predictions_of_somebody_else_are_scored_like_the_runs_own(spark: SparkS
     pd.testing.assert_frame_equal(mine.drop(columns="model"), own.drop(columns="model"), rtol=1e-9)
 
 
+def test_the_submission_is_scored_as_rounds_would_mix_it(spark: SparkSession, base: Path) -> None:
+    config = load([], [f"run.dir={base}", "submit.smooth=0.5"])
+    with pytest.raises(InputError, match=r"set submit\.smooth"):
+        told(spark, base, runs=["good"], smooth=True)
+    manifest = {"config": {"targets": {"main": "target"}, "source": "prices", "models": {"m": {}}}}
+    (base / "good/run.json").write_text(json.dumps(manifest))
+    report(spark, config, Notes(), runs=["good"], smooth=True)
+
+    scores = pd.read_csv(base / "reports/good-m-smooth-0.5/per_era.csv")
+    assert set(scores["model"]) == {"good/m", "m-smooth-0.5"}
+    assert scores.groupby("model")["era"].nunique().to_dict() == {"good/m": ERAS - 1, "m-smooth-0.5": ERAS - 1}
+
+
 FEATURES = ["f1", "f2", "f3"]
 
 
@@ -117,7 +130,8 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
     own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
     config = load(["classic.yml"], own)
     tables = {name: {"recipe": "of-tests", "version": 0} for name in ("classic_eras", "classic_training")}
-    (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables}))
+    made = {"identity": {"tables": {"classic_eras": "a", "classic_training": "b"}}}
+    (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables, **made}))
     return pd.concat([frame, levels, others], axis=1)
 
 
@@ -157,7 +171,8 @@ def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_na
     named = [line for line in lines if line.startswith("mine: no")]
     assert named == [
         f"mine: no mmc, cwmm: {tmp_path}/round holds no meta_model.parquet",
-        f"mine: no corr_with_example_preds: {tmp_path}/round holds no validation_example_preds.parquet",
+        f"mine: no corr_with_example_preds, rank_corr_with_example_preds: {tmp_path}/round holds no "
+        "validation_example_preds.parquet",
         "mine: not scored, for want of predictions: eras 1, 2",
     ]
     page = (tmp_path / "reports/classic-mine/report.html").read_text()
@@ -165,14 +180,35 @@ def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_na
     assert "Leaderboard" in page
     assert "Largest exposures" in page
 
-    run_json = tmp_path / "classic/run.json"
-    manifest = json.loads(run_json.read_text())
-    manifest["tables"]["classic_training"]["version"] = 7
-    run_json.write_text(json.dumps(manifest))
-    assert known_of(spark, RunFolder(tmp_path / "classic")).lacking == (
-        "only metrics of predictions and targets: version 7 of table classic_training is not in "
-        f"{tmp_path}/tables any more",
+
+def test_tables_that_were_made_anew_are_known_by_their_content_not_by_their_number(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    classic_run(spark, tmp_path)
+    store, run = Store(spark, f"{tmp_path}/tables"), RunFolder(tmp_path / "classic")
+    first = store.version("classic_training/of-tests", 0)
+    assert first is not None
+    rows = store.read(first).toPandas()
+
+    def written(levels: list[int], fingerprint: str) -> None:
+        table = spark.createDataFrame(
+            rows.assign(features_small=[levels] * len(rows)), "id string, era int, features_small array<tinyint>"
+        )
+        store.write(first.table, table, fingerprint, manifest=first.manifest)
+
+    gone = (
+        "only metrics of predictions and targets: version 0 of table classic_training is not in "
+        f"{tmp_path}/tables any more"
     )
+    store.remove(first.table)
+    assert known_of(spark, run).lacking == (gone,)
+    written([0, 0, 0], "of other rows")  # has the number that the run had read
+    assert known_of(spark, run).lacking == (gone,)
+    written([1, 2, 3], "b")
+    written([4, 4, 4], "of later rows")
+    assert known_of(spark, run).lacking == ()
+    (part,) = [part for part in known_of(spark, run).against.references.parts if "features_of_own" in part.columns]
+    assert {tuple(row[0]) for row in part.select("features_of_own").distinct().collect()} == {(1, 2, 3)}
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """What is kept below a root of tables, and what `jobs/prune.py` removes."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 from eraflow import retention
 from eraflow.cli import Option, job
 from eraflow.pipeline.upstream import prune
-from eraflow.tables import Part, Store, Version
+from eraflow.tables import USED, Part, Store, Version, note_of
 
 pytestmark = pytest.mark.slow
 WEEKS = 10
@@ -94,9 +94,9 @@ def test_ten_weeks_leave_no_more_than_two_once_their_run_is_gone(
     root = tmp_path / "tables"
     store = Store(store.spark, str(root))
     retention.pin(store, tmp_path / "gone", [versions[2]])
-    for name in store.notes(retention.PINS):
-        held = store.noted(name)
-        store.note(name, held | {"folder": str(tmp_path / "gone")})
+    for name in store.notes.names(retention.PINS):
+        held = store.notes.get(name)
+        store.notes.put(name, held | {"folder": str(tmp_path / "gone")})
     shutil.rmtree(root / "features")
 
     retention.prune(store, keep_days=0)
@@ -105,7 +105,7 @@ def test_ten_weeks_leave_no_more_than_two_once_their_run_is_gone(
     store.write("prices/c", at_once, "at once")
     assert size(root, "prices/a") < 1.2 * size(root, "prices/c")
     assert [store.version("prices/a", version.number) is not None for version in versions] == [False] * 9 + [True]
-    assert not store.notes(retention.PINS)
+    assert not store.notes.names(retention.PINS)
     after = write(store, "prices/a", WEEKS)  # the table goes on
     assert len(content(store, after)) == (WEEKS + 2) * 5000
 
@@ -123,3 +123,40 @@ def test_without_a_lock_nothing_of_the_last_day_goes(spark: SparkSession, tmp_pa
 
     assert retention.prune(store, keep_days=0) == retention.Removal((), 0, 0, 0)
     assert [store.version("prices/a", version.number) for version in versions] == versions
+
+
+@pytest.fixture
+def catalog(spark: SparkSession, tmp_path: Path) -> Iterator[Store]:
+    """A schema of Spark's own catalog."""
+    spark.sql(f"CREATE SCHEMA spark_catalog.eraflow_tests LOCATION '{tmp_path}/schema'")
+    yield Store(spark, "spark_catalog.eraflow_tests")
+    spark.sql("DROP SCHEMA spark_catalog.eraflow_tests CASCADE")
+
+
+def test_in_a_catalog_runs_pin_versions_too_and_tables_go_that_nothing_keeps(catalog: Store, tmp_path: Path) -> None:
+    class YesterdaysStore(Store):  # nothing is being written any more
+        has_lock = True
+
+    store, kept, gone = YesterdaysStore(catalog.spark, catalog.root), f"prices/{'a' * 16}", f"features/{'b' * 16}"
+    versions = [write(store, kept, week) for week in range(3)]
+    assert [store.version(kept, number) for number in range(4)] == [*versions, None]
+    assert (store.latest(kept), store.names(), store.recipes("prices")) == (versions[-1], ["prices"], [kept])
+    made = write(store, gone, 0, [versions[1]])
+    store.spark.sql(f"CREATE TABLE {store.root}.their_own__table (id BIGINT) USING delta")
+    (tmp_path / "run").mkdir()
+    retention.pin(store, tmp_path / "run", [versions[1]])
+    retention.used(store, [made])
+    assert retention.prune(store, keep_days=0) == retention.Removal((), 0, 0, 0)
+
+    store.notes.drop(note_of(USED, gone))
+    assert retention.prune(store, keep_days=0, dry_run=True).tables == (gone,)
+    assert store.latest(gone) == made
+    assert retention.prune(store, keep_days=0).tables == (gone,)
+    assert store.latest(gone) is None
+    assert len(content(store, versions[1])) == 3 * 5000
+
+    shutil.rmtree(tmp_path / "run")
+    assert retention.prune(store, keep_days=0).tables == (kept,)
+    assert store.notes.names(retention.PINS) == []
+    left = {row["tableName"] for row in store.spark.sql(f"SHOW TABLES IN {store.root}").collect()}
+    assert left == {"_eraflow", "their_own__table"}

@@ -1,6 +1,7 @@
 """The search for settings inside a training part: what it sees, what its trials are worth, and what is refused."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,17 +15,19 @@ from pyspark.sql import functions as F
 
 from eraflow import registry, scoring
 from eraflow.config import Config, load
-from eraflow.config.models import AnyModel
 from eraflow.errors import InputError
-from eraflow.models import Fitted
+from eraflow.features.hashes import of_rows
 from eraflow.models.base import Training
-from eraflow.pipeline.dataset import Eras
+from eraflow.pipeline.cells import Cells
+from eraflow.pipeline.dataset import Eras, hashes_together
+from eraflow.pipeline.fitting import Fitting
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching
 from eraflow.progress import PlainProgress
 from eraflow.scoring import References
-from eraflow.search import trials
 from eraflow.spans import spans_from_numbers
+
+pytestmark = pytest.mark.slow
 
 NAMES = ("first", "second", "third")
 ERAS, ROWS = 60, 40
@@ -64,19 +67,31 @@ def dataset(training: Training, references: References | None = None) -> Any:
     """What a search sees of a `Dataset`."""
     eras = Eras(spans_from_numbers(range(1, ERAS + 1), 20), overlap=5, live=ERAS + 1)
     own: dict[str, Any] = {"training": training, "eras": eras, "references": references or References(), "asset": None}
-    return SimpleNamespace(spans=lambda targets: eras.spans, **own)
+
+    def era_hashes(targets: Sequence[str]) -> dict[int, str]:
+        return hashes_together(of_rows(training.table, targets), ("levels", *targets))
+
+    return SimpleNamespace(
+        spans=lambda targets: eras.spans,
+        era_hashes=era_hashes,
+        files=lambda eras: [],
+        reading=(),
+        reference_files=[],
+        tables=[],
+        **own,
+    )
 
 
 def searching(training: Training, folder: Path, config: Config, references: References | None = None) -> Searching:
-    def fit(settings: AnyModel, eras: Any) -> Fitted:
-        return registry.build(settings, training.target, config.run.seed).fit(training, eras)
-
-    return Searching(config, dataset(training, references), RunFolder(folder), PlainProgress(), fit)
+    data, progress = dataset(training, references), PlainProgress()
+    fitting = Fitting(config, data, Cells(folder / "cells", progress))
+    return Searching(config, data, fitting, RunFolder(folder), progress)
 
 
 def found(training: Training, folder: Path, *own: str, references: References | None = None) -> pd.DataFrame:
-    searching(training, folder, load([], [*SETTINGS, *own]), references).settings("ridge", "fold-1", list(PART))
-    return trials(RunFolder(folder).search)
+    search = searching(training, folder, load([], [*SETTINGS, *own]), references)
+    search.settings("ridge", "fold-1", list(PART))
+    return search.trials()
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +142,7 @@ def test_the_best_settings_are_taken_and_other_models_are_left_alone(training: T
 
     best = run.settings("ridge", "fold-1", list(PART))
 
-    told = trials(RunFolder(tmp_path).search).query("state == 'complete'")
+    told = run.trials().query("state == 'complete'")
     assert best.model_dump()["penalty"] == json.loads(told.loc[told["value"].idxmax(), "settings"])["penalty"]
     assert run.settings("other", "fold-1", list(PART)) == config.models["other"]
 
@@ -156,3 +171,25 @@ def test_what_cannot_be_searched_is_told(training: Training, tmp_path: Path) -> 
     plain = load([], list(SETTINGS))
     with pytest.raises(InputError, match=r"search\.min_train_eras=12 do not fit into a training part of 15 eras"):
         searching(training, tmp_path, plain).folds(plain.models["ridge"], list(range(1, 16)))
+
+
+def test_a_search_that_was_done_is_not_done_again_and_eras_after_it_are_none_of_its_key(
+    training: Training, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = searching(training, tmp_path, load([], [*SETTINGS, "search.trials=1"]))
+    best = run.settings("ridge", "fold-1", list(PART))
+    outside = F.when(F.col("era") > max(PART), 0.0).otherwise(F.col("target")).cast("float")
+    changed = replace(training, table=training.table.withColumn("target", outside))
+
+    again = searching(changed, tmp_path, load([], [*SETTINGS, "search.trials=1"]))
+
+    def never(*_: object) -> float:
+        raise AssertionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Searching, "_best", never)
+        assert again.settings("ridge", "fold-9", list(PART)) == best
+    assert again.folder.searches == dict.fromkeys(("fold-1", "fold-9"), run.folder.searches["fold-1"])
+    other = searching(training, tmp_path, load([], [*SETTINGS, "search.trials=2"]))
+    other.settings("ridge", "fold-1", list(PART))
+    assert other.folder.searches["fold-1"] != run.folder.searches["fold-9"]

@@ -68,7 +68,7 @@ def test_sharpes_of_exposures_are_those_of_correlations_by_era(data: Training) -
 
 
 # `early` has the most gain of all rows, but in one block of four; what turns each era cancels out in a block.
-@pytest.mark.parametrize("by", ["exposure", "stability"])
+@pytest.mark.parametrize("by", ["exposure", "stability", "shap", "permutation"])
 def test_what_is_steady_is_learned_from_and_saved_by_name(by: str, data: Training, tmp_path: Path) -> None:
     kept = ("steady", "weak")
     linear = settings("linear", by)

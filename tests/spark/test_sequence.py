@@ -52,7 +52,7 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
 
 def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"lstm needs torch; install it with pip install -e '\.\[torch\]'"):
+    with pytest.raises(InputError, match=r"lstm needs torch; say make torch, or else pip install 'eraflow\[torch\]'"):
         SequenceModel(config(), 3).fit(data, range(1, 61))
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
@@ -18,8 +19,9 @@ from pyspark.sql import functions as F
 
 from eraflow.cli import job
 from eraflow.errors import InputError
+from eraflow.locks import locked
 from eraflow.pipeline.upstream import ingest
-from eraflow.tables import Part, Store, Version, locked
+from eraflow.tables import Part, Store, Version
 
 
 @pytest.fixture
@@ -46,6 +48,20 @@ def test_a_version_comes_back_with_all_that_it_was_made_from(store: Store) -> No
     assert store.version("others", 0) is None
     assert numbers(store, first) == [0, 1, 2]
     assert numbers(store, second) == [1, 2]
+
+
+def test_numbers_that_hardly_repeat_are_written_without_a_dictionary(store: Store, tmp_path: Path) -> None:
+    values = {"price": F.rand(1), "ranked": F.array(F.rand(2).cast("float")), "parts": F.array(F.rand(3))}
+    others = {"level": F.array(F.lit(3).cast("tinyint")), "target": F.lit(0.5).cast("float"), "name": F.lit("x")}
+    columns = [column.alias(name) for name, column in (values | others).items()]
+    store.write("rows", store.spark.range(1000).coalesce(1).select(*columns), "one")
+
+    (file,) = (tmp_path / "tables/rows").glob("*.parquet")
+    group = pq.ParquetFile(file).metadata.row_group(0)
+    parts = [group.column(place) for place in range(group.num_columns)]
+    has = {part.path_in_schema.partition(".")[0]: part.has_dictionary_page for part in parts}
+    assert has == dict.fromkeys(values, False) | dict.fromkeys(others, True)
+    assert store.spark.conf.get("parquet.enable.dictionary#price", "as ever") == "as ever"
 
 
 def test_nothing_in_place_of_nothing_is_a_version_too(store: Store, spark: SparkSession) -> None:
@@ -116,7 +132,7 @@ def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
 def another_writer(root: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that holds the lock of a root until it is killed."""
     code = (
-        "import sys, time; from pathlib import Path; from eraflow.tables import locked\n"
+        "import sys, time; from pathlib import Path; from eraflow.locks import locked\n"
         "with locked(Path(sys.argv[1]), 'tables.root'): print('locked', flush=True); time.sleep(600)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code, str(root)], stdout=subprocess.PIPE, text=True)

@@ -77,7 +77,7 @@ def test_rows_are_predicted_alike_alone_and_among_others(fitted: Fitted, data: T
     every = fitted.predict(data.rows(range(40, ERAS + 1))).toPandas().set_index("id")["prediction"]
 
     assert len(one) >= 3
-    np.testing.assert_allclose(one, every.loc[one.index], atol=1e-6)
+    np.testing.assert_allclose(one, every.loc[one.index], atol=1e-12)
 
 
 def test_a_final_network_learns_the_watched_eras_too_for_as_long(
@@ -135,5 +135,5 @@ def test_rows_of_another_width_are_told(fitted: Fitted, data: Training) -> None:
 
 def test_without_torch_it_says_what_to_install(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"tokens needs torch; install it with pip install -e '\.\[torch\]'"):
+    with pytest.raises(InputError, match=r"tokens needs torch; say make torch, or else pip install 'eraflow\[torch\]'"):
         TokensModel(config(), 3).fit(data, range(1, 33))

@@ -3,7 +3,7 @@
 import pytest
 from py4j.protocol import Py4JError, Py4JNetworkError
 
-from eraflow.causes import first_line, refusal, whole
+from eraflow.causes import first_line, loss, refusal, whole
 from eraflow.errors import InputError
 
 FRAMES = (
@@ -139,3 +139,31 @@ def test_an_input_error_of_a_worker_is_the_users_sentence() -> None:
         assert str(found) == sentence
     assert refusal(JavaError(TEXTS["java.lang.OutOfMemoryError: Java heap space"])) is None
     assert str(refusal(InputError("mend it."))) == "mend it."
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        ("KILLED", "by hand", "Spark has killed a task: by hand"),
+        ("KILLED", "Stage cancelled: Job aborted due to stage failure", None),  # because of another one
+        (
+            "FAILED",
+            "ExecutorLostFailure (executor 1 exited caused by one of the running tasks) Reason: Command exited with "
+            "code 50\nDriver stacktrace:",
+            "Spark has lost an executor: Command exited with code 50",
+        ),
+        ("FAILED", "java.net.ConnectException: Connection refused\n" + FRAMES, None),  # came too late
+    ],
+)
+def test_what_became_of_a_task(status: str, message: str, told: str | None) -> None:
+    assert loss(status, message) == told
+
+
+def test_of_a_fit_whose_tasks_did_not_meet_again_the_first_that_failed_is_told() -> None:
+    meeting = "\tat com.microsoft.azure.synapse.ml.lightgbm.NetworkManager$.getGlobalNetworkInfo(NetworkManager:111)\n"
+    late = f"java.net.ConnectException: Connection refused\n{meeting}"
+    first = f"java.lang.Exception: Booster call failed\n{FRAMES}Caused by: java.io.IOException: reset by peer\n{FRAMES}"
+
+    assert loss("FAILED", late, is_late=True) is None
+    assert loss("FAILED", first, is_late=True) == "java.io.IOException: reset by peer"
+    assert loss("FAILED", first) is None

@@ -9,6 +9,7 @@ import pytest
 
 from eraflow import cli
 from eraflow.errors import InputError, PartFailedError
+from eraflow.outcome import Code, Outcome
 from eraflow.progress import Progress
 
 
@@ -35,6 +36,12 @@ def raising(error: BaseException) -> cli.Work:
 def test_lines_go_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.job("", lambda *_: ("one", "two"), []) == 0
     assert capsys.readouterr().out == "one\ntwo\n"
+
+
+@pytest.mark.parametrize("code", [Code.DONE, Code.FAILED, Code.NOTHING_TO_DO, Code.TOO_LATE, Code.BLOCKED])
+def test_work_may_say_how_it_has_ended(code: Code, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.job("", lambda *_: Outcome(code, ("ours: so",)), [], lazily=True) == code
+    assert capsys.readouterr().out == "ours: so\n"
 
 
 def test_work_gets_the_config_of_the_command_line() -> None:
@@ -123,6 +130,16 @@ def test_models_that_failed_are_told_with_the_log_that_has_their_causes(
 def test_a_command_that_is_done_or_refused_leaves_no_log_without_a_run(work: cli.Work, tmp_path: Path) -> None:
     cli.job("", work, [])
     assert not list(tmp_path.rglob("*.txt"))
+
+
+@pytest.mark.parametrize(("code", "kept"), [(Code.BLOCKED, 1), (Code.TOO_LATE, 1), (Code.NOTHING_TO_DO, 0)])
+def test_a_log_is_kept_unless_all_is_well(code: Code, kept: int, tmp_path: Path) -> None:
+    def work(_: object, __: object, progress: Progress) -> Outcome:
+        progress.failed("one slot", ValueError("no fit"))
+        return Outcome(code, ())
+
+    assert cli.job("", work, []) == code
+    assert len(list(tmp_path.rglob("*.txt"))) == kept
 
 
 def test_an_exception_that_came_of_itself_ends_the_job() -> None:

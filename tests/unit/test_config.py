@@ -1,6 +1,5 @@
 """Configuration: layers in their order, and one clear sentence for whatever does not fit."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ from eraflow.config import conf_dir, fingerprint, load
 from eraflow.config.search import changed
 from eraflow.errors import InputError
 from eraflow.pipeline.folder import RunFolder
+from eraflow.whole_files import write_json
 
 
 def message(overlays: list[str], *settings: str) -> str:
@@ -98,7 +98,7 @@ def test_without_an_overlay_the_demo_is_meant() -> None:
 def test_every_overlay_of_the_project_is_valid() -> None:
     for path in conf_dir().glob("*.yml"):
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
-        assert load([str(path)], []).run.name == own["run"]["name"]
+        assert load([str(path)], []).run.name == own["run"].get("name", "eraflow")
 
 
 @pytest.mark.parametrize(
@@ -279,19 +279,36 @@ def test_a_bad_file_is_named(tmp_path: Path, text: str, said: str) -> None:
     assert "\n" not in found
 
 
-def test_a_run_folder_is_claimed_once_and_resumed_by_the_same_run_only(tmp_path: Path) -> None:
+def test_a_run_that_was_stopped_is_gone_on_with_and_of_other_settings_put_together_anew(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
-    identity = {"config": {"models": {"mine": {"trees": 10}}}}
+    identity, other = ({"config": {"models": {"mine": {"trees": trees}}}} for trees in (10, 11))
 
     assert not folder.claim("a", identity)
-    folder.mark_done("fold-1", {"train_eras": 3})
+    folder.mark_done("mine-fold-1", {"train_eras": 3, "cells": ["one"]})
+    folder.note_search("fold-1", "two")
+    (folder.out_of_fold / "model=mine").mkdir(parents=True)
     assert not folder.claim("a", identity)
+    assert folder.is_done("mine-fold-1")
+    assert folder.facts("mine-fold-1") == {"train_eras": 3, "cells": ["one"]}
+    assert folder.cells == {"one", "two"}
+
+    assert not folder.claim("b", other)
+    assert not folder.is_done("mine-fold-1")
+    assert not folder.cells
+    assert not folder.out_of_fold.exists()
+
+
+def test_a_finished_run_is_not_written_over(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    identity, other = ({"config": {"models": {"mine": {"trees": trees}}}} for trees in (10, 11))
+    folder.claim("a", identity)
+    write_json(folder.path / "run.json", {})
+
+    assert folder.claim("a", identity)
     with pytest.raises(
         InputError, match=r"holds another run \(config.models.mine.trees was 10, is 11\); choose another name"
     ):
-        folder.claim("b", {"config": {"models": {"mine": {"trees": 11}}}})
-    assert folder.is_done("fold-1")
-    assert json.loads((folder.path / "state/fold-1.json").read_text()) == {"train_eras": 3}
+        folder.claim("b", other)
 
 
 def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path) -> None:

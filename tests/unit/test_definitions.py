@@ -1,6 +1,9 @@
 """What code counts as that of a table: what its function reaches, and nothing that changes no outcome."""
 
+import gc
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -70,7 +73,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (definitions._reached, definitions._source, definitions._names):
+    for cached in (definitions._reached, definitions._source, definitions._text, definitions._names):
         cached.cache_clear()
 
 
@@ -127,6 +130,29 @@ def test_what_is_reached_is_other_code(package: Path, file: str, before: str, af
 
 def test_a_module_is_reached_whole_where_a_name_is_looked_up_while_the_program_runs(package: Path) -> None:
     assert changed(package, "series.py", "return 0.0", "return 1.0", "dynamic")
+
+
+@pytest.fixture
+def threads_that_take_turns_within_a_tree() -> Iterator[None]:
+    """As under a package that looks on at the collector (Hypothesis): Python code runs while a tree is made."""
+    before, look_on = (sys.getswitchinterval(), gc.get_threshold()), lambda *_: sum(range(50))
+    sys.setswitchinterval(1e-6)
+    gc.set_threshold(20, 5, 5)
+    gc.callbacks.append(look_on)
+    yield
+    gc.callbacks.remove(look_on)
+    gc.set_threshold(*before[1])
+    sys.setswitchinterval(before[0])
+
+
+@pytest.mark.usefixtures("threads_that_take_turns_within_a_tree")
+def test_two_runs_of_one_driver_ask_for_code_at_once() -> None:
+    def ask(_: int) -> str:
+        forget()
+        return definitions.written_in("models", "pipeline/run")
+
+    with ThreadPoolExecutor(4) as threads:
+        assert len(set(threads.map(ask, range(8)))) == 1
 
 
 def test_another_version_of_a_package_is_other_code(package: Path, monkeypatch: pytest.MonkeyPatch) -> None:

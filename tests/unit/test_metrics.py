@@ -100,6 +100,10 @@ def oracle(rows: EraRows, model: str) -> dict[str, float]:
         other, q = numerai.filter_sort_index(known(reference), own)
         return numerai.pearson_correlation(numerai.tie_kept_rank__gaussianize__pow_1_5(q)[model], other)
 
+    def by_rank(reference: pd.Series) -> float:
+        other, q = numerai.filter_sort_index(known(reference), own)
+        return numerai.spearman_correlation(other, q[model])
+
     meta, neutralizers = known(rows.meta_model), known(rows.neutralizers).sort_index()
     found = {
         "numerai_corr": numerai.numerai_corr(own, target)[model],
@@ -109,12 +113,14 @@ def oracle(rows: EraRows, model: str) -> dict[str, float]:
         "mmc": numerai.correlation_contribution(own, meta, target)[model],
         "cwmm": with_reference(rows.meta_model),
         "corr_with_example_preds": with_reference(rows.example),
+        "rank_corr_with_example_preds": by_rank(rows.example),
         "neutral_corr": numerai.neutral_correlation(own, neutralizers, target)[model],
         "neutral_contribution": numerai.neutral_contribution(own, meta, neutralizers, target)[model],
     }
     for name in ("b1", "b2"):
         found[f"bmc_{name}"] = numerai.correlation_contribution(own, known(rows.benchmarks[name]), target)[model]
         found[f"corr_with_{name}"] = with_reference(rows.benchmarks[name])
+        found[f"rank_corr_with_{name}"] = by_rank(rows.benchmarks[name])
     for name, features in rows.features.items():
         of_rows = features.loc[own.index]
         found[f"fnc_{name}"] = numerai.feature_neutral_corr(own, of_rows, target)[model]
@@ -185,8 +191,8 @@ def test_only_metrics_whose_inputs_are_there_are_computed() -> None:
     plain = {"numerai_corr", "spearman", "pearson", "hit_rate"}
     assert names() == plain
     assert names("meta_model") == plain | {"mmc", "cwmm"}
-    assert names("benchmarks") == plain | {"bmc_b", "corr_with_b"}
-    assert names("example") == plain | {"corr_with_example_preds"}
+    assert names("benchmarks") == plain | {"bmc_b", "corr_with_b", "rank_corr_with_b"}
+    assert names("example") == plain | {"corr_with_example_preds", "rank_corr_with_example_preds"}
     assert names("features") == plain | {"fnc_two", "max_exposure_two", "exposure_rms_two"}
     assert names("neutralizers") == plain | {"neutral_corr"}
 

@@ -34,8 +34,8 @@ def worth(settings: Mapping[str, Any], fold: int) -> float:
 
 
 def searched(storage: Path, seed: int = 3, **own: object) -> pd.DataFrame:
-    Study(config(**own), storage, "fold-1", seed).best(START, worth)
-    return trials(storage)
+    Study(config(**own), storage, seed).best(START, worth)
+    return trials({"fold-1": storage})
 
 
 def test_a_part_whose_trials_were_all_refused_is_shown_as_such(tmp_path: Path) -> None:
@@ -43,8 +43,8 @@ def test_a_part_whose_trials_were_all_refused_is_shown_as_such(tmp_path: Path) -
         raise InputError("eras 1 to 9 have no 'mmc'")
 
     with pytest.raises(InputError, match="none of 3 trials could be finished"):
-        Study(config(trials=3), tmp_path / "search.sqlite3", "fold-1", 3).best(START, refused)
-    found = trials(tmp_path / "search.sqlite3")
+        Study(config(trials=3), tmp_path / "search.sqlite3", 3).best(START, refused)
+    found = trials({"fold-1": tmp_path / "search.sqlite3"})
 
     assert best_trial(found) is None
     (table,) = search_section("lightgbm", found).tables
@@ -58,7 +58,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 def test_the_best_is_found_and_the_models_own_settings_come_first(tmp_path: Path, whole: pd.DataFrame) -> None:
-    best = Study(config(), tmp_path / "search.sqlite3", "fold-1", 3).best(START, worth)
+    best = Study(config(), tmp_path / "search.sqlite3", 3).best(START, worth)
 
     assert abs(best["learning_rate"] - 0.1) < 0.05
     assert best["max_depth"] == 5
@@ -69,9 +69,9 @@ def test_the_best_is_found_and_the_models_own_settings_come_first(tmp_path: Path
 
 
 def test_a_start_outside_the_space_is_drawn_from_it(tmp_path: Path) -> None:
-    Study(config(trials=1), tmp_path / "search.sqlite3", "fold-1", 3).best({**START, "max_depth": 4}, worth)
+    Study(config(trials=1), tmp_path / "search.sqlite3", 3).best({**START, "max_depth": 4}, worth)
 
-    told = trials(tmp_path / "search.sqlite3")["settings"].item()
+    told = trials({"fold-1": tmp_path / "search.sqlite3"})["settings"].item()
     assert '"learning_rate": 0.5' in told
     assert '"max_depth": 4' not in told
 
@@ -105,10 +105,11 @@ def test_a_finished_search_tries_nothing_more_and_parts_are_apart(tmp_path: Path
     def never(settings: Mapping[str, Any], fold: int) -> float:
         raise AssertionError
 
-    best = Study(config(), storage, "fold-1", 3).best(START, never)
+    best = Study(config(), storage, 3).best(START, never)
     assert worth(best, 1) == max(worth(eval(told), 1) for told in whole["settings"])
-    Study(config(trials=2), storage, "final", 3).best(START, worth)
-    assert trials(storage)["part"].value_counts().to_dict() == {"fold-1": 24, "final": 2}
+    other = tmp_path / "other.sqlite3"
+    Study(config(trials=2), other, 3).best(START, worth)
+    assert trials({"fold-1": storage, "final": other})["part"].value_counts().to_dict() == {"fold-1": 24, "final": 2}
 
 
 KILLED = """
@@ -128,7 +129,7 @@ def deadly(settings, fold):
         log.write("1")
     return worth(settings, fold)
 
-Study(config(), Path(sys.argv[1]), "fold-1", 3).best(START, deadly)
+Study(config(), Path(sys.argv[1]), 3).best(START, deadly)
 """
 
 
@@ -143,7 +144,7 @@ def test_a_killed_search_goes_on_with_the_fold_it_was_at_and_ends_as_if_it_had_n
     ]
 
     assert codes == [9, 9, 0]
-    pd.testing.assert_frame_equal(trials(storage), whole)
+    pd.testing.assert_frame_equal(trials({"fold-1": storage}), whole)
     assert len(log.read_text()) == whole["folds"].sum()  # no fold was evaluated twice
 
 
@@ -154,10 +155,10 @@ def test_settings_that_cannot_be_fitted_are_a_trial_too(tmp_path: Path) -> None:
         return worth(settings, fold)
 
     storage = tmp_path / "search.sqlite3"
-    best = Study(config(), storage, "fold-1", 3).best(START, refusing)
+    best = Study(config(), storage, 3).best(START, refusing)
 
     assert best["max_depth"] != 7
-    found = trials(storage)
+    found = trials({"fold-1": storage})
     assert len(found) == 24
     assert found["state"].iloc[0] == "refused"
 
@@ -165,7 +166,7 @@ def test_settings_that_cannot_be_fitted_are_a_trial_too(tmp_path: Path) -> None:
         raise InputError("model: too few rows.")
 
     with pytest.raises(InputError, match="none of 24 trials could be finished; the last: model: too few rows"):
-        Study(config(), storage, "final", 3).best(START, never)
+        Study(config(), tmp_path / "other.sqlite3", 3).best(START, never)
 
 
 def test_an_objective_is_the_weighted_sum_of_means_over_eras() -> None:
@@ -177,5 +178,5 @@ def test_an_objective_is_the_weighted_sum_of_means_over_eras() -> None:
         objective(scores, {"numerai_corr": 1.0})
 
 
-def test_without_trials_there_is_an_empty_frame(tmp_path: Path) -> None:
-    assert trials(tmp_path / "nothing.sqlite3").empty
+def test_without_searches_there_is_an_empty_frame() -> None:
+    assert trials({}).empty

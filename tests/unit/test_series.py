@@ -4,8 +4,10 @@ import pytest
 
 from eraflow.features import sets
 from eraflow.features.feature import CLOSE, HIGH, LOW, total_return
-from eraflow.features.resume import SPACING, history
-from eraflow.features.series import Lag, Rolling, RunningSum, Series, decayed_sum, ema, rolling_moments, series
+from eraflow.features.resume import history
+from eraflow.features.series import SPACING, Lag, Rolling, RunningSum, Series, ema, rolling_moments, series
+from eraflow.features.window_forms import decayed_sum
+from eraflow.features.windows import lowered
 
 
 def test_series_are_equal_when_they_compute_the_same() -> None:
@@ -64,7 +66,7 @@ def test_a_decay_outside_0_and_1_is_refused(decay: float) -> None:
     ],
 )
 def test_history_is_the_farthest_bar_read_from_the_states_on(node: Series, bars: int) -> None:
-    assert history([node]) == bars
+    assert history(lowered({"": node}).values()) == bars
 
 
 def test_every_output_of_every_set_has_its_own_name() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
-from eraflow.tracking import FINGERPRINT, flat, metric_values, required, store, track
+from eraflow.tracking import FINGERPRINT, flat, metric_values, required, set_aliases, store, track
 
 EMBEDDED = Tracking(enabled=True, uri=None, experiment="tests")
 
@@ -47,7 +47,7 @@ def test_the_embedded_store_is_below_the_runs() -> None:
 def test_without_mlflow_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("eraflow.tracking.find_spec", lambda name: None)
 
-    with pytest.raises(InputError, match=r"MLflow is not installed: pip install -e '\.\[tracking\]', or set"):
+    with pytest.raises(InputError, match=r"MLflow is not installed: pip install 'eraflow\[tracking\]', or set"):
         required()
 
 
@@ -83,3 +83,11 @@ def test_a_store_that_cannot_be_reached_is_a_sentence(run: Path, address: str) -
         InputError, match=rf"tracking.uri: MLflow at {address} does not take the run \(.+\), which is fin"
     ):
         track(unreachable, run.parent, run, "one", {}, {FINGERPRINT: "abc"})
+
+
+def test_a_registry_that_does_not_answer_costs_no_decision(tmp_path: Path) -> None:
+    pytest.importorskip("mlflow")
+    away = Tracking(enabled=True, uri="http://127.0.0.1:9", experiment="tests")
+
+    with pytest.raises(InputError, match=r"does not take the aliases of main .* the decision stands here"):
+        set_aliases(away, tmp_path, "main", {"champion": "1"})

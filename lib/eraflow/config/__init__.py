@@ -1,10 +1,10 @@
 """The configuration: frozen models of conf/*.yml. conf/base.yml holds every default; an unknown key is an error."""
 
-from eraflow.config.loading import conf_dir, load
+from eraflow.config.loading import conf_dir, laid_over, load, recipe
 from eraflow.config.sections import Classic, ClassicSynthetic, Prices, Quality, Signals, Synthetic
-from eraflow.config.whole import Config, fingerprint
+from eraflow.config.whole import Config, fingerprint, section_fields
 
 __all__ = [
     "Classic", "ClassicSynthetic", "Config", "Prices", "Quality", "Signals", "Synthetic", "conf_dir", "fingerprint",
-    "load",
+    "laid_over", "load", "recipe", "section_fields",
 ]  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,24 @@ from eraflow.config import ensembles, models
 from eraflow.config.whole import Config
 from eraflow.errors import InputError
 
+Place = tuple[int | str, ...]  # a key, part by part
+SECRET = ("submit.credentials", "submit.webhook")  # keys whose wrong value may be a secret, and is never shown
+
 
 def conf_dir() -> Path:
-    """The folder of base.yml: inside an installed wheel, else the checkout's conf/."""
+    """The folder of base.yml: inside an installed wheel, else the checkout's conf/.
+
+    InputError where eraflow was loaded from the archive that is meant for workers.
+    """
     packaged = Path(__file__).parents[1] / "conf"
-    return packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "conf"
+    folder = packaged if packaged.is_dir() else Path(__file__).resolve().parents[3] / "conf"
+    if not folder.is_dir():
+        archive = Path(__file__).parents[2]
+        raise InputError(
+            f"{archive} holds eraflow for workers alone, without settings: where the job is started the wheel must be "
+            "installed, and the archive goes to the workers by --archives, as docs/databricks.md shows."
+        )
+    return folder
 
 
 def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
@@ -26,12 +40,63 @@ def load(overlays: Sequence[str], settings: Sequence[str]) -> Config:
 
     Raises InputError for a file that is missing or no YAML, an unknown key, or a value that does not fit.
     """
-    layers = [(str(path), _read(path)) for path in (conf_dir() / "base.yml", *map(_find, overlays or ["demo.yml"]))]
+    return layered(overlays, settings).config
+
+
+Layers = list[tuple[str, dict[str, Any]]]  # by what set them
+
+
+@dataclass(frozen=True)
+class Layered:
+    """A configuration with its layers, and what is merged of them: models and ensembles with all their settings."""
+
+    config: Config
+    merged: Mapping[str, Any]
+    layers: Layers
+
+    def origin(self, place: Place) -> tuple[str, Place]:
+        """The layer that sets what stands at `place`, and the place where it does so; the lowest where none does."""
+        return _origin(place, self.layers, self.merged)
+
+
+def layered(overlays: Sequence[str], settings: Sequence[str]) -> Layered:
+    """What `load` gives, with where it comes from. Errors as of `load`."""
+    base = conf_dir() / "base.yml"
+    merged, layers = _layered((str(base), _read(base)), overlays or ["demo.yml"], settings)
+    whole = ensembles.expanded(models.expanded(merged))
+    return Layered(_validated(whole, layers), whole, layers)
+
+
+def laid_over(config: Config, overlays: Sequence[str], settings: Sequence[str]) -> Config:
+    """The config with these overlays and settings alone on top of it. Errors as of `load`."""
+    return _validated(*_layered(("the run", config.resolved()), overlays, settings))
+
+
+def recipe(config: Config, overlays: Sequence[str]) -> Config:
+    """The config with these overlays on top, whose models and ensembles are completed as those of `load`."""
+    merged, layers = _layered(("the champion", config.resolved()), overlays, [])
+    return _validated(ensembles.expanded(models.expanded(merged)), layers)
+
+
+def _layered(
+    lowest: tuple[str, dict[str, Any]], overlays: Sequence[str], settings: Sequence[str]
+) -> tuple[dict[str, Any], Layers]:
+    layers = [lowest, *((str(path), _read(path)) for path in map(_find, overlays))]
     layers += [(f"--set {setting}", _setting(setting)) for setting in settings]
     merged: dict[str, Any] = {}
     for _, layer in layers:
         merged = _merge(merged, layer)
-    merged = ensembles.expanded(models.expanded(merged))
+    return merged, layers
+
+
+def places(place: Place, merged: Mapping[str, Any]) -> Iterator[Place]:
+    """Where the setting at `place` may have been given: there, or where its model or ensemble is completed."""
+    yield from models.places(place, merged)
+    if len(place) > 2 and place[0] == "ensembles":
+        yield ("ensemble", *place[2:])
+
+
+def _validated(merged: dict[str, Any], layers: Layers) -> Config:
     try:
         return Config.model_validate(merged)
     except ValidationError as error:
@@ -83,7 +148,7 @@ def _merge(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, Any]]], merged: Mapping[str, Any]) -> str:
+def _explain(error: ValidationError, layers: Layers, merged: Mapping[str, Any]) -> str:
     """One sentence for the first fault: the key, the layer that set it, what is wrong, what to do."""
     fault = error.errors()[0]
     place = models.untagged(tuple(part for part in fault["loc"] if part != "[key]"))
@@ -91,10 +156,7 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, An
     if not place:  # a fault between sections: what is told begins with the key
         named, _, what = what.partition(": ")
         place = tuple(named.split("."))
-    origin, place = next(
-        ((name, at) for at in models.places(place, merged) for name, layer in reversed(layers) if _holds(layer, at)),
-        (layers[0][0], place),
-    )
+    origin, place = _origin(place, layers, merged)
     key = ".".join(str(part) for part in place)
     if fault["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, [*_known_keys(Config), *models.model_keys(place)], n=1, cutoff=0.5)
@@ -102,9 +164,16 @@ def _explain(error: ValidationError, layers: Sequence[tuple[str, Mapping[str, An
         return f"{origin}: unknown config key {key}; {hint}"
     if fault["type"] == "model_type":
         return f"{origin}: {key} is a section and takes no value; set one of its keys, as conf/base.yml does."
+    if key in SECRET:
+        return f"{origin.partition('=')[0]}: {key}: {what[:1].lower()}{what[1:]}; conf/base.yml shows what it takes."
     given = fault.get("input")
     shown = f" (given: {given!r})" if fault["loc"] and isinstance(given, str | int | float | list | None) else ""
     return f"{origin}: {key}: {what[:1].lower()}{what[1:]}{shown}; conf/base.yml shows what it takes."
+
+
+def _origin(place: Place, layers: Layers, merged: Mapping[str, Any]) -> tuple[str, Place]:
+    held = ((name, at) for at in places(place, merged) for name, layer in reversed(layers) if _holds(layer, at))
+    return next(held, (layers[0][0], place))
 
 
 def _holds(layer: Mapping[str, Any], place: Sequence[str | int]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -15,7 +15,7 @@ from eraflow.errors import InputError
 class Selection(Section):
     """Which features a model learns from."""
 
-    by: Literal["all", "stability", "exposure"]
+    by: Literal["all", "stability", "exposure", "shap", "permutation"]
     keep: PositiveInt | Annotated[float, Field(gt=0.0, lt=1.0)]
     blocks: Annotated[int, Field(ge=2)]
     trees: PositiveInt
@@ -31,7 +31,7 @@ class Selection(Section):
 
     def __str__(self) -> str:
         told = f"{self.keep} features" if isinstance(self.keep, int) else f"{self.keep:.0%} of the features"
-        return f"{told} by {self.by}" + (f" over {self.blocks} blocks" if self.by == "stability" else "")
+        return f"{told} by {self.by}" + ("" if self.by == "exposure" else f" over {self.blocks} blocks")
 
 
 class Model(Section):
@@ -44,6 +44,11 @@ class Model(Section):
     selection: Selection
 
     @property
+    def without_preset(self) -> Self:
+        """The same settings, from whichever preset they came."""
+        return self.model_copy(update={"preset": None})
+
+    @property
     def watched_eras(self) -> int:
         """Eras at the end of a training part that are kept from it, to tell when to stop; 0 = none."""
         return 0
@@ -51,6 +56,11 @@ class Model(Section):
     @property
     def learns_by_epochs(self) -> bool:
         """Whether it passes over its eras several times, and watches others for when to stop."""
+        return False
+
+    @property
+    def follows_tickers(self) -> bool:
+        """Whether it reads what a ticker showed in the weeks before."""
         return False
 
     @property
@@ -63,6 +73,9 @@ class LevelsModel(Model):
     """What models that read levels, row by row, can be told."""
 
     network: ModelNetwork | None
+
+
+Engine = Literal["auto", "native", "synapseml"]
 
 
 class LightGbm(LevelsModel):
@@ -80,6 +93,7 @@ class LightGbm(LevelsModel):
     early_stopping_rounds: Annotated[int, Field(ge=0)]
     early_stopping_eras: PositiveInt
     objective: Literal["regression", "lambdarank", "rank_xendcg"]
+    engine: Engine
     monotone: dict[str, Literal[-1, 1]]
     interactions: tuple[tuple[str, ...], ...]
 
@@ -114,6 +128,7 @@ class RandomForest(LevelsModel):
     feature_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     bagging_fraction: Annotated[float, Field(gt=0.0, lt=1.0)]
     min_data_in_leaf: PositiveInt
+    engine: Engine
 
 
 class SparkForest(Model):
@@ -172,6 +187,10 @@ class Sequences(Network):
     kind: Literal["lstm", "transformer"]
     length: PositiveInt
 
+    @property
+    def follows_tickers(self) -> bool:
+        return True
+
 
 class Tokens(Network):
     """Settings of a network over the features of a row."""
@@ -190,6 +209,10 @@ class L2gmom(ByEpochs):
     graph: Literal["learned", "fixed", "none"]
     loss: Literal["correlation", "sharpe"]
     eras_per_step: Annotated[int, Field(ge=2)]
+
+    @property
+    def follows_tickers(self) -> bool:
+        return True
 
 
 AnyModel = Annotated[

@@ -210,6 +210,7 @@ class Features(Section):
     """Which features are built, and how they are ranked."""
 
     set: str
+    engine: Literal["windows", "kernels"]
     ranks: Annotated[tuple[Literal["universe", "sector", "country", "neutral"], ...], Field(min_length=1)]
     neutral_to: tuple[str, ...]
     interactions: tuple[tuple[str, str], ...]
@@ -259,7 +260,7 @@ class Validation(Section):
     """How eras are split."""
 
     splitter: Literal["walk_forward", "blocked_kfold", "combinatorial_purged"]
-    folds: Annotated[int, Field(ge=1)]
+    folds: PositiveInt | None
     period: PositiveInt | None
     test_blocks: PositiveInt
     min_train_eras: PositiveInt
@@ -270,11 +271,17 @@ class Validation(Section):
     holdout_from: PositiveInt | date | None
 
     @model_validator(mode="after")
-    def _periods_are_walked(self) -> Validation:
+    def _folds_are_cut_in_one_way(self) -> Validation:
         if self.period is not None and self.splitter != "walk_forward":
             raise ValueError(
                 f"period is for walk_forward, and splitter={self.splitter} cuts all eras into folds; say null"
             )
+        if self.folds is not None and self.period is not None:
+            raise ValueError(
+                f"folds={self.folds} and period={self.period} both say where a fold ends; set one of them to null"
+            )
+        if self.folds is None and self.period is None:
+            raise ValueError("neither folds nor period says where a fold ends; give one of them")
         return self
 
     @model_validator(mode="after")

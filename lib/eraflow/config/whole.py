@@ -13,8 +13,11 @@ from eraflow.config import search as searches
 from eraflow.config.base import Section
 from eraflow.config.dates import Dates
 from eraflow.config.ensembles import Ensemble, EnsembleSettings
+from eraflow.config.explain import Explain
 from eraflow.config.models import AnyModel, Kinds, ModelName
+from eraflow.config.monitor import Monitor
 from eraflow.config.network import Network, NetworkSettings
+from eraflow.config.retrain import Replay, Retrain
 from eraflow.config.scoring import Scoring, Tracking
 from eraflow.config.search import Search
 from eraflow.config.sections import (
@@ -31,6 +34,7 @@ from eraflow.config.sections import (
     Targets,
     Validation,
 )
+from eraflow.config.submit import Submit
 
 
 class Config(Section):
@@ -52,6 +56,7 @@ class Config(Section):
     sampling: Sampling
     network: Network
     scoring: Scoring
+    explain: Explain
     tracking: Tracking
     kinds: Kinds  # before `models`, which are completed by them: a fault in them is told first
     presets: dict[str, dict[str, Any]]
@@ -60,6 +65,10 @@ class Config(Section):
     ensemble: EnsembleSettings  # before `ensembles`, for the same reason
     ensembles: dict[ModelName, Ensemble]
     search: Search
+    submit: Submit
+    monitor: Monitor
+    retrain: Retrain
+    replay: Replay
 
     @property
     def is_classic(self) -> bool:
@@ -123,8 +132,18 @@ class Config(Section):
 
     def decisive(self) -> dict[str, Any]:
         """What of it decides results: defaults of models and ensembles do so through these only."""
-        idle = ["kinds", "presets", "feature_network", "ensemble", *([] if self.search.model else ["search"])]
+        idle = ["kinds", "presets", "feature_network", "ensemble", "explain", "submit", "monitor", "retrain", "replay"]
+        idle += [] if self.search.model else ["search"]
         return {key: value for key, value in self.resolved().items() if key not in idle}
+
+
+def section_fields() -> dict[str, tuple[str, ...]]:
+    """The sections, in the order of base.yml, each with its keys; none where names are the user's own."""
+    kinds = {name: field.annotation for name, field in Config.model_fields.items()}
+    return {
+        name: tuple(kind.model_fields) if isinstance(kind, type) and issubclass(kind, Section) else ()
+        for name, kind in kinds.items()
+    }
 
 
 def fingerprint(*parts: object) -> str:

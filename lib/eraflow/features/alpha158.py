@@ -14,9 +14,6 @@ differs from qlib's own numbers:
 Prices are total-return prices. Volume is as traded and not adjusted: it jumps at a split, by which `vma`, `vstd`,
 `wvma`, `vsum*`, `corr` and `cord` are off until the split leaves the window. No column changes with the unit of the
 price or of the volume, save that `corr` reads log(volume + 1), in which small volumes are no longer free of it.
-
-A window of 60 bars is put together from two of 30, and so on down to 5 bars: frames cost their length at every row, and
-the parts are shared with the shorter windows. Means, maxima and central moments are joined without loss of digits.
 """
 
 from __future__ import annotations
@@ -28,13 +25,10 @@ from typing import ClassVar, NamedTuple
 from eraflow.features.feature import CLOSE, HIGH, LOW, OPEN, VOLUME, Feature, Output, unscaled
 from eraflow.features.series import (
     BAR,
-    Apply,
+    ROUNDING,
     Rolling,
     Series,
     absolute,
-    element,
-    in_order,
-    joined_pair,
     log,
     maximum,
     minimum,
@@ -42,10 +36,8 @@ from eraflow.features.series import (
     sqrt,
     where,
 )
-from eraflow.features.windows import ROUNDING, highest, lowest
 
 WINDOWS = (5, 10, 20, 30, 60)
-NEWER_PART: Mapping[int, int] = {10: 5, 20: 10, 30: 10, 60: 30}  # of a window, the bars of its newer part
 
 QLIB_ZERO = 2e-5  # a deviation that qlib takes for none
 
@@ -65,46 +57,30 @@ def quotient(x: Series, divisor: Series, unit: Series) -> Series:
     return where(divisor >= ROUNDING * unit, x / divisor)
 
 
-def parts(statistic: Callable[[int], Series], bars: int) -> tuple[Series, Series]:
-    """The statistic of a window's newer part, and of the older part before it."""
-    newer = NEWER_PART[bars]
-    return statistic(newer), statistic(bars - newer).lag(newer)
-
-
 def mean(x: Series, bars: int) -> Series:
-    """The mean of a window; of a constant exactly the constant."""
-    if bars == WINDOWS[0]:
-        return Rolling(x, bars, "mean")
-    newer, older = parts(lambda part: mean(x, part), bars)
-    return newer + (older - newer) * ((bars - NEWER_PART[bars]) / bars)
+    """The mean of a window."""
+    return Rolling(x, bars, "mean", form="shared")
 
 
 def covariance(x: Series, y: Series, bars: int) -> Series:
-    """The covariance of a window, divisor `bars`, from its two parts."""
-    if bars == WINDOWS[0]:
-        return Rolling(x, bars, "variance") if x == y else Rolling(x, bars, "covariance", y)
-    newer, older = parts(lambda part: covariance(x, y, part), bars)
-    share = NEWER_PART[bars] / bars
-    return joined_pair(newer, older, share, distance(x, bars) * distance(y, bars))
+    """The covariance of a window, divisor `bars`."""
+    return Rolling(x, bars, "covariance", y, form="shared")
 
 
-def distance(x: Series, bars: int) -> Series:
-    """The mean of a window's newer part less that of its older part."""
-    if x == BAR:
-        return series(bars / 2)
-    newer, older = parts(lambda part: mean(x, part), bars)
-    return newer - older
+def variance(x: Series, bars: int) -> Series:
+    """The variance of a window, divisor `bars`."""
+    return Rolling(x, bars, "variance", form="shared")
 
 
 def deviation(x: Series, bars: int) -> Series:
     """The standard deviation of a window, divisor `bars` - 1."""
-    return sqrt(covariance(x, x, bars) * (bars / (bars - 1)))
+    return sqrt(variance(x, bars) * (bars / (bars - 1)))
 
 
 def unless_flat(value: Series, x: Series, bars: int, unit: Series | float = 1.0) -> Series:
     """The value; null where the deviation of x is at most QLIB_ZERO of its unit."""
     limit = series(unit) * (QLIB_ZERO * sqrt_of_share(bars))
-    return where(limit * limit < covariance(x, x, bars), value)
+    return where(limit * limit < variance(x, bars), value)
 
 
 def sqrt_of_share(bars: int) -> float:
@@ -114,7 +90,7 @@ def sqrt_of_share(bars: int) -> float:
 
 def correlation(x: Series, y: Series, bars: int, unit: Series | float = 1.0) -> Series:
     """The correlation of a window; null where x or y is flat. `unit` is the one of x."""
-    both = sqrt(covariance(x, x, bars) * covariance(y, y, bars))
+    both = sqrt(variance(x, bars) * variance(y, bars))
     return unless_flat(unless_flat(covariance(x, y, bars) / both, x, bars, unit), y, bars)
 
 
@@ -131,7 +107,7 @@ def variance_of_time(bars: int) -> float:
 def r_squared(x: Series, bars: int) -> Series:
     """The share of the variance of x that its straight line over a window explains."""
     with_time = covariance(x, BAR, bars)
-    return with_time * with_time / (covariance(x, x, bars) * variance_of_time(bars))
+    return with_time * with_time / (variance(x, bars) * variance_of_time(bars))
 
 
 def residual(x: Series, bars: int) -> Series:
@@ -140,50 +116,28 @@ def residual(x: Series, bars: int) -> Series:
 
 
 def top_of(x: Series, bars: int) -> Series:
-    """The maximum of a window, from frames that all windows share."""
-    return highest(x, bars, WINDOWS[0])
+    """The maximum of a window."""
+    return Rolling(x, bars, "max", form="shared")
 
 
 def bottom_of(x: Series, bars: int) -> Series:
-    """The minimum of a window, from the same frames."""
-    return lowest(x, bars, WINDOWS[0])
+    """The minimum of a window."""
+    return Rolling(x, bars, "min", form="shared")
 
 
 def place_of_highest(x: Series, bars: int) -> Series:
-    """Where a window has its maximum: 1 at the oldest bar, `bars` at the newest; the oldest of equals.
-
-    Prices that scaling to total return has parted in their last bits are equal.
-    """
-    if bars == WINDOWS[0]:
-        top = less_rounding(top_of(x, bars))
-        place = where(x >= top, float(bars))
-        for lag in range(1, bars):
-            place = where(x.lag(lag) >= top, float(bars - lag), place)
-        return place
-    newer, older = parts(lambda part: top_of(x, part), bars)
-    in_newer, in_older = parts(lambda part: place_of_highest(x, part), bars)
-    limit = less_rounding(newer)
-    return where(older >= limit, in_older, where(older < limit, in_newer + float(bars - NEWER_PART[bars])))
-
-
-def less_rounding(x: Series) -> Series:
-    """What still counts as x from below."""
-    return x - ROUNDING * absolute(x)
+    """Where a window has its maximum: 1 at the oldest bar, `bars` at the newest."""
+    return Rolling(x, bars, "place_of_max")
 
 
 def quantile(x: Series, bars: int, share: float) -> Series:
-    """The quantile of a window, linear between neighbours."""
-    place = share * (bars - 1)
-    below, above = (element(in_order(x, bars), int(place) + step) for step in (0, 1))
-    return below + (above - below) * (place - int(place))
+    """The quantile of a window."""
+    return Rolling(x, bars, "quantile", share=share)
 
 
 def rank(x: Series, bars: int) -> Series:
-    """The rank of the newest value in a window over `bars`, in (0, 1]; equals share the mean of their ranks."""
-    ordered = in_order(x, bars)
-    first = Apply("position", (ordered, x))
-    last = bars + 1.0 - Apply("position", (Apply("reversed", (ordered,)), x))
-    return (first + last) / (2.0 * bars)
+    """The rank of the newest value in a window over `bars`."""
+    return Rolling(x, bars, "rank")
 
 
 def from_lowest(bars: int) -> Series:

@@ -1,18 +1,22 @@
-"""The daily feature table: one row a ticker and day, one array a family, built by one chain of windows."""
+"""The daily feature table: one row a ticker and day, one array a family, by windows or by kernels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
+from typing import Literal
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.features.feature import MARKET, SECTOR, Feature
+from eraflow.features.kernels.program import Program, program
+from eraflow.features.kernels.tables import Table, by_ticker, computed
 from eraflow.features.plan import inputs_of, with_series
-from eraflow.features.resume import SPACING, history, recursions, resumed
-from eraflow.features.series import Series
+from eraflow.features.resume import history, recursions, resumed
+from eraflow.features.series import SPACING, Series
 from eraflow.features.sets import EXPOSURES, columns, families
+from eraflow.features.windows import lowered
 
 # Daily returns enter a mean over tickers clipped to this and as whole multiples of 1e-12: a sum of integers does not
 # depend on the order in which Spark meets the rows, so that cutting or re-reading a file changes no bit of it.
@@ -20,33 +24,60 @@ MEAN_CLIP, MEAN_UNIT = 0.5, 1e-12
 KEYS = ("ticker", "date", "session", "country")
 
 
-def daily_features(prices: DataFrame, features: Sequence[Feature]) -> DataFrame:
+Engine = Literal["windows", "kernels"]
+
+
+def daily_features(prices: DataFrame, features: Sequence[Feature], engine: Engine = "windows") -> DataFrame:
     """The daily features of all of `prices`.
 
     `ticker, date, session, country, bar, year`; a double array for each family and `exposures`;
     `ranked array<float>`; `states array<double>`. Array elements follow `sets.columns`; an element is null while its
     look-back is not filled. `ranked` holds what is compared across tickers: the outputs without a scale, rounded to
-    float so that no rounding noise parts equals. `states` is what `later_features` goes on from, null at most bars.
+    float so that no rounding noise parts equals. `states` is what `later_features` by the same engine goes on from,
+    null at most bars.
     """
     outputs = _outputs(features)
-    bars = _bars(prices, prices, outputs)
-    return _packed(with_series(bars, outputs, _KEPT, recursions(outputs.values()), SPACING), features)
+    bars = _bars(prices, prices, inputs_of(outputs.values()))
+    if engine == "kernels":
+        return computed(by_ticker(bars), _table(program(outputs), features))
+    in_windows = lowered(outputs)
+    return _packed(with_series(bars, in_windows, _KEPT, recursions(in_windows.values()), SPACING), features)
 
 
 def later_features(
-    prices: DataFrame, features: Sequence[Feature], earlier: DataFrame, first: date, last: date | None = None
+    prices: DataFrame,
+    features: Sequence[Feature],
+    earlier: DataFrame,
+    first: date,
+    last: date | None = None,
+    engine: Engine = "windows",
 ) -> DataFrame:
     """The daily features from `first` to `last`, equal to `daily_features` of these days, from a part of the history.
 
-    `earlier` holds daily features of the same set from before `first`. Of each ticker as many bars before `first` are
-    read as its features look back, and the states that recursive ones had there.
+    `earlier` holds daily features of the same set and engine from before `first`. Of each ticker as many bars before
+    `first` are read as its features look back, and the states that recursive ones had there.
     """
     outputs = _outputs(features)
-    needed = history(outputs.values()) + 1  # every state is set before the first new bar
     to_last = prices if last is None else prices.where(F.col("date") <= F.lit(last))
+    inputs = inputs_of(outputs.values()) | {"states"}
+    if engine == "kernels":
+        made = program(outputs)
+        recent = _recent(to_last, earlier, first, made.history)
+        return computed(by_ticker(_bars(recent, to_last, inputs)), _table(made, features, first))
+    in_windows = lowered(outputs)
+    going_on = resumed(in_windows)
+    recent = _recent(to_last, earlier, first, history(in_windows.values()))
+    bars = _bars(recent, to_last, inputs | {"start"})
+    wide = with_series(bars, going_on.outputs, _KEPT, going_on.states, SPACING)
+    return _packed(wide.where(F.col("date") >= F.lit(first)), features)
+
+
+def _recent(prices: DataFrame, earlier: DataFrame, first: date, looks_back: int) -> DataFrame:
+    """The rows that days from `first` on are computed from, with `start`, where each ticker's begin, and `states`."""
+    needed = looks_back + 1  # every state is set before the first new bar
     # One row a ticker: some thousand.
     starts = (
-        to_last.where(F.col("date") >= F.lit(first))
+        prices.where(F.col("date") >= F.lit(first))
         .groupBy("ticker")
         .agg(F.greatest(F.lit(0), F.floor((F.min("bar") - needed) / SPACING) * SPACING).cast("int").alias("start"))
     )
@@ -56,15 +87,11 @@ def later_features(
         .where(F.col("bar") >= F.col("start"))
         .select("ticker", "date", "states")
     )
-    recent = (
-        to_last.join(F.broadcast(starts), on="ticker", how="inner")
+    return (
+        prices.join(F.broadcast(starts), on="ticker", how="inner")
         .where(F.col("bar") >= F.col("start"))
         .join(states, on=["ticker", "date"], how="left")
     )
-    going_on = resumed(outputs)
-    bars = _bars(recent, to_last, going_on.outputs)
-    wide = with_series(bars, going_on.outputs, _KEPT, going_on.states, SPACING)
-    return _packed(wide.where(F.col("date") >= F.lit(first)), features)
 
 
 def reads_sectors(features: Sequence[Feature]) -> bool:
@@ -80,15 +107,20 @@ def _outputs(features: Sequence[Feature]) -> dict[str, Series]:
     return outputs | {f"ranked_{name}": output.ranked for name, output in columns(features).items()}
 
 
+def _table(made: Program, features: Sequence[Feature], first: date | None = None) -> Table:
+    ranked = [f"ranked_{name}" for name in columns(features)]
+    arrays = families([*features, *EXPOSURES]) | {"ranked": ranked}
+    return Table(made, _KEPT, arrays, frozenset({"ranked"}), first)
+
+
 def _packed(wide: DataFrame, features: Sequence[Feature]) -> DataFrame:
     arrays = [F.array(*names).alias(family) for family, names in families([*features, *EXPOSURES]).items()]
     ranked = F.array(*(f"ranked_{name}" for name in columns(features))).cast("array<float>").alias("ranked")
     return wide.select(*_KEPT, *arrays, ranked, "states")
 
 
-def _bars(prices: DataFrame, universe: DataFrame, outputs: Mapping[str, Series]) -> DataFrame:
+def _bars(prices: DataFrame, universe: DataFrame, wanted: Collection[str]) -> DataFrame:
     """The inputs of the series: prices and volume scaled to the total-return index and raw, means over tickers."""
-    wanted = inputs_of(outputs.values())
     scale = F.col("total_return") / F.col("close")
     scaled = {name: F.col(name) * scale for name in ("open", "high", "low", "close")}
     if MARKET.name in wanted:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import RAW_CLOSE, VOLUME, Feature, Output, total_return, unscaled
-from eraflow.features.series import BAR, Rolling, absolute, log, rolling_moments, where
-from eraflow.features.windows import mean_of_known
+from eraflow.features.series import BAR, Rolling, absolute, log, mean_of_known, rolling_moments, where
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from eraflow.features.series import (
     Moments,
     RunningSum,
     Series,
-    Weights,
     absolute,
     exponential_mean,
     exponential_moments,
@@ -21,16 +20,13 @@ from eraflow.features.series import (
     maximum,
     rolling_moments,
     rolling_moments_of_bounded,
-    weights_since,
-    weights_where,
     where,
 )
 
 
 def return_moments(x: Series, span: int) -> Moments:
     """Exponentially weighted moments of a series that is known from bar 1 on, as daily returns are."""
-    alpha = 2.0 / (span + 1)
-    return exponential_moments(x, alpha, weights_since(1.0 - alpha, BAR))
+    return exponential_moments(x, 2.0 / (span + 1), count=BAR)
 
 
 def daily_volatility(span: int = 60) -> Series:
@@ -41,9 +37,9 @@ def daily_volatility(span: int = 60) -> Series:
 WINSOR_DECAY, WINSOR_WIDTH = math.exp(-math.log(2.0) / 252), 5.0  # a half-life of 252 bars
 
 
-def winsorised(x: Series, weights: Weights) -> Series:
+def winsorised(x: Series, count: Series | None = None, known_where: Series | None = None) -> Series:
     """x held within 5 exponentially weighted deviations of its exponentially weighted mean (half-life 252 bars)."""
-    moments = exponential_moments(x, 1.0 - WINSOR_DECAY, weights)
+    moments = exponential_moments(x, 1.0 - WINSOR_DECAY, count, known_where)
     distance = x - moments.mean
     # The deviation is a root, which only the few values outside need.
     inside = WINSOR_WIDTH * WINSOR_WIDTH * moments.variance >= distance * distance
@@ -68,7 +64,7 @@ class VolScaledReturn(Feature):
         # Once a price has moved its volatility stays above 0, so the values stand in an unbroken row from there.
         moved, reached = RunningSum(known(where(volatility >= 1e-300, 1.0))), BAR - (self.bars - 1)
         values = where(moved < reached, moved, reached)
-        return unscaled(**{f"ret_vol_{self.bars}": winsorised(scaled, weights_since(WINSOR_DECAY, values))})
+        return unscaled(**{f"ret_vol_{self.bars}": winsorised(scaled, count=values)})
 
 
 def varying(moments: Moments) -> Series:
@@ -97,6 +93,7 @@ class NormalisedMacd(Feature):
         difference = exponential_mean(CLOSE, 1.0 / self.short) - exponential_mean(CLOSE, 1.0 / self.long)
         deviation = varying(rolling_moments(CLOSE, 63))
         quotient, counted = difference / deviation, known(deviation)
-        normalised = quotient / varying(rolling_moments_of_bounded(quotient, 252, counted))
-        weights = weights_where(filled(counted, 252), WINSOR_DECAY)
-        return unscaled(**{f"macd_norm_{self.short}_{self.long}": winsorised(normalised, weights)})
+        over_a_year = rolling_moments_of_bounded(quotient, 252, counted)
+        normalised = quotient / varying(over_a_year)
+        full = filled(counted, 252)
+        return unscaled(**{f"macd_norm_{self.short}_{self.long}": winsorised(normalised, known_where=full)})

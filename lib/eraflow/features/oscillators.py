@@ -11,24 +11,23 @@ from typing import ClassVar
 from eraflow.features.feature import ADJUSTED_VOLUME, CLOSE, HIGH, LOW, Feature, Output, over_price, unscaled
 from eraflow.features.series import (
     BAR,
-    Apply,
+    ROUNDING,
+    FadingSum,
     Rolling,
     RunningSum,
     Series,
     absolute,
-    decayed_sum,
     ema,
     maximum,
-    mean_of_lags,
     minimum,
-    power,
+    moved,
+    or_zero,
     rolling_moments,
     sqrt,
     where,
     wilder,
 )
-from eraflow.features.technical import TA_LIB_ZERO
-from eraflow.features.windows import ROUNDING, moved
+from eraflow.features.technical import NO_MOVE
 
 TYPICAL = (HIGH + LOW + CLOSE) / 3.0
 BEFORE = CLOSE.lag(1)
@@ -67,10 +66,10 @@ class Adx(Feature):
 
     def outputs(self) -> dict[str, Output]:
         rise, fall = HIGH - HIGH.lag(1), LOW.lag(1) - LOW
-        plus, minus = self._sum(larger(rise, fall)), self._sum(larger(fall, rise))
-        spread = self._sum(TRUE_RANGE)
-        plus_di, minus_di = (where(spread < TA_LIB_ZERO, 0.0, 100.0 * x / spread) for x in (plus, minus))
-        index = Apply("or_zero", (100.0 * absolute(plus - minus) / (plus + minus),))
+        plus, minus = (FadingSum(larger(*both), self.bars) for both in ((rise, fall), (fall, rise)))
+        spread = FadingSum(TRUE_RANGE, self.bars)
+        plus_di, minus_di = (where(spread < NO_MOVE * CLOSE, 0.0, 100.0 * x / spread) for x in (plus, minus))
+        index = or_zero(100.0 * absolute(plus - minus) / (plus + minus))
         return unscaled(
             **{
                 f"adx_{self.bars}": wilder(index, self.bars, first=self.bars),
@@ -78,12 +77,6 @@ class Adx(Feature):
                 f"minus_di_{self.bars}": minus_di,
             }
         )
-
-    def _sum(self, x: Series) -> Series:
-        """Wilder's sum: of the first values plainly, then s = s (1 - 1/bars) + x; null until it has begun to fade."""
-        decay, last = 1.0 - 1.0 / self.bars, self.bars - 1
-        impulse = where(BAR < 1, 0.0, x * where(last > BAR, power(decay, BAR - last), 1.0))
-        return where(self.bars <= BAR, decayed_sum(impulse, decay))
 
 
 def larger(move: Series, other: Series) -> Series:
@@ -153,8 +146,8 @@ class Mfi(Feature):
         flow, direction = TYPICAL * ADJUSTED_VOLUME, moved(TYPICAL, TYPICAL.lag(1))
         rising = Rolling(flow * maximum(direction, 0.0), self.bars, "mean")
         both = Rolling(flow * absolute(direction), self.bars, "mean")
-        # TA-Lib's own limit: a flow of less than 1 is none.
-        return unscaled(**{f"mfi_{self.bars}": where(both * float(self.bars) < 1.0, 0.0, 100.0 * rising / both)})
+        # TA-Lib takes a flow of less than 1 for none, which in a small unit of money is every flow.
+        return unscaled(**{f"mfi_{self.bars}": where(both < 1e-300, 0.0, 100.0 * rising / both)})
 
 
 @dataclass(frozen=True)
@@ -169,11 +162,8 @@ class Cci(Feature):
         return f"Commodity channel index over {self.bars} bars"
 
     def outputs(self) -> dict[str, Output]:
-        mean = mean_of_lags(TYPICAL, self.bars)
-        apart = absolute(TYPICAL - mean)
-        for back in range(1, self.bars):
-            apart = apart + absolute(TYPICAL.lag(back) - mean)
-        deviation = apart / float(self.bars)
+        mean = Rolling(TYPICAL, self.bars, "mean", form="lags")
+        deviation = Rolling(TYPICAL, self.bars, "mean_distance")
         index = (TYPICAL - mean) / (0.015 * deviation)
         return unscaled(**{f"cci_{self.bars}": where(deviation < ROUNDING * mean, 0.0, index)})
 

@@ -14,17 +14,8 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession, Window, WindowSpec
 from pyspark.sql import functions as F
 
-from eraflow.features.series import (
-    Apply,
-    Constant,
-    ExponentialMean,
-    Input,
-    Lag,
-    Rolling,
-    RunningSum,
-    Series,
-    WindowSeries,
-)
+from eraflow.features.series import Apply, Constant, Input, Lag, RunningSum, Series, operands
+from eraflow.features.window_forms import DecayedMean, Frame, WindowSeries
 
 # Expressions are SQL text: a set of features has some ten thousand operators, and as Column objects each would be a
 # call from Python into the JVM. Spark gives null for a division by zero and for the logarithm of what is not positive.
@@ -33,7 +24,6 @@ FUNCTIONS: Mapping[str, str] = {
     "subtract": "({0} - {1})",
     "multiply": "({0} * {1})",
     "divide": "({0} / {1})",
-    "modulo": "({0} % {1})",
     "less": "({0} < {1})",
     "at_least": "({0} >= {1})",
     "where": "CASE WHEN {0} THEN {1} END",
@@ -46,7 +36,6 @@ FUNCTIONS: Mapping[str, str] = {
     "power": "pow({0}, {1})",
     "or_zero": "coalesce({0}, 0.0D)",
     "greatest": "greatest({0}, {1})",
-    "least": "least({0}, {1})",
     "element": "get({0}, {1})",
     "sorted": "sort_array({0})",
     "reversed": "reverse({0})",
@@ -58,12 +47,6 @@ _AGGREGATES: Mapping[str, str] = {
     "mean": "avg({0})",
     "variance": "var_pop({0})",
     "covariance": "covar_pop({0}, {1})",
-    "skewness": "skewness({0})",
-    "correlation": "corr({0}, {1})",
-    "slope": "regr_slope({0}, {1})",
-    "r2": "regr_r2({0}, {1})",
-    "quantile_20": "percentile({0}, 0.2D)",
-    "quantile_80": "percentile({0}, 0.8D)",
     "values": "collect_list({0})",
 }
 
@@ -95,7 +78,7 @@ def with_series(
     to_now = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, Window.currentRow)
     for number, wanted in enumerate(schedule.steps):
         alive = schedule.read_after(number)
-        means = [node for node in wanted if isinstance(node, ExponentialMean)]
+        means = [node for node in wanted if isinstance(node, DecayedMean)]
         items = [name for name in frame.columns if name in held or name in alive]
         items += packed.of_step_before()
         items += [f"{schedule.definition(node)} AS {_name(node)}" for node in wanted if node not in means]
@@ -155,15 +138,11 @@ class _Packed:
 def sources(node: Series) -> tuple[Series, ...]:
     """The series that a series is made of."""
     match node:
-        case Apply(arguments=arguments):
-            return arguments
-        case Rolling(source=source, other=other) if other is not None:
-            return (source, other)
-        case Lag(source=source) | Rolling(source=source) | RunningSum(source=source):
+        case Frame(source=source, other=other):
+            return (source,) if other is None else (source, other)
+        case DecayedMean(source=source):
             return (source,)
-        case ExponentialMean(source=source):
-            return (source,)
-    return ()
+    return operands(node)
 
 
 def _nodes(roots: Iterable[Series]) -> list[Series]:
@@ -204,11 +183,11 @@ class _Schedule:
                 return f"{value!r}D" if isinstance(value, float) else str(value)
             case Apply(function=function, arguments=arguments):
                 return FUNCTIONS[function].format(*(self.value(argument) for argument in arguments))
-            case Lag() | Rolling() | RunningSum():
+            case Lag() | Frame() | RunningSum():
                 return _window(node, *(self.value(source) for source in sources(node)))
         return _name(node)
 
-    def mean(self, node: ExponentialMean, to_now: WindowSpec) -> Column:
+    def mean(self, node: DecayedMean, to_now: WindowSpec) -> Column:
         return _exponential_mean(self.value(node.source), node.decay).over(to_now)
 
     def read_after(self, step: int) -> set[str]:
@@ -259,7 +238,7 @@ def _window(node: Series, source: str, other: str = "") -> str:
     match node:
         case Lag(bars=bars):
             return f"lag({source}, {bars}) OVER ({_TICKER})"
-        case Rolling(bars=bars, aggregate=aggregate):
+        case Frame(bars=bars, aggregate=aggregate):
             frame = f"({_TICKER} ROWS BETWEEN {bars - 1} PRECEDING AND CURRENT ROW)"
             value = f"{_AGGREGATES[aggregate].format(source, other)} OVER {frame}"
             return f"CASE WHEN count({source}) OVER {frame} = {bars} THEN {value} END"

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from eraflow.features.feature import MARKET, SECTOR, Feature, Output, total_return, unscaled
-from eraflow.features.series import Series, sqrt, where
-from eraflow.features.windows import FLAT, Joint, joint_moments
+from eraflow.features.series import FLAT, Rolling, Series, Statistic, sqrt, where
 
 Group = Literal["market", "sector"]
 MONTH = 21  # bars in one part of the window
@@ -18,9 +17,36 @@ def group_return(group: Group) -> Series:
     return MARKET if group == "market" else SECTOR
 
 
+@dataclass(frozen=True)
+class Joint:
+    """Moments of two series over the same window, divisors the number of bars."""
+
+    mean: Series
+    mean_of_other: Series
+    variance: Series
+    variance_of_other: Series
+    covariance: Series
+
+    @property
+    def slope(self) -> Series:
+        """By least squares, of the first series on the other; null where the other is flat."""
+        return where(self.variance_of_other >= FLAT * FLAT, self.covariance / self.variance_of_other)
+
+
 def against(group: Group, skipped: int, months: int) -> Joint:
     """Moments of daily returns and their group's over so many months, the newest `skipped` months left out."""
-    return joint_moments(total_return(1), group_return(group), MONTH, skipped, months)
+    returns, other = total_return(1), group_return(group)
+
+    def over(x: Series, statistic: Statistic, y: Series | None = None) -> Series:
+        return Rolling(x, months * MONTH, statistic, y, form="months").lag(skipped * MONTH)
+
+    return Joint(
+        over(returns, "mean"),
+        over(other, "mean"),
+        over(returns, "variance"),
+        over(other, "variance"),
+        over(returns, "covariance", other),
+    )
 
 
 @dataclass(frozen=True)

@@ -14,20 +14,18 @@ from dataclasses import dataclass, replace
 from eraflow.features.plan import sources
 from eraflow.features.series import (
     BAR,
+    SPACING,
     Apply,
     Constant,
-    ExponentialMean,
     Input,
     Lag,
-    Recursive,
-    Rolling,
     RunningSum,
     Series,
-    weights_since,
+    or_zero,
     where,
 )
+from eraflow.features.window_forms import DecayedMean, Frame, Recursive, weights_since
 
-SPACING = 32
 START = Input("start")  # the first bar that is read of a ticker: 0, or a multiple of SPACING
 STATES = Input("states")  # at a bar that is a multiple of SPACING what the earlier run stored there
 
@@ -60,16 +58,16 @@ def _warm_up(node: Series, known: dict[Series, int]) -> int:
         match node:
             case Lag(bars=bars):
                 below += bars
-            case Rolling(bars=bars):
+            case Frame(bars=bars):
                 below += bars - 1
-            case RunningSum() | ExponentialMean():
+            case RunningSum() | DecayedMean():
                 below = -(-below // SPACING) * SPACING  # up to the next bar that has a state
         known[node] = below
     return known[node]
 
 
 def _all_sources(node: Series) -> tuple[Series, ...]:
-    return (*sources(node), node.weight) if isinstance(node, ExponentialMean) else sources(node)
+    return (*sources(node), node.weight) if isinstance(node, DecayedMean) else sources(node)
 
 
 @dataclass(frozen=True)
@@ -100,19 +98,19 @@ def resumed(outputs: Mapping[str, Series]) -> Resumed:
                 return replace(node, arguments=tuple(rewritten(argument) for argument in arguments))
             case Lag(source=source):
                 return replace(node, source=rewritten(source))
-            case Rolling(source=source, other=other):
+            case Frame(source=source, other=other):
                 return replace(node, source=rewritten(source), other=rewritten(other) if other else None)
         state = Apply("element", (STATES, Constant(places[node])))
         set_at = START + _warm_up(node, warm_ups)
         match node:
             case RunningSum(source=source):
                 return RunningSum(_seeded(rewritten(source), state, set_at))
-            case ExponentialMean(source=source, decay=decay, weight=weight):
+            case DecayedMean(source=source, decay=decay, weight=weight):
                 # A mean is set by its weighted sum, and becomes a mean again by the whole history's weight.
                 its_weight = rewritten(weight)
-                impulse = _seeded(_or_zero(rewritten(source)), _or_zero(state * its_weight), set_at)
+                impulse = _seeded(or_zero(rewritten(source)), or_zero(state * its_weight), set_at)
                 read = weights_since(decay, BAR - START + 1).total
-                return ExponentialMean(impulse, decay, read) * read / its_weight
+                return DecayedMean(impulse, decay, read) * read / its_weight
         raise TypeError(f"{type(node).__name__} is no series")
 
     return Resumed({name: rewritten(root) for name, root in outputs.items()}, [rewritten(node) for node in recursive])
@@ -122,7 +120,3 @@ def _seeded(x: Series, state: Series, set_at: Series) -> Series:
     """Nothing before the bar at which the state is set, the state there, x from then on; x all along from bar 0."""
     later = where(set_at >= BAR, where(set_at < BAR + 1, state, 0.0), x)
     return where(START < 1, x, later)
-
-
-def _or_zero(x: Series) -> Series:
-    return Apply("or_zero", (x,))

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import CLOSE, HIGH, LOW, Feature, Output, over_price, unscaled
-from eraflow.features.series import BAR, Rolling, ema, known, maximum, mean_of_lags, where, wilder
+from eraflow.features.series import BAR, Rolling, ema, known, maximum, where, wilder
 
-TA_LIB_ZERO = 1e-14  # what TA-Lib takes for zero in a divisor
+NO_MOVE = 1e-14  # of the price, a move that counts as none; TA-Lib takes it of 1, whatever the price is
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Rsi(Feature):
         change = CLOSE - CLOSE.lag(1)
         gain = wilder(maximum(change, 0.0), self.bars, first=1)
         loss = wilder(maximum(-change, 0.0), self.bars, first=1)
-        return unscaled(**{f"rsi_{self.bars}": where(gain + loss < TA_LIB_ZERO, 0.0, 100.0 * gain / (gain + loss))})
+        return unscaled(**{f"rsi_{self.bars}": where(gain + loss < NO_MOVE * CLOSE, 0.0, 100.0 * gain / (gain + loss))})
 
 
 @dataclass(frozen=True)
@@ -68,10 +68,10 @@ class Stochastic(Feature):
     def outputs(self) -> dict[str, Output]:
         lowest, highest = Rolling(LOW, self.bars, "min"), Rolling(HIGH, self.bars, "max")
         unit = (highest - lowest) / 100.0
-        fast = where(unit < 0.0, (CLOSE - lowest) / unit, where(unit >= TA_LIB_ZERO, (CLOSE - lowest) / unit, 0.0))
+        fast = where(unit < 0.0, (CLOSE - lowest) / unit, where(unit >= NO_MOVE * CLOSE, (CLOSE - lowest) / unit, 0.0))
         fast = where(self.bars - 1 <= BAR, fast)
-        slow = mean_of_lags(fast, self.slow_k)
-        slow_d = mean_of_lags(slow, self.slow_d)
+        slow = Rolling(fast, self.slow_k, "mean", form="lags")
+        slow_d = Rolling(slow, self.slow_d, "mean", form="lags")
         suffix = f"{self.bars}_{self.slow_k}_{self.slow_d}"
         slow_k = where(known(slow_d) >= 1.0, slow)
         return unscaled(**{f"stoch_k_{suffix}": slow_k, f"stoch_d_{suffix}": slow_d})

@@ -95,8 +95,8 @@ def training_table(
 def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     """The columns of the training table in Spark's DDL."""
     own = [f"target_{kind}_{horizon}" for horizon in horizons for kind in KINDS]
-    kinds = ", ".join(f"{name} float" for name in (*own, *others))
-    return f"id string, era int, era_block int, features array<tinyint>, {kinds}"
+    floats = [f"{name} float" for name in (*own, *others)]
+    return ", ".join(["id string", "era int", "era_block int", "features array<tinyint>", *floats])
 
 
 def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:

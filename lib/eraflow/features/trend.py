@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import CLOSE, HIGH, LOW, Feature, Output, unscaled
-from eraflow.features.series import rolling_moments
-from eraflow.features.windows import highest, lowest
+from eraflow.features.series import highest, lowest, rolling_moments
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import CLOSE, HIGH, LOW, OPEN, Feature, Output, total_return, unscaled
-from eraflow.features.series import log, rolling_moments, sqrt, where
-from eraflow.features.windows import skewness
+from eraflow.features.series import log, rolling_moments, skewness, sqrt, where
 
 YEAR = 252
 
@@ -78,8 +77,7 @@ class Skewness(Feature):
         return f"Sample skewness of daily returns over {self.bars} bars"
 
     def outputs(self) -> dict[str, Output]:
-        part = max(length for length in range(2, 10) if self.bars % length == 0)
-        return unscaled(**{f"skewness_{self.bars}": skewness(total_return(1), part, self.bars // part)})
+        return unscaled(**{f"skewness_{self.bars}": skewness(total_return(1), self.bars)})
 
 
 VOLATILITY: tuple[Feature, ...] = (

@@ -1,107 +1,106 @@
-"""Long windows put together from short ones: a frame costs its length at every row, a lag next to nothing."""
+"""What the algebra of series says, in the terms of Window functions: `Frame`, `DecayedMean`, `RunningSum` and `Lag`.
+
+`plan` makes a chain of Window operators of what comes out; how each statistic is put together is in `window_forms`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
-from eraflow.features.series import BAR, Apply, Rolling, Series, absolute, joined, maximum, sqrt, total, where
-
-# What scaling to total return can leave of equal prices, in units of the price: vendors round adjusted closes to ten
-# decimals or so. A tick is a thousand times as much, and more.
-ROUNDING = 1e-9
-FLAT = 1e-12  # a deviation of daily returns that is nothing but rounding
-
-
-def highest(x: Series, bars: int, part: int | None = None) -> Series:
-    """The largest of the last `bars` values of a series that is known at every bar; null until there are so many.
-
-    It is put together from frames of `part` bars, which windows of several lengths can share.
-    """
-    part = part or max(length for length in range(1, 22) if bars % length == 0)
-    of_part = Rolling(x, part, "max")
-    found: Series = of_part
-    for back in range(part, bars, part):
-        found = Apply("greatest", (found, of_part.lag(back)))
-    return where(bars - 1 <= BAR, found)
+from eraflow.features import window_forms as forms
+from eraflow.features.series import (
+    BAR,
+    Apply,
+    Constant,
+    Exponential,
+    FadingSum,
+    Input,
+    Lag,
+    Rolling,
+    RunningSum,
+    Series,
+    Smoothed,
+    known,
+)
+from eraflow.features.window_forms import Frame
 
 
-def lowest(x: Series, bars: int, part: int | None = None) -> Series:
-    """The smallest of the last `bars` values, as `highest`."""
-    return -highest(-x, bars, part)
+def lowered(outputs: Mapping[str, Series]) -> dict[str, Series]:
+    """The outputs by name, in what `plan` knows; each series is rewritten once."""
+    made: dict[Series, Series] = {}
+
+    def of(node: Series) -> Series:
+        if node not in made:
+            made[node] = _lowered(node, of)
+        return made[node]
+
+    return {name: of(node) for name, node in outputs.items()}
 
 
-@dataclass(frozen=True)
-class Joint:
-    """Moments of two series over the same window, divisors the number of bars."""
-
-    mean: Series
-    mean_of_other: Series
-    variance: Series
-    variance_of_other: Series
-    covariance: Series
-
-    @property
-    def slope(self) -> Series:
-        """By least squares, of the first series on the other; null where the other is flat."""
-        return where(self.variance_of_other >= FLAT * FLAT, self.covariance / self.variance_of_other)
-
-
-def joint_moments(x: Series, other: Series, part: int, first: int, parts: int) -> Joint:
-    """Of `parts` windows of `part` bars that lie behind one another, the newest of them `first` windows back.
-
-    Null unless both series are known throughout.
-    """
-
-    def behind(moment: Series) -> list[Series]:
-        return [moment.lag(part * back) for back in range(first, first + parts)]
-
-    def mean(sum_of_parts: Series) -> Series:
-        return sum_of_parts / parts
-
-    means, means_of_other = behind(Rolling(x, part, "mean")), behind(Rolling(other, part, "mean"))
-    centre, centre_of_other = mean(total(means)), mean(total(means_of_other))
-    apart, apart_of_other = [m - centre for m in means], [m - centre_of_other for m in means_of_other]
-    pairs = list(zip(apart, apart_of_other, strict=True))
-    return Joint(
-        centre,
-        centre_of_other,
-        joined(behind(Rolling(x, part, "variance")), [a * a for a in apart], mean),
-        joined(behind(Rolling(other, part, "variance")), [b * b for b in apart_of_other], mean),
-        joined(behind(Rolling(x, part, "covariance", other)), [a * b for a, b in pairs], mean),
-    )
+def _lowered(node: Series, of: Callable[[Series], Series]) -> Series:
+    match node:
+        case Input() | Constant():
+            return node
+        case Apply(arguments=arguments):
+            return replace(node, arguments=tuple(map(of, arguments)))
+        case Lag(source=Rolling(form="months") as source, bars=bars):
+            return forms.earlier(of(source), bars)
+        case Lag(source=source) | RunningSum(source=source):
+            return replace(node, source=of(source))
+        case Smoothed(source=source, alpha=alpha, first=first, bars=bars):
+            return forms.recursive_mean(of(source), alpha, first, bars)
+        case FadingSum(source=source, bars=bars):
+            return forms.fading_sum(of(source), bars)
+        case Exponential(source=source, count=count, known_where=known_where):
+            return _exponential(node, of(source), count and of(count), known_where and of(known_where))
+        case Rolling(source=source, other=other, known_where=known_where):
+            return _rolling(node, of(source), other and of(other), known_where and of(known_where))
+    raise TypeError(f"{type(node).__name__} is no series of the algebra")
 
 
-def skewness(x: Series, part: int, parts: int) -> Series:
-    """Sample skewness (adjusted Fisher-Pearson, as pandas') of daily returns over `part` x `parts` bars.
+def _rolling(node: Rolling, x: Series, other: Series | None, known_where: Series | None) -> Series:
+    bars = node.bars
+    match node.statistic, node.form:
+        case "mean", "lags":
+            return forms.total([x.lag(k) for k in range(bars)]) / bars
+        case "mean_distance", _:
+            return forms.mean_distance(x, bars)
+        case "mean", "parts":
+            return forms.moments_of_parts(x, bars)[0]
+        case "variance", "parts":
+            return forms.moments_of_parts(x, bars)[1] / (bars - node.ddof)
+        case ("mean" | "variance") as name, "sums":
+            return forms.moments_by_sums(x, bars, known_where or known(x))[name == "variance"]
+        case ("mean" | "variance" | "covariance") as name, "months":
+            return forms.of_months(name, x, bars, x if other is None else other)
+        case "mean", "shared":
+            return forms.shared_mean(x, bars)
+        case (("variance" | "covariance"), "shared"):
+            return forms.shared_covariance(x, x if other is None else other, bars)
+        case "max", ("parts" | "shared") as form:
+            return forms.highest(x, bars, forms.SHARED[0] if form == "shared" else None)
+        case "min", ("parts" | "shared") as form:
+            return -forms.highest(-x, bars, forms.SHARED[0] if form == "shared" else None)
+        case "skewness", _:
+            return forms.skewness(x, bars)
+        case "quantile", _:
+            return forms.quantile(x, bars, node.share)
+        case "rank", _:
+            return forms.rank(x, bars)
+        case "place_of_max", _:
+            return forms.place_of_max(x, bars)
+        case ("min" | "max" | "mean") as aggregate, "frame":
+            return Frame(x, bars, aggregate)
+    raise ValueError(f"no window for the statistic {node.statistic} in the form {node.form}")
 
-    Null where a value is not known or the window is flat.
-    """
-    bars = part * parts
-    distances = [x.lag(back) - x for back in range(1, part)]
-    centre = total(distances) / part
-    around = [distance - centre for distance in distances]
-    of_part = (
-        x + centre,
-        (total([d * d for d in around]) + centre * centre) / part,
-        (total([d * d * d for d in around]) - centre * centre * centre) / part,
-    )
-    means, seconds, thirds = ([moment.lag(part * back) for back in range(parts)] for moment in of_part)
-    mean = total(means) / parts
-    apart = [m - mean for m in means]
-    second = joined(seconds, [d * d for d in apart], lambda sum_of_parts: sum_of_parts / parts)
-    third = total([t + d * (3.0 * v + d * d) for t, v, d in zip(thirds, seconds, apart, strict=True)]) / parts
-    adjusted = (bars * (bars - 1)) ** 0.5 / (bars - 2)
-    return where(second >= FLAT * FLAT, adjusted * third / (second * sqrt(second)))
 
-
-def mean_of_known(x: Series, bars: int) -> Series:
-    """The mean of those of the last `bars` values that are known; null where none is, and before `bars` bars."""
-    sums = Rolling(Apply("or_zero", (x,)), bars, "mean")
-    return sums / Rolling(Apply("known", (x,)), bars, "mean")
-
-
-def moved(now: Series, before: Series) -> Series:
-    """1 where a price rose, -1 where it fell, 0 where it stayed, up to rounding."""
-    limit = ROUNDING * maximum(absolute(now), absolute(before))
-    change = now - before
-    return where(limit < change, 1.0, where(change < -limit, -1.0, where(change >= -limit, 0.0)))
+def _exponential(node: Exponential, x: Series, count: Series | None, known_where: Series | None) -> Series:
+    decay = 1.0 - node.alpha
+    if count is not None:
+        weights = forms.weights_since(decay, count)
+    else:
+        weights = forms.weights_where(known_where or known(x), decay)
+    if node.statistic == "mean" and count == BAR + 1:  # x is known at every bar
+        return forms.DecayedMean(x, decay, weights.total)
+    return forms.exponential_moment(x, decay, weights, node.statistic)

@@ -106,3 +106,17 @@ def _sector_shares(label: np.ndarray, one: np.ndarray, other: np.ndarray, seed: 
     shuffled = random.permuted(np.tile(label, (SHUFFLES, 1)), axis=1)
     by_chance = [float((labels[one] == labels[other]).mean()) for labels in shuffled]
     return [float((label[one] == label[other]).mean()), float(expected), *map(float, np.quantile(by_chance, INTERVAL))]
+
+
+def shapes(edges: DataFrame) -> pd.DataFrame:
+    """`era, degree, kept` of all graphs: the mean degree of a node, and the share of edges that the graph before has.
+
+    `kept` is NaN of the first. A row an era comes to the driver.
+    """
+    ends = edges.select("era", F.explode(F.array("source", "target")).alias("node"))
+    nodes = ends.groupBy("era").agg(F.countDistinct("node").alias("nodes"))
+    counts = edges.groupBy("era").agg(F.count("*").alias("edges")).join(nodes, on="era", how="inner")
+    found = counts.toPandas().sort_values("era", ignore_index=True)
+    kept = kept_edges(edges, found["era"].tolist()).toPandas().set_index("era")["kept"]
+    share = found["era"].map(kept).fillna(0.0) / found["edges"].shift()
+    return found.assign(degree=2 * found["edges"] / found["nodes"], kept=share)[["era", "degree", "kept"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import compress
 from pathlib import Path
@@ -14,10 +14,12 @@ from pyspark.sql import functions as F
 
 from eraflow.errors import InputError
 from eraflow.features.packing import narrowed
+from eraflow.predictions import of_eras
 
 if TYPE_CHECKING:
     from eraflow.models.fitted import Fitted
     from eraflow.models.member import Estimator
+    from eraflow.models.steps import Chosen, Step
 
 _PLACES = 1_000_000  # that hashes of ids fall into
 
@@ -30,8 +32,9 @@ class Training:
     `target` is the column that is learned; `share` of the rows are learned from. With a `half_life` a row weighs half
     as much as one that is so many eras younger. `families` are names for several features; `reach` says of targets how
     many eras on a label reaches: one later it is known. `absent` is the level that a feature has throughout an era of
-    raw files where the era does not have it, None where features lack in no such way. A table `in_order` is small, and
-    its rows come in one partition by era and id, however its files lie; others come in the order of their files.
+    raw files where the era does not have it, None where features lack in no such way. `small` is the number of values
+    of a small table: its rows come in one partition by era and id, however its files lie. Of others, whose rows come in
+    the order of their files, it is None.
     """
 
     table: DataFrame
@@ -43,7 +46,12 @@ class Training:
     families: Mapping[str, Sequence[str]] = field(default_factory=dict)
     reach: Mapping[str, int] = field(default_factory=dict)
     absent: int | None = None
-    in_order: bool = False
+    small: int | None = None
+
+    @property
+    def in_order(self) -> bool:
+        """Whether rows come by era and id."""
+        return self.small is not None
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -58,7 +66,7 @@ class Training:
 
     def rows(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras; the filter reaches the files, so that others are not read."""
-        return self.table.where(F.col("era").isin(list(eras)))
+        return of_eras(self.table, eras)
 
     def labelled(self, eras: Sequence[int]) -> DataFrame:
         """The rows of these eras to learn from: those with a known target and, of them, `share` by a hash of the id."""
@@ -68,11 +76,6 @@ class Training:
         """`id, era, prediction, target` of the rows of these eras; an unknown target is null."""
         rows = self.rows(eras).select("id", "era", "features", F.col(self.target).alias("target"))
         return fitted.predict(rows, self.table, carried=["target"])
-
-    def labelled_eras(self) -> set[int]:
-        """The eras in which the target is known."""
-        eras = self.table.where(F.col(self.target).isNotNull()).select("era").distinct()
-        return {row["era"] for row in eras.collect()}  # one row an era
 
     def weights(self, eras: Sequence[int]) -> dict[int, float]:
         """What a row of each era weighs where these are learned from: 0.5^(age / half_life), 1 in the last of them.
@@ -123,6 +126,15 @@ class Model(Protocol):
 
 
 @runtime_checkable
+class OneThreadModel(Model, Protocol):
+    """One that can learn by one thread of one task."""
+
+    def by_one_thread(self, values: int) -> bool:
+        """Whether it learns from so many values in such a way, so that several fits can run side by side."""
+        ...
+
+
+@runtime_checkable
 class EpochsModel(Model, Protocol):
     """One that passes over its eras several times, until `watched` eras tell it to stop."""
 
@@ -130,4 +142,22 @@ class EpochsModel(Model, Protocol):
 
     def lasting(self, epochs: int) -> Model:
         """The same for so many epochs."""
+        ...
+
+
+class Selector(Protocol):
+    """A choice of features by the rows that are learned from."""
+
+    def choose(self, training: Training, eras: Sequence[int]) -> Chosen:
+        """What is kept by the labelled rows of `eras` alone."""
+        ...
+
+
+class Widening(Protocol):
+    """More columns, which are learned from the rows before the model learns from them."""
+
+    def widened(
+        self, model: Model, training: Training, eras: Sequence[int], watched: Sequence[int]
+    ) -> AbstractContextManager[tuple[Step, Training]]:
+        """What `eras` say, as a step, and for as long as the context lasts their rows and the watched ones with it."""
         ...

@@ -13,7 +13,7 @@ import numpy as np
 from eraflow.ensembles.neutral import filled, neutral
 from eraflow.ensembles.weights import blend
 from eraflow.models.fitted import Fitted, Portable
-from eraflow.models.levels import Eras, Levels, Vector
+from eraflow.models.levels import Eras, Levels, Matrix, Vector
 from eraflow.models.member import Names, Rows, by_era
 
 if TYPE_CHECKING:
@@ -71,22 +71,25 @@ class FittedBlend:
     def portable(self) -> Portable:
         """The ensemble for frames of pandas. InputError where one of its models follows tickers through time."""
         each = [model.portable() for model in self.models.values()]
+
+        def values(levels: Levels, eras: Eras) -> Vector:
+            return self.mixed(np.column_stack([one.values(levels, eras) for one in each]), levels, eras)
+
+        return Portable(self.inputs, self._first.missing, self._first.absent, values, self._first.live)
+
+    def mixed(self, predictions: Matrix, levels: Levels, eras: Eras) -> Vector:
+        """The blend of its models' predictions, rows x models in the order of `models`, of rows of these levels."""
         taken = [self.neutral_to is None or name in self.neutral_to for name in self.inputs]
         places = np.flatnonzero(taken)
 
-        def values(levels: Levels, eras: Eras) -> Vector:
-            predictions = np.column_stack([one.values(levels, eras) for one in each])
+        def of_era(rows: Rows) -> Vector:
+            blended = blend(predictions[rows], self._weights)
+            if not self.proportion:
+                return blended
+            columns = filled(levels[rows][:, places], self._first.missing)
+            return neutral(blended[:, None], columns, self.proportion, self.riskiest)[:, 0]
 
-            def of_era(rows: Rows) -> Vector:
-                mixed = blend(predictions[rows], self._weights)
-                if not self.proportion:
-                    return mixed
-                columns = filled(levels[rows][:, places], self._first.missing)
-                return neutral(mixed[:, None], columns, self.proportion, self.riskiest)[:, 0]
-
-            return by_era(of_era, eras)
-
-        return Portable(self.inputs, self._first.missing, self._first.absent, values, self._first.live)
+        return by_era(of_era, eras)
 
     def refuse_others(self, names: Sequence[str], where: str) -> None:
         """InputError where rows have other features than its models were trained on, or in another order."""

@@ -19,11 +19,13 @@ from pyspark.sql.types import StructType
 
 from eraflow.batches import lists
 from eraflow.features.cross_section import LEVELS
-from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, random_triples
-from eraflow.models.base import Training
+from eraflow.graphs.feature_graph import FeatureGraph, leading, random_pairs, random_triples, split_pairs
+from eraflow.models.base import Model, Training
 from eraflow.models.feature_columns import FeatureColumns, FeatureMomentum
 from eraflow.models.levels import Matrix, centred, matrix, whole
 from eraflow.models.premia import Premia, premia
+from eraflow.models.steps import Widened
+from eraflow.models.trees import LightGbmTrees
 from eraflow.session import fixed_partitions
 
 PART_ROWS = 2_000  # that are widened at once, at 12 bytes a level and more
@@ -71,6 +73,27 @@ class FeatureNetwork:
             edges=graph.named(training.feature_names),
         )
         return replace(unbinned, bounds=_bounds(unbinned, training, eras))
+
+    @contextmanager
+    def widened(
+        self, model: Model, training: Training, eras: Sequence[int], watched: Sequence[int]
+    ) -> Iterator[tuple[Widened, Training]]:
+        """The graph is learned from the rows of `eras`, as the model is; watched eras are widened by what it says."""
+        graph = self
+        if self.chosen_by == "splits":
+            graph = replace(self, pairs=self._split_pairs(model, training, eras, watched))
+        columns = graph.fit(training, eras)
+        with widened_training(columns, training, eras, watched) as rows:
+            yield Widened(columns), rows
+
+    def _split_pairs(
+        self, model: Model, training: Training, eras: Sequence[int], watched: Sequence[int]
+    ) -> tuple[tuple[int, int], ...]:
+        """The pairs in which the model splits that learns from the features alone."""
+        plain = model.fit(training, eras, watched)
+        assert isinstance(plain, LightGbmTrees)  # the config refuses splits of other kinds
+        found = split_pairs(plain.text, training.feature_names, self.interactions)
+        return tuple((int(one), int(other)) for one, other in found)
 
     def _momentum(self, graph: FeatureGraph, found: Premia, training: Training) -> FeatureMomentum | None:
         if not self.momentum:

@@ -95,7 +95,7 @@ class FeatureColumns:
         arrays: dict[str, Any] = {"loadings": self.loadings, "bounds": self.bounds}
         if momentum:
             arrays |= {"eras": momentum.eras, "own": momentum.own, "neighbours": momentum.neighbours}
-        np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
+        np.savez(folder / ARRAYS, **arrays)
         self.edges.to_csv(folder / EDGES, index=False)
         return {
             "missing": self.missing,

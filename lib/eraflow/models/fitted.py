@@ -52,6 +52,16 @@ class Fitted:
         """The targets of the members, each named once."""
         return ", ".join(dict.fromkeys(one.target for one in self.members))
 
+    @property
+    def follows_tickers(self) -> bool:
+        """Whether a member knows a row by the weeks before, too."""
+        return not all(isinstance(one.estimator, RowEstimator) for one in self.members)
+
+    @property
+    def keeps_order(self) -> bool:
+        """Whether predictions of a Spark frame come in the order of its rows."""
+        return len(self.members) == 1 and not self.follows_tickers
+
     def predict(self, rows: DataFrame, history: DataFrame | None = None, carried: Sequence[str] = ()) -> DataFrame:
         """`id, era, prediction` of every row of `id, era, features`, and the columns that are `carried` along.
 
@@ -65,11 +75,10 @@ class Fitted:
 
     def portable(self) -> Portable:
         """The model for frames of pandas. InputError where a member follows tickers through time."""
-        for one in self.members:
-            if not isinstance(one.estimator, RowEstimator):
-                raise InputError(
-                    "model: it follows tickers through time, which one frame of rows does not tell; predict in Spark."
-                )
+        if self.follows_tickers:
+            raise InputError(
+                "model: it follows tickers through time, which one frame of rows does not tell; predict in Spark."
+            )
         return Portable(self.inputs, self.missing, self.absent, self._values, self.live)
 
     def _values(self, levels: Levels, eras: Eras) -> Vector:

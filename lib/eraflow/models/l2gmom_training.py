@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -137,7 +138,9 @@ class _Training:
             nodes, distances, theta = era_candidates(self.data, era, self.task.length, self.task.degree)
             graph = Candidates.of(distances, theta)
             first, second = graph.first.int(), graph.second.int()
-            np.savez(place, nodes=nodes, first=first, second=second, z=graph.z, nearest=graph.nearest)
+            part = place.with_suffix(".part.npz")
+            np.savez(part, nodes=nodes, first=first, second=second, z=graph.z, nearest=graph.nearest)
+            os.replace(part, place)
             return nodes, graph
         with np.load(place) as kept:
             first, second, z, nearest = (torch.from_numpy(kept[name]) for name in ("first", "second", "z", "nearest"))

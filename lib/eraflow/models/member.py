@@ -76,9 +76,13 @@ class Member:
     def values(self, levels: Levels, eras: Eras, missing: int) -> Vector:
         """Rows x features -> a prediction a row, by an estimator that knows rows alone."""
         assert isinstance(self.estimator, RowEstimator)
+        return self.estimator.values(self.columns(levels, eras), missing)
+
+    def columns(self, levels: Levels, eras: Eras) -> Levels:
+        """Rows x features -> rows x what the estimator reads, `feature_names`."""
         for step in self.steps:
             levels = step.levels(levels, eras)
-        return self.estimator.values(levels, missing)
+        return levels
 
 
 def mean_rank(predictions: Matrix) -> Vector:

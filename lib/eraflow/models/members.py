@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 
-from eraflow.graphs.feature_graph import split_pairs
-from eraflow.models.base import EpochsModel, Model, Training
-from eraflow.models.expansion import FeatureNetwork, widened_training
+from eraflow.models.base import EpochsModel, Model, OneThreadModel, Selector, Training, Widening
 from eraflow.models.fitted import Fitted
 from eraflow.models.member import Member
-from eraflow.models.selection import Selecting
-from eraflow.models.steps import Chosen, Step, Widened
-from eraflow.models.trees import LightGbmTrees
+from eraflow.models.steps import Chosen, Step
 from eraflow.whole_files import write_json
 
 
@@ -40,16 +35,17 @@ class Unfitted:
     model: Model
     target: str
     seed: int
-    network: FeatureNetwork | None = None
+    network: Widening | None = None
 
     def fit(self, training: Training, parts: Parts, before: tuple[Step, ...]) -> Member:
         """Fitted to rows that the steps `before` have been applied to."""
         if parts.every and isinstance(self.model, EpochsModel):
             again = self.model.lasting(self._epochs(self.model, training, parts))
             return Member(self.target, self.seed, before, again.fit(training, parts.every))
-        with self._widened(training, parts.eras, parts.watched) as (steps, rows):
-            estimator = self.model.fit(rows, parts.eras, parts.watched)
-        return Member(self.target, self.seed, (*before, *steps), estimator)
+        if self.network is None:
+            return Member(self.target, self.seed, before, self.model.fit(training, parts.eras, parts.watched))
+        with self.network.widened(self.model, training, parts.eras, parts.watched) as (step, rows):
+            return Member(self.target, self.seed, (*before, step), self.model.fit(rows, parts.eras, parts.watched))
 
     def _epochs(self, model: EpochsModel, training: Training, parts: Parts) -> int:
         """For how many epochs the model learns where it watches eras; kept beside its working folder once known."""
@@ -62,31 +58,6 @@ class Unfitted:
             write_json(note, found)
         return found
 
-    @contextmanager
-    def _widened(
-        self, training: Training, eras: Sequence[int], watched: Sequence[int]
-    ) -> Iterator[tuple[tuple[Step, ...], Training]]:
-        """The graph is learned from the rows of `eras`, as the model is; watched eras are widened by what it says."""
-        if self.network is None:
-            yield (), training
-            return
-        network = self.network
-        if network.chosen_by == "splits":
-            network = replace(network, pairs=self._split_pairs(training, eras, watched))
-        columns = network.fit(training, eras)
-        with widened_training(columns, training, eras, watched) as rows:
-            yield (Widened(columns),), rows
-
-    def _split_pairs(
-        self, training: Training, eras: Sequence[int], watched: Sequence[int]
-    ) -> tuple[tuple[int, int], ...]:
-        """The pairs in which the model splits that learns from the features alone."""
-        assert self.network
-        plain = self.model.fit(training, eras, watched)
-        assert isinstance(plain, LightGbmTrees)  # the config refuses splits of other kinds
-        found = split_pairs(plain.text, training.feature_names, self.network.interactions)
-        return tuple((int(one), int(other)) for one, other in found)
-
 
 @dataclass(frozen=True)
 class Members:
@@ -97,7 +68,14 @@ class Members:
 
     members: tuple[Unfitted, ...]  # those of one target side by side
     wanted: tuple[str, ...] = ()
-    selecting: Selecting | None = None
+    selecting: Selector | None = None
+
+    def by_one_thread(self, values: int) -> bool:
+        """Whether all of it learns from so many values by one thread, so that fits can run side by side."""
+        return self.selecting is None and all(
+            one.network is None and isinstance(one.model, OneThreadModel) and one.model.by_one_thread(values)
+            for one in self.members
+        )
 
     def fit(
         self, training: Training, eras: Sequence[int], watched: Sequence[int] = (), every: Sequence[int] = ()

@@ -60,6 +60,12 @@ def save(fitted: Fitted, folder: Path) -> None:
     _write(folder, about)
 
 
+def stamp(folder: Path, facts: Mapping[str, Any]) -> None:
+    """Puts more facts into model.json of a saved model, by a file of its own: other names of the file keep theirs."""
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    _write(folder, {**about, **facts})
+
+
 def save_blend(blend: Blend, folder: Path) -> None:
     """Writes an ensemble: the folders of its saved models, from its own, and how they are blended."""
     folder.mkdir(parents=True, exist_ok=True)

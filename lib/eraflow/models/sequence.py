@@ -107,7 +107,7 @@ def trained(task: Mapping[str, Any], training: Training) -> dict[str, Any]:
 def required(kind: str) -> None:
     """InputError, which says what to install, where torch is missing."""
     if importlib.util.find_spec("torch") is None:
-        raise InputError(f"model: {kind} needs torch; install it with pip install -e '.[torch]'.")
+        raise InputError(f"model: {kind} needs torch; say make torch, or else pip install 'eraflow[torch]'.")
 
 
 def check_trainable(kind: str, training: Training, parts: Sequence[Sequence[int]]) -> None:

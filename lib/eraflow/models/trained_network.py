@@ -30,7 +30,7 @@ class TrainedNetwork(Estimator):
 
     def save(self, folder: Path) -> dict[str, Any]:
         arrays: dict[str, Any] = dict(self.state)
-        np.savez(folder / WEIGHTS, allow_pickle=False, **arrays)
+        np.savez(folder / WEIGHTS, **arrays)
         return dict(self.made)
 
     @classmethod

@@ -31,10 +31,11 @@ class LightGbmTrees(RowEstimator):
     def values(self, levels: Levels, missing: int) -> Vector:
         """A prediction a row; a missing level goes down the branch that training chose for it.
 
-        A ranking predicts as a regression does: by the sum of its trees.
+        A ranking predicts as a regression does: by the sum of its trees. All processors work; one of Spark's workers
+        has OMP_NUM_THREADS from Spark, and so as many as its task has.
         """
         known = np.where(levels == missing, np.nan, levels.astype(np.float64))
-        return np.asarray(self.booster.predict(known, num_threads=1), dtype=np.float64)
+        return np.asarray(self.booster.predict(known), dtype=np.float64)
 
     @property
     def booster(self) -> lightgbm.Booster:
@@ -73,16 +74,17 @@ class SparkTrees(RowEstimator):
         """A prediction a row; an unknown level is one below the lowest, as `missing` is."""
         total = np.zeros(len(levels))
         for root in self.roots.tolist():  # in Spark's order, to the last bit
-            total += self._tree(root, levels)
+            total += self.value[self.leaves(root, levels)]
         return np.asarray(total / len(self.roots), dtype=np.float64)
 
-    def _tree(self, root: int, levels: Levels) -> Vector:
+    def leaves(self, root: int, levels: Levels) -> npt.NDArray[np.int64]:
+        """The place of the leaf in which each row ends up in the tree of this root."""
         at = np.full(len(levels), root, dtype=np.int64)
         while len(rows := np.flatnonzero(self.feature[at] >= 0)):
             node = at[rows]
             goes_right = levels[rows, self.feature[node]] > self.threshold[node]
             at[rows] = np.where(goes_right, self.right[node], node + 1)
-        return self.value[at]
+        return at
 
     @classmethod
     def of(cls, text: str) -> SparkTrees:
@@ -93,7 +95,7 @@ class SparkTrees(RowEstimator):
         return forest.trees()
 
     def save(self, folder: Path) -> dict[str, Any]:
-        np.savez(folder / ARRAYS, allow_pickle=False, **vars(self))
+        np.savez(folder / ARRAYS, **vars(self))  # numpy before 2.1 would take allow_pickle=False for one more array
         return {"kind": "spark_forest"}
 
     @classmethod

@@ -10,26 +10,29 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame, Row
 
-from eraflow import submission
 from eraflow.config import Config
+from eraflow.definitions import Definition, root
 from eraflow.errors import InputError
+from eraflow.features import hashes
+from eraflow.features.missing import COMPARED, most_missing
 from eraflow.features.packing import PackedSets
 from eraflow.models.base import Training
 from eraflow.pipeline import classic_steps
-from eraflow.pipeline.classic_steps import Live
 from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
-from eraflow.pipeline.dataset import Eras, Shown
+from eraflow.pipeline.dataset import Eras, LiveRows, Shown, hashes_together
 from eraflow.pipeline.scores import OWN, classic_references
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Steps, Versions
 from eraflow.progress import Progress
+from eraflow.rounds import submission
 from eraflow.scoring import References
 from eraflow.sources.classic_files import ALIAS, Folder
-from eraflow.sources.classic_labels import with_alias, with_labels
+from eraflow.sources.classic_labels import with_alias, with_labels, within
+from eraflow.sources.classic_live import FILE, MEND, LiveFile, catalogue_hash, is_invented
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels, other_models
 from eraflow.sources.classic_survey import ABSENT, absent_features
 from eraflow.spans import CLASSIC_MARGIN, EraSpan, reach_in_eras, spans_from_numbers
-from eraflow.tables import Store, Version
+from eraflow.tables import Store, Version, file_names
 
 SYNTHETIC_NOTE = (
     "The data set is invented, in the shape of Numerai Classic's. A stock's features tell {signal} deviations of its "
@@ -47,7 +50,7 @@ ABSENT_NOTE = (
 def dataset(store: Store, config: Config, progress: Progress, given: Versions | None = None) -> Classic:
     """Brings the tables up to date, unless they are given."""
     site = Site(store, config, progress)
-    folder = classic_steps.files(site)
+    folder = classic_steps.files(config, progress)
     tables = given or classic_steps.eras(site, folder)
     eras = tables[classic_steps.ERAS]
     chosen = targets(config, eras.manifest)
@@ -57,13 +60,18 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
     names, _ = sets.chosen(config.classic.features)
     for name in set(config.scoring.feature_sets) - {OWN}:
         sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
-    live = classic_steps.live(site, folder, eras, names)
+    live = classic_steps.live(folder, eras, names)
     tables = given or _packed(site, folder, tables, chosen, others)
     beside = [tables[name] for name in ("classic_targets", "classic_residuals") if name in tables]
     training = _training(config, store, sets, tables["classic_training"], beside, chosen)
     checks = residual_checks(training.table, chosen.residuals)
     # One row an era.
-    rows = store.read(eras).select("era", "split", "rows", "nulls", "absent", "unknown").orderBy("era").collect()
+    rows = (
+        store.read(eras)
+        .select("era", "split", "rows", "nulls", "absent", "unknown", "levels_hash")
+        .orderBy("era")
+        .collect()
+    )
     found = Classic(store, config, tables, folder, sets, chosen, training, live, rows, checks)
     if not found.eras.known:
         raise InputError(f"{folder.path}: no era knows {chosen.main}; add train.parquet or validation.parquet.")
@@ -83,7 +91,7 @@ class Classic:
     sets: PackedSets
     targets: Targets
     training: Training
-    round: Live
+    round: LiveFile
     survey: Sequence[Row]  # by era
     checks: Sequence[tuple[str, int, str]]
     asset = None
@@ -98,7 +106,7 @@ class Classic:
 
     @cached_property
     def eras(self) -> Eras:
-        return Eras(self.spans(()), reach_in_eras(horizon(self.targets.main)), self.round.era)
+        return Eras(self.spans(()), reach_in_eras(horizon(self.targets.main)), int(self._surveyed["live_era"]))
 
     def spans(self, targets: Sequence[str]) -> Sequence[EraSpan]:
         labelled = [row["era"] for row in self.survey if self.targets.main not in row["unknown"]]
@@ -107,9 +115,38 @@ class Classic:
         margin = CLASSIC_MARGIN if self.config.validation.purge is None else 0
         return spans_from_numbers(labelled, longest, margin)
 
+    def era_hashes(self, targets: Sequence[str]) -> Mapping[int, str]:
+        found = {row["era"]: row["levels_hash"] for row in self.survey}
+        for table, hashed in self._target_hashes.items():
+            wanted = [name for name in dict.fromkeys(self._columns(targets)) if name in hashed.columns]
+            for era, text in hashes_together(hashed, wanted).items():
+                found[era] = f"{found[era]} {table} {text}"
+        return found
+
     @property
-    def live(self) -> DataFrame:
-        return self.round.rows
+    def reading(self) -> Sequence[Definition]:
+        return (root(with_labels), root(with_alias), root(PackedSets))
+
+    def files(self, eras: Sequence[int]) -> Sequence[str]:
+        packed = self.made["classic_training"]
+        return file_names(within(self.store.read(packed), eras, self.config.tables.era_block))
+
+    @cached_property
+    def live(self) -> LiveRows:
+        data = self.training
+        return LiveRows(self.eras.live, self.round.ids, self.round.levels, data.feature_names, data.missing)
+
+    @cached_property
+    def model_facts(self) -> Mapping[str, Any]:
+        data, recent = self.training, [row["era"] for row in self.survey][-COMPARED:]
+        return {
+            "tournament": "classic",
+            "dataset": self.config.classic.dataset,
+            "invented": is_invented(self.folder, classic_steps.LABELLED_FILES),
+            "catalogue": catalogue_hash(self._surveyed["features"]),
+            "dtype": self._surveyed["dtype"],
+            "most_missing": most_missing(data.rows(recent), data.feature_names, data.missing),
+        }
 
     @cached_property
     def references(self) -> References:
@@ -117,16 +154,21 @@ class Classic:
 
     @property
     def reference_files(self) -> Sequence[Any]:
-        # Another live file makes another run: a finished one has predicted its own.
         is_real = self.config.source == "classic"
-        return [self.round.survey.levels_hash.hex(), *(self.folder.identity(MODEL_FILES) if is_real else ())]
+        return self.folder.identity(MODEL_FILES) if is_real else ()
+
+    @property
+    def live_hash(self) -> str:
+        # Another live file makes another run: a finished one has predicted its own.
+        return self.live.levels_sha256
 
     @property
     def notes(self) -> tuple[str, ...]:
         return _notes(self.config, self._surveyed, self.targets.main)
 
     def check_live(self) -> None:
-        submission.check_rows(self.round.survey.rows)
+        submission.check_rows(len(self.live.ids))
+        self.live.refuse_missing(self.model_facts, f"{self.folder.path}/{FILE}", MEND)
 
     def submission(self, live: pd.DataFrame) -> pd.DataFrame:
         return submission.classic(live)
@@ -136,17 +178,29 @@ class Classic:
 
     def shown(self) -> Shown:
         target, known, training = self.targets.main, self.eras.known, self.training
-        lacking = _lacking(self.round, len(training.feature_names))
+        lacking = _lacking(self.round)
         facts = {
             "source": str(self.folder.path),
-            "eras": f"{len(known)} weekly eras with a target, {known[0]} to {known[-1]}; live era {self.round.era}",
+            "eras": f"{len(known)} weekly eras with a target, {known[0]} to {known[-1]}; live era {self.eras.live}",
             "rows": ", ".join(f"{split} {count:,}" for split, count in self._surveyed["rows"].items()),
-            "live rows": f"{self.round.survey.rows:,}",
+            "live rows": f"{len(self.round.ids):,}",
             "features": f"{len(training.feature_names)} ({', '.join(self.config.classic.features)})",
             "target": f"{target} ({ALIAS} in the files)" if self._surveyed["alias"] == target else target,
             "labels overlap": f"{self.eras.overlap} eras",
         }
         return Shown(_quality(self.survey, self._surveyed, [*lacking, *self.checks]), self.notes, facts)
+
+    def _columns(self, targets: Sequence[str]) -> list[str]:
+        """What the tables of targets call these."""
+        residuals = self.targets.residuals
+        return [name if name in residuals else self.targets.of_files.get(name, name) for name in targets]
+
+    @cached_property
+    def _target_hashes(self) -> Mapping[str, pd.DataFrame]:
+        """By table the hashes of the targets that are learned, by era."""
+        held = {"classic_targets": self.targets.columns, "classic_residuals": tuple(self.targets.residuals)}
+        return {name: hashes.of_arrays(self.store.read(self.made[name]), targets)
+                for name, targets in held.items() if name in self.made}  # fmt: skip
 
     @property
     def _surveyed(self) -> Mapping[str, Any]:
@@ -179,8 +233,8 @@ def _training(
     return Training(rows, names, chosen.main, missing, families=sets.within(names), reach=chosen.reach, absent=ABSENT)
 
 
-def _lacking(live: Live, features: int) -> list[tuple[str, int, str]]:
-    lacking = int(absent_features(live.survey.absent, features).sum())
+def _lacking(live: LiveFile) -> list[tuple[str, int, str]]:
+    lacking, features = int(live.absent.sum()), live.levels.shape[1]
     return [
         ("features that the live rows lack", lacking, f"of {features}: nulls or 2 throughout; they count as missing")
     ]

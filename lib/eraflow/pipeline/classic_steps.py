@@ -7,7 +7,6 @@ hashes of its eras which of them are others than before, and only these are writ
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,19 @@ from eraflow.features.packing import PackedSets
 from eraflow.pipeline.classic_targets import Targets, horizon
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Made, NextStep, Step, Steps, Versions
+from eraflow.progress import Progress
 from eraflow.session import local_path
 from eraflow.sources import (
     classic_files,
     classic_labels,
+    classic_live,
     classic_models,
     classic_packing,
     classic_survey,
     classic_synthetic,
 )
 from eraflow.sources.classic_files import LABELLED, SPLITS, Catalogue, Contents, Folder, Split
+from eraflow.sources.classic_live import LiveFile
 from eraflow.sources.classic_models import MODEL_FILES, OtherModels
 from eraflow.sources.classic_packing import Wanted
 from eraflow.sources.classic_residuals import with_residuals
@@ -53,7 +55,7 @@ OF_LABELS = (*OF_FEATURES, "targets_hash")
 
 def tables(site: Site) -> Versions:
     """Fresh versions of eras, packed rows and targets. InputError, with nothing written, where files have faults."""
-    folder = files(site)
+    folder = files(site.config, site.progress)
     return packed(site, folder, eras(site, folder))
 
 
@@ -71,20 +73,24 @@ def packed(site: Site, folder: Folder, made: Versions) -> Versions:
     return Steps(site.store, site.progress).taken(steps, made)
 
 
-def files(site: Site) -> Folder:
-    """The folder of the round's files; an invented data set is written first where that is the source."""
-    config = site.config
+def files(
+    config: Config, progress: Progress, names: Sequence[str] = FILES, others: Sequence[str] = MODEL_FILES
+) -> Folder:
+    """The folder of the round's files; an invented data set is written first where that is the source.
+
+    Where the config names a data set of Numerai's, files of these `names` are brought, and `others` that it has.
+    """
     path = config.classic.path
     if path is None:
         raise InputError("classic.path is not set: name the folder of a round's files with --set classic.path=DIR.")
     if config.source == "classic":
         if config.classic.dataset:
             place = local_path(path, "classic.path")
-            brought(numerai(), config.classic.dataset, FILES, place, site.progress, MODEL_FILES)
+            brought(numerai(), config.classic.dataset, names, place, progress, others)
         return Folder(path)
     made = Path(path) / fingerprint(_invented(config))
     if not (made / "features.json").exists():
-        site.progress.stage("inventing a data set")
+        progress.stage("inventing a data set")
         classic_synthetic.write(config.classic_synthetic, made)
     return Folder(str(made))
 
@@ -213,35 +219,11 @@ def residuals_step(
     )
 
 
-def live(site: Site, folder: Folder, eras: Version, features: Sequence[str]) -> Live:
+def live(folder: Folder, eras: Version, features: Sequence[str]) -> LiveFile:
     """The round's live rows with these features. InputError: there is no live.parquet, or it has faults."""
-    if not folder.has("live.parquet"):
-        raise InputError(f"{folder.path} holds no live.parquet, which predictions are made for; add it.")
-    era, spark = int(eras.manifest["live_era"]), site.store.spark
-    (split,) = classic_files.splits(folder, _catalogue(eras), ("live",))
-    if split.dtype != eras.manifest["dtype"]:
-        raise InputError(
-            f"{split.path} has features of type {split.dtype}, the other files of {eras.manifest['dtype']}; take "
-            "all from one version of the data."
-        )
-    classic_files.contents(spark, [split])
-    found = classic_survey.survey(spark, folder, [split], features, ())
-    if not found:
-        raise InputError(f"{split.path} has no rows; download it again.")
-    wanted = Wanted({era: found[0].absent}, site.config.tables.era_block, era)
-    columns = {"features": tuple(range(len(features)))}
-    rows = classic_packing.packed(spark, folder, [split], features, columns, wanted)
-    # Read once: the file may be another one before the last model has predicted.
-    return Live(era, found[0], rows.select("id", "era", "features").localCheckpoint())
-
-
-@dataclass(frozen=True)
-class Live:
-    """The live rows of a round, `id, era, features`."""
-
-    era: int  # the number after the last era of the other files
-    survey: EraSurvey
-    rows: DataFrame
+    split = classic_live.contract(folder, _catalogue(eras))
+    classic_live.refuse_dtype(split, eras.manifest["dtype"])
+    return classic_live.read(folder, split, features)
 
 
 def _unchanged(store: Store, there: Version, described: Mapping[str, Any]) -> list[Row]:

@@ -29,11 +29,11 @@ def times(folder: RunFolder, models: Iterable[str], ensembles: Iterable[str], fo
     kept no times, is left out.
     """
     parts = {name: [*(f"{name}-fold-{fold}" for fold in folds), f"{name}-{LIVE}"] for name in models}
-    fits = {name: len(own) for name, own in parts.items()}
+    fits = {name: len(pieces) for name, pieces in parts.items()}
     parts |= {name: [f"{name}-{ENSEMBLE}"] for name in ensembles}
     rows = []
-    for name, own in parts.items():
-        told = [folder.facts(part) for part in own]
-        if all(FIT in facts and PREDICT in facts for facts in told):
-            rows.append((name, fits.get(name, 0), *(sum(facts[key] for facts in told) for key in (FIT, PREDICT))))
+    for name, pieces in parts.items():
+        measured = [folder.facts(part) for part in pieces]
+        if all(FIT in facts and PREDICT in facts for facts in measured):
+            rows.append((name, fits.get(name, 0), *(sum(facts[key] for facts in measured) for key in (FIT, PREDICT))))
     return pd.DataFrame(rows, columns=["model", "fits", FIT, PREDICT])

@@ -13,10 +13,9 @@ import pandas as pd
 from eraflow import scoring
 from eraflow.errors import InputError
 from eraflow.pipeline.finished import FinishedRun
-from eraflow.reporting import Page, ReportContent, exposures_section, leaderboard_section
+from eraflow.reporting import Page, ReportContent, exposures_section, leaderboard_section, strategy_section
 from eraflow.scoring.compare import differences, leaderboard, overfitting_probability
-from eraflow.submission import write as write_csv
-from eraflow.whole_files import write_bytes, write_json
+from eraflow.whole_files import write_bytes, write_csv, write_json
 
 MIXED = "These runs have different targets ({}); scores do not compare."
 
@@ -28,6 +27,7 @@ class Comparison:
     runs: Sequence[FinishedRun]
     scores: pd.DataFrame  # model, era, metric, value
     exposures: pd.DataFrame  # as `scoring.largest_exposures`
+    strategy: pd.DataFrame  # what portfolios have earned, of models that were followed
     lacking: Sequence[str]  # what is missing among the scores, in sentences
     metric: str
     tried: int
@@ -45,6 +45,8 @@ class Comparison:
         write_csv(self.scores, out / "per_era.csv")
         if len(self.exposures):
             write_csv(self.exposures, out / "exposures.csv")
+        if len(self.strategy):
+            write_csv(self.strategy, out / "strategy.csv")
         write_json(out / "comparison.json", self.summary)
         for name, data in Page(self._page()).files():
             write_bytes(out / name, data)
@@ -81,22 +83,23 @@ class Comparison:
         return [MIXED.format(", ".join(targets))] if len(targets) > 1 else []
 
     def _page(self) -> ReportContent:
-        told = self.summary
+        summary = self.summary
         dates = {era: day for run in self.runs for era, day in run.dates.items()}
         days = pd.Series([dates.get(era) for era in self.scores["era"]], index=self.scores.index, dtype=object)
-        ranked = leaderboard_section(self.board, self.metric, told["trials"], told["overfitting_probability"])
+        ranked = leaderboard_section(self.board, self.metric, summary["trials"], summary["overfitting_probability"])
+        followed = [strategy_section(self.strategy)] if len(self.strategy) else []
         return ReportContent(
             title="eraflow: finished runs compared",
-            run_name=", ".join(told["runs"]),
+            run_name=", ".join(summary["runs"]),
             notes=(*self._warning, *self.lacking),
             per_era=self.scores.assign(date=days),
-            summary=told["summary"],
+            summary=summary["summary"],
             folds=None,
             era_dates=dates,
             quality=None,
-            facts={"target": ", ".join(told["targets"]), "labels overlap": f"{self.overlap} eras"},
+            facts={"target": ", ".join(summary["targets"]), "labels overlap": f"{self.overlap} eras"},
             comparison=self.apart.assign(metric=self.metric),
-            sections=(ranked, *exposures_section(self.exposures)),
+            sections=(ranked, *followed, *exposures_section(self.exposures)),
         )
 
     def _lines(self) -> list[str]:

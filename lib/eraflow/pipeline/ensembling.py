@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
-from eraflow import submission
 from eraflow.config import ensembles as config_ensembles
 from eraflow.ensembles import weights
 from eraflow.ensembles.ensemble import Ensemble
@@ -16,10 +16,11 @@ from eraflow.ensembles.neutralisation import Features
 from eraflow.models.saved import Blend, save_blend
 from eraflow.pipeline.clock import ENSEMBLE, FIT, PREDICT, timed
 from eraflow.pipeline.dataset import Dataset, versions
-from eraflow.pipeline.folder import RunFolder
+from eraflow.pipeline.folder import RunFolder, partition, uri
 from eraflow.pipeline.live import FINAL, predict_live
 from eraflow.predictions import of_eras, of_models
 from eraflow.validation import Fold
+from eraflow.whole_files import write_csv
 
 
 def build(name: str, settings: config_ensembles.Ensemble, purge: int | None) -> Ensemble:
@@ -60,7 +61,7 @@ class Ensembling:
         part, took = f"{ensemble.name}-{ENSEMBLE}", dict[str, float]()
         if self.folder.is_done(part):
             return
-        every = self.spark.read.parquet(self.folder.predictions())
+        every = self._read(self.folder.out_of_fold)
         predictions = of_models(every, ensemble.models)
         wanted = [*self.data.eras.spans, self.data.eras.live_span]
         with timed(took, FIT):
@@ -71,8 +72,8 @@ class Ensembling:
         with timed(took, PREDICT):
             mixed = ensemble.predict(predictions, by_era, self._features(self.data.training.rows(eras)))
             ordered = mixed.drop("model").repartition("fold").sortWithinPartitions("fold", "era", "id")
-            target = f"{self.folder.predictions()}/model={ensemble.name}"
-            ordered.write.mode("overwrite").partitionBy("fold").parquet(target)
+            target = partition(self.folder.out_of_fold, ensemble.name)
+            ordered.write.mode("overwrite").partitionBy("fold").parquet(uri(target))
             self._save(ensemble, by_era[self.data.eras.live])
             predict_live(self.data, self.folder, ensemble.name, submit)
         self.folder.mark_done(part, {"models": list(ensemble.models), **took})
@@ -85,19 +86,19 @@ class Ensembling:
         """
         if self.folder.is_done(f"{ensemble.name}-holdout"):
             return
-        known = set(fold.train)
+        trained = set(fold.train)
         span_of = {span.era: span for span in self.data.eras.spans}
-        every = self.spark.read.parquet(self.folder.predictions())
+        every = self._read(self.folder.out_of_fold)
         earlier = of_eras(of_models(every, ensemble.models), fold.train)
         first = span_of[fold.validation[0]]
-        spans = [span for span in self.data.eras.spans if span.era in known]
-        own = ensemble.weights(earlier, [first], spans)[first.era]
-        by_era = dict.fromkeys(fold.validation, own)
-        self._write_weights(ensemble, {first.era: own}, "holdout_weights.csv")
-        predictions = of_models(self.spark.read.parquet(self.folder.holdout()), ensemble.models)
+        spans = [span for span in self.data.eras.spans if span.era in trained]
+        weights = ensemble.weights(earlier, [first], spans)[first.era]
+        by_era = dict.fromkeys(fold.validation, weights)
+        self._write_weights(ensemble, {first.era: weights}, "holdout_weights.csv")
+        predictions = of_models(self._read(self.folder.held_out), ensemble.models)
         mixed = ensemble.predict(predictions, by_era, self._features(self.data.training.rows(fold.validation)))
         ordered = mixed.drop("model", "fold").repartition(1).sortWithinPartitions("era", "id")
-        ordered.write.mode("overwrite").parquet(self.folder.holdout(ensemble.name))
+        ordered.write.mode("overwrite").parquet(uri(partition(self.folder.held_out, ensemble.name, 0)))
         self.folder.mark_done(f"{ensemble.name}-holdout", {"weights_from_eras": len(spans)})
 
     def _write_weights(
@@ -105,11 +106,11 @@ class Ensembling:
     ) -> None:
         rows = [
             (era, model, weight)
-            for era, own in by_era.items()
-            for model, weight in zip(ensemble.models, own, strict=True)
+            for era, of_era in by_era.items()
+            for model, weight in zip(ensemble.models, of_era, strict=True)
         ]
         table = pd.DataFrame(rows, columns=["era", "model", "weight"])
-        submission.write(table, self.folder.model(ensemble.name, name))
+        write_csv(table, self.folder.model(ensemble.name, name))
 
     def _save(self, ensemble: Ensemble, weights: weights.Vector) -> None:
         """Writes the ensemble of the final models, by the weights of the live era."""
@@ -117,6 +118,9 @@ class Ensembling:
         facts = {"kind": "ensemble", "tables": versions(self.data.tables)}
         neutral = (ensemble.proportion, ensemble.chosen, ensemble.riskiest)
         save_blend(Blend(places, weights.tolist(), *neutral, facts), self.folder.model(ensemble.name, FINAL))
+
+    def _read(self, predictions: Path) -> DataFrame:
+        return self.spark.read.parquet(uri(predictions))
 
     def _features(self, rows: DataFrame) -> Features:
         return Features(rows, self.data.training.feature_names, self.data.training.missing)

@@ -25,12 +25,12 @@ from eraflow.tables import Part, Version, from_day
 
 def features_step(site: Site, raw: Version) -> Step:
     """The daily features. With `site.rebuild` the days of a range are made again whether they are fresh or not."""
-    store, rebuild = site.store, site.rebuild
+    store, rebuild, engine = site.store, site.rebuild, site.config.features.engine
     wanted = chosen(site.config)
     manifest = {"columns": sets.families([*wanted, *sets.EXPOSURES])}
 
     def make() -> Made:
-        return Made(daily_features(prices.kept(store.read(raw)), wanted), manifest)
+        return Made(daily_features(prices.kept(store.read(raw)), wanted, engine), manifest)
 
     def make_later(there: Version) -> Made | None:
         first = store.changed_since(raw.table, there.inputs[raw.table], labels=reads_sectors(wanted))
@@ -39,10 +39,10 @@ def features_step(site: Site, raw: Version) -> Step:
             return None
         if rebuild:
             first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
-        later = later_features(prices.kept(store.read(raw)), wanted, store.read(there), first, last)
+        later = later_features(prices.kept(store.read(raw)), wanted, store.read(there), first, last, engine)
         return Made(later, manifest, from_day(first, last))
 
-    settings = [sets.fingerprint(wanted), sets.fingerprint(sets.EXPOSURES)]
+    settings = [engine, sets.fingerprint(wanted), sets.fingerprint(sets.EXPOSURES)]
     return Step("features", settings, (raw,), make, make_later, ("year",), again=lambda there: rebuild is not None)
 
 

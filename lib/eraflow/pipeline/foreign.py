@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -17,9 +16,13 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features.packing import PackedSets
 from eraflow.pipeline.dataset import training
-from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.scores import ASSET, classic_references, signals_references
-from eraflow.scoring import References, strategy
+from eraflow.pipeline.finished import config_of, manifest_of
+from eraflow.pipeline.folder import RunFolder, uri
+from eraflow.pipeline.repeated import version_read
+from eraflow.pipeline.scored import Against, Scored, payout, scored
+from eraflow.pipeline.scores import ASSET, classic_references, signals_references, strategy
+from eraflow.progress import Progress
+from eraflow.scoring import References
 from eraflow.scoring.era import COVERED
 from eraflow.scoring.strategy import Holding
 from eraflow.sources.classic_files import Folder
@@ -33,69 +36,57 @@ NOT_OF_SIGNALS = "Numerai's files of Signals hold none"
 
 @dataclass(frozen=True)
 class Known:
-    """What a run's data hold predictions against; `lacking` tells in sentences what they do not, and which metrics so.
+    """What a run's data hold predictions against; `lacking` says in sentences which metrics they do not know."""
 
-    `spreads` makes `model, era, metric, value` of predictions where there are prices; `payout` is the run's.
-    """
-
-    references: References = field(default_factory=References)
-    asset: str | None = None
-    spreads: Callable[[DataFrame], pd.DataFrame] | None = None
-    payout: scoring.Payout | None = None
+    against: Against = field(default_factory=Against)
     lacking: tuple[str, ...] = ()
 
 
 def known(spark: SparkSession, run: RunFolder) -> Known:
-    """What the run in this folder was scored against, at the versions of its tables; files are read as they are now."""
-    told = json.loads((run.path / "run.json").read_text(encoding="utf-8"))
+    """What the run in this folder was scored against: its tables as it had read them, and files as they are now."""
+    manifest = manifest_of(run.path.parent, run.path.name)
     try:
-        config = Config.model_validate(told["config"])
+        config = config_of(manifest)
     except ValidationError:
-        return Known(lacking=("only metrics of predictions and targets: run.json is of another version of eraflow",))
+        return _without("run.json is of another version of eraflow")
     store = Store(spark, config.tables.root)
     needed = (
         ("classic_eras", "classic_training")
         if config.is_classic
         else ("prices", "eras", "training", *(["signals"] if config.signals.path else []))
     )
-    made = {table: told["tables"][table] for table in needed}
-    if not all(isinstance(version, dict) for version in made.values()):
-        return Known(lacking=(f"only metrics of predictions and targets: {OLDER}",))
-    versions = {table: store.version(f"{table}/{at['recipe']}", at["version"]) for table, at in made.items()}
-    there = {table: version for table, version in versions.items() if version is not None}
-    if config.is_classic and "classic_eras" in there and "features" not in there["classic_eras"].manifest:
-        return Known(lacking=(f"only metrics of predictions and targets: {OLDER}",))
-    if gone := [table for table in needed if table not in there]:
-        reason = f"version {made[gone[0]]['version']} of table {gone[0]} is not in {config.tables.root} any more"
-        return Known(lacking=(f"only metrics of predictions and targets: {reason}",))
-    found = (_of_classic if config.is_classic else _of_signals)(config, store, there)
-    return Known(*found, scoring.Payout(**config.scoring.payout.model_dump()), _lacking(config, found[0], there))
+    if not all(isinstance(manifest["tables"][table], dict) for table in needed):
+        return _without(OLDER)
+    versions = {table: version_read(store, manifest, table) for table in needed}
+    present = {table: version for table, version in versions.items() if version is not None}
+    if config.is_classic and "classic_eras" in present and "features" not in present["classic_eras"].manifest:
+        return _without(OLDER)
+    if gone := [table for table in needed if table not in present]:
+        number = manifest["tables"][gone[0]]["version"]
+        return _without(f"version {number} of table {gone[0]} is not in {config.tables.root} any more")
+    against = (_of_classic if config.is_classic else _of_signals)(config, store, present)
+    return Known(against, _lacking(config, against.references, present))
 
 
-Found = tuple[References, str | None, Callable[[DataFrame], pd.DataFrame] | None]
+def _without(reason: str) -> Known:
+    return Known(lacking=(f"only metrics of predictions and targets: {reason}",))
 
 
-def _of_classic(config: Config, store: Store, versions: Mapping[str, Version]) -> Found:
+def _of_classic(config: Config, store: Store, versions: Mapping[str, Version]) -> Against:
     eras, packed = versions["classic_eras"], versions["classic_training"]
     folder, sets = Folder(str(eras.manifest["source"])), PackedSets.of({**eras.manifest, **packed.manifest})
-    return classic_references(config, store, folder, sets, packed), None, None
+    return Against(classic_references(config, store, folder, sets, packed), payout=payout(config))
 
 
-def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -> Found:
+def _of_signals(config: Config, store: Store, versions: Mapping[str, Version]) -> Against:
     data = training(store, versions["training"], config.targets.main)
     signals = versions.get("signals")
     theirs = store.read(signals) if signals else None
     first_week = versions["eras"].manifest.get("first_week")
     first = date.fromisoformat(first_week) if first_week else None
     holding = Holding(config.targets.lag, config.targets.names[config.targets.main])
-    bars = store.read(versions["prices"])
-    return signals_references(config, store, data, theirs, first), ASSET, partial(_spreads, bars=bars, holding=holding)
-
-
-def _spreads(rows: DataFrame, bars: DataFrame, holding: Holding) -> pd.DataFrame:
-    """Quantile spreads by era."""
-    # Eras x quantiles.
-    return strategy.spreads(strategy.quantile_returns(strategy.histories(rows, bars, holding)).toPandas())
+    portfolios = partial(strategy, prices=store.read(versions["prices"]), holding=holding)
+    return Against(signals_references(config, store, data, theirs, first), ASSET, portfolios, payout(config))
 
 
 def _lacking(config: Config, references: References, versions: Mapping[str, Version]) -> tuple[str, ...]:
@@ -114,55 +105,46 @@ def _lacking(config: Config, references: References, versions: Mapping[str, Vers
         files = f"{place} holds no such files" if place else "signals.path names no folder with Numerai's files"
         reasons = dict.fromkeys(("meta_model", "benchmarks"), NOT_OF_SIGNALS)
         reasons |= {"features": unset["features"], "neutralizers": files, "weights": files}
-    told = []
+    sentences = []
     for need, reason in reasons.items():
         if not getattr(references, need):
-            own = {name: metric.needs for name, metric in scoring.METRICS.items() if need in metric.needs}
-            names = [name for name, needs in own.items() if set(needs) <= set(reasons)]  # others are not of Classic
-            told.append(f"no {', '.join(names)}: {reason}")
-    return tuple(told)
+            needing = {name: metric.needs for name, metric in scoring.METRICS.items() if need in metric.needs}
+            names = [name for name, needs in needing.items() if set(needs) <= set(reasons)]  # others are not of Classic
+            sentences.append(f"no {', '.join(names)}: {reason}")
+    return tuple(sentences)
 
 
 @dataclass(frozen=True)
-class Scored:
+class Theirs:
     """Scores of predictions, and what is missing among them, in sentences."""
 
-    per_era: pd.DataFrame  # model, era, metric, value
-    exposures: pd.DataFrame  # as `scoring.largest_exposures`
+    scored: Scored
     lacking: tuple[str, ...]
 
 
-def scored(spark: SparkSession, run: RunFolder, path: str, label: str) -> Scored:
+def theirs(spark: SparkSession, run: RunFolder, path: str, label: str, progress: Progress) -> Theirs:
     """The file's predictions scored on the run's out-of-fold rows with a known target.
 
     InputError where the file has none of the run's ids, or too few of an era's.
     """
-    given, against = foreign(spark, path), known(spark, run)
+    given, held = foreign(spark, path), known(spark, run)
     keys = ["id", "era"] if "era" in given.columns else ["id"]
-    targets = predictions.targets(spark.read.parquet(run.predictions()))
+    targets = predictions.targets(spark.read.parquet(uri(run.out_of_fold)))
     rows = predictions.as_model(targets.join(given, on=keys, how="left"), label)
     without = _uncovered(rows, path, run)
-    predicted = rows.where("prediction is not null")
-    scores = scoring.collected(scoring.score_eras(predicted, against.references, against.asset))
-    by_fold = scores.drop(columns="detail")  # eras x folds x metrics rows
-    lacking = [*against.lacking, *_unknown(by_fold, against.references)]
+    found = scored(rows.where("prediction is not null"), held.against, progress)
+    lacking = [*held.lacking, *_unknown(found.by_fold, held.against.references)]
     if without:
         lacking.append(f"not scored, for want of predictions: eras {', '.join(map(str, without))}")
-    if against.payout is not None:
-        by_fold = scoring.with_payout(by_fold, against.payout)
-    per_era = scoring.per_era(by_fold)
-    if against.spreads is not None:
-        per_era = pd.concat([per_era, against.spreads(predicted)], ignore_index=True)
-    told = tuple(f"{label}: {sentence}" for sentence in lacking)
-    return Scored(per_era, scoring.largest_exposures(scores), told)
+    return Theirs(found, tuple(f"{label}: {sentence}" for sentence in lacking))
 
 
 def _uncovered(rows: DataFrame, path: str, run: RunFolder) -> list[int]:
     """The eras without any prediction. InputError where one is infinite, or an era has too few."""
-    told = predictions.coverage(rows)
-    if not any(row["predicted"] for row in told):
+    covered = predictions.coverage(rows)
+    if not any(row["predicted"] for row in covered):
         raise InputError(f"--predictions {path} has no row of the ids that {run.path} has targets for.")
-    for row in told:
+    for row in covered:
         if row["infinite"] is not None:
             raise InputError(
                 f"--predictions {path}: column 'prediction' is infinite in era {row['era']} (id {row['infinite']!r}); "
@@ -173,7 +155,7 @@ def _uncovered(rows: DataFrame, path: str, run: RunFolder) -> list[int]:
                 f"--predictions {path} has {row['predicted']} of the {row['ids']} ids of era {row['era']}; Numerai's "
                 "scores take no fewer than four fifths."
             )
-    return [row["era"] for row in told if not row["predicted"]]
+    return [row["era"] for row in covered if not row["predicted"]]
 
 
 def _unknown(scores: pd.DataFrame, references: References) -> list[str]:

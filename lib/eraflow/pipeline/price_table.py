@@ -93,13 +93,21 @@ class _Raw:
     source: DataFrame
     rows: DataFrame
     read: sessions.Read
-    repeats: int
+    counted: sessions.Counted
+
+    @property
+    def seen_rows(self) -> DataFrame:
+        """What they hold row by row, of the shape `faults.SEEN`."""
+        return faults.seen(self.rows, self.counted.faulty > 0)
 
     @property
     def seen(self) -> DataFrame:
         """What they hold, of the shape `faults.SEEN`."""
-        found = faults.seen(self.rows)
-        return found.unionByName(faults.repeats(self.rows)) if self.repeats else found
+        return self.seen_rows.unionByName(faults.repeats(self.rows)) if self.counted.repeats else self.seen_rows
+
+    @property
+    def has_faults(self) -> bool:
+        return self.counted.faulty + self.counted.repeats > 0
 
 
 @dataclass(frozen=True)
@@ -114,7 +122,7 @@ class _Prices:
     def whole(self) -> Made:
         raw = self._raw()
         with _let_go_of(raw.source), reading(), _cached(raw.seen) as seen:
-            found = self._judged(seen, raw.rows)
+            found = self._judged(seen, raw)
             sound = faults.sound(raw.rows, found, self._policies)
             self._refuse_few_tickers(raw.read)
             written = self._write(seen, found, self.read)
@@ -127,14 +135,14 @@ class _Prices:
         with (
             _let_go_of(raw.source),
             reading(),
-            _cached(faults.seen(raw.rows)) as rows,
+            _cached(raw.seen_rows) as rows,
             _cached(updates.changed(rows, earlier)) as changes,
         ):
             some = updates.within(raw.rows, changes)
             others = updates.repeats_outside(earlier, changes)
-            parts = [rows, others, *([faults.repeats(some)] if raw.repeats else [])]
+            parts = [rows, others, *([faults.repeats(some)] if raw.counted.repeats else [])]
             with _cached(reduce(DataFrame.unionByName, parts)) as seen:
-                found = self._judged(seen, raw.rows)
+                found = self._judged(seen, raw)
                 sound = faults.sound(raw.rows, found, policies)
                 old = updates.within(stored, changes)
                 recent = faults.sound(some, found, policies)
@@ -159,7 +167,7 @@ class _Prices:
         config, spark = self.site.config, self.site.store.spark
         if config.source == "prices":
             raw = price_files.read(spark, config.prices, self.site.progress.note)
-            parts = max(slots(spark), raw.rdd.getNumPartitions())
+            parts = price_files.partitions(spark, price_files.files(spark, config.prices))
         else:
             raw, parts = synthetic.prices(spark, config.synthetic), slots(spark)
         raw = faults.marked(reference.enriched(raw, config.prices))
@@ -173,29 +181,32 @@ class _Prices:
         if not counted.rows:
             raise InputError(f"{where} holds no rows; name files with prices in them.")
         if not counted.days:
-            self._judged(faults.seen(source), source)
+            self._refused(faults.seen(source), source)
             raise InputError(f"{where} holds no row with a date and a price that quality lets pass; add some.")
         read = sessions.decided(counted.days, rules, where, self.days.live, self.days.holidays)
         for note in read.notes:
             self.site.progress.note(note)
         rows = sessions.cut(source, read)
-        return _Raw(source, lives.renamed(rows, rules.reused_after) if counted.gaps else rows, read, counted.repeats)
+        return _Raw(source, lives.renamed(rows, rules.reused_after) if counted.gaps else rows, read, counted)
 
     def _refuse_few_tickers(self, read: sessions.Read) -> None:
         sessions.refuse_few_tickers(read, source_name(self.site.config), self.site.config.prices.min_tickers)
 
-    def _judged(self, seen: DataFrame, raw: DataFrame) -> Faults:
-        where, share = source_name(self.site.config), self.site.config.quality.refuse_share
-        found = faults.judged(seen, raw, self._policies, share, where)
+    def _judged(self, seen: DataFrame, raw: _Raw) -> Faults:
+        found = self._refused(seen, raw.rows) if raw.has_faults else Faults({}, {}, ())
         if found.rows:
             self.site.progress.note(f"table prices: {found}")
         return found
+
+    def _refused(self, seen: DataFrame, raw: DataFrame) -> Faults:
+        where, share = source_name(self.site.config), self.site.config.quality.refuse_share
+        return faults.judged(seen, raw, self._policies, share, where)
 
     def _write(self, seen: DataFrame, found: Faults, state: str, same_as: Version | None = None) -> Version:
         same = same_as.number if same_as else None
         manifest = {"read": self.read, "state": state, "faults": dict(found.rows), "same_as": same}
         return self.site.store.write(
-            self.seen_table, seen.coalesce(1), fingerprint(self.read, state), manifest=manifest
+            self.seen_table, seen.repartition(1), fingerprint(self.read, state), manifest=manifest
         )
 
     def _made(self, bars: DataFrame, seen: Version, raw: _Raw, part: Part | None = None) -> Made:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.finished import settings_of
 from eraflow.pipeline.steps import Versions
 from eraflow.session import local_path
-from eraflow.tables import Store
+from eraflow.tables import Store, Version
 
 
 @dataclass(frozen=True)
@@ -32,18 +31,30 @@ class PastRun:
 
     def refuse_others(self, data: Dataset) -> None:
         """InputError where files that a run reads beside its tables are others now."""
-        if json.loads(json.dumps(list(data.reference_files), default=str)) != self.manifest["identity"]["references"]:
+        now = json.loads(json.dumps([data.live_hash, *data.reference_files], default=str))
+        if now != self.manifest["identity"]["references"]:
             raise InputError(
                 f"--repeat {self.path}: the files that it read beside its tables (live rows, models of others, "
                 "neutralisers) are others now; put those of that round back."
             )
 
 
+def version_read(store: Store, manifest: Mapping[str, Any], name: str) -> Version | None:
+    """The version of a table that a finished run had read, known by its content; None where that is gone.
+
+    A table that was removed and made anew counts from 0 again: what the run had read may have another number now, and
+    its number be of something else.
+    """
+    made, fingerprint = manifest["tables"][name], manifest["identity"]["tables"][name]
+    found = [one for one in store.versions(f"{name}/{made['recipe']}") if one.fingerprint == fingerprint]
+    return next((one for one in found if one.number == int(made["version"])), found[0] if found else None)
+
+
 def tables_read(run: Path, manifest: Mapping[str, Any], store: Store) -> Versions:
     """The versions of the tables that a finished run had read, by its manifest. InputError where one is gone."""
     found: Versions = {}
     for name, made in manifest["tables"].items():
-        version = store.version(f"{name}/{made['recipe']}", int(made["version"]))
+        version = version_read(store, manifest, name)
         if version is None:
             raise InputError(
                 f"{run}: version {made['version']} of table {name} is not in {store.root} any more; train it anew."
@@ -63,15 +74,7 @@ def past_run(config: Config, name: str) -> PastRun:
 
     InputError: there is no such finished run, or it is of another version of eraflow.
     """
-    path = local_path(config.run.dir, "run.dir") / name
-    if not (path / "run.json").is_file():
-        raise InputError(f"--repeat {name}: {path} holds no finished run; name one below run.dir.")
-    manifest = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    try:
-        past = Config.model_validate(manifest["config"])
-        if not all(isinstance(made, dict) for made in manifest["tables"].values()):
-            raise ValueError
-    except (ValidationError, ValueError):
-        raise InputError(f"--repeat {name}: {path / 'run.json'} is of another version of eraflow.") from None
+    base = local_path(config.run.dir, "run.dir")
+    manifest, past = settings_of(base, name, "--repeat")
     run = past.run.model_copy(update={"name": f"{name}-again", "dir": config.run.dir})
-    return PastRun(path, past.model_copy(update={"run": run, "tables": config.tables}), manifest)
+    return PastRun(base / name, past.model_copy(update={"run": run, "tables": config.tables}), manifest)

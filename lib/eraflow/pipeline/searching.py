@@ -2,52 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from eraflow import scoring
-from eraflow.config import Config
+from eraflow.config import Config, fingerprint
 from eraflow.config.models import AnyModel
 from eraflow.config.search import changed, value_of
+from eraflow.definitions import code, root, written_in
 from eraflow.errors import InputError
-from eraflow.models import Fitted
+from eraflow.pipeline.cells import SEARCHES
 from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.fitting import FitEras, Fitting
 from eraflow.pipeline.folder import RunFolder
 from eraflow.predictions import as_model
 from eraflow.progress import Progress
-from eraflow.search import Study, objective
-from eraflow.validation import Fold, WalkForward
+from eraflow.search import Study, objective, trials
+from eraflow.validation import Fold, WalkForward, watched_block
 
-Fit = Callable[[AnyModel, Sequence[int]], Fitted]
+TRIALS = "trials.sqlite3"
+# What a search is but for its fits; watched eras are cut from the training part of each trial.
+MADE_BY = (Study, WalkForward, watched_block, objective, scoring.score_eras, scoring.collected)
 
 
 @dataclass(frozen=True)
 class Searching:
-    """What a search needs of a run; `fit` is how the run fits a model to eras."""
+    """What a search needs of a run: how its fits are made, and where its trials stand."""
 
     config: Config
     data: Dataset
+    fitting: Fitting
     folder: RunFolder
     progress: Progress
-    fit: Fit
 
     def settings(self, name: str, part: str, eras: Sequence[int]) -> AnyModel:
-        """The settings of the model: as configured, or where it is searched the best by the training `eras`."""
+        """The settings of the model: as configured, or where it is searched the best by the training `eras`.
+
+        The same search is done once, whichever runs ask for it.
+        """
         settings, search = self.config.models[name], self.config.search
         if name != search.model:
             return settings
-        folds = self.folds(settings, eras)
+        cells, key = self.fitting.cells, self._key(settings, eras)
+
+        def make(folder: Path) -> Mapping[str, Any]:
+            study = Study(search, cells.work(SEARCHES, key) / TRIALS, self.config.run.seed)
+            best = self._best(study, name, part, self.folds(settings, eras))
+            shutil.copyfile(study.storage, folder / TRIALS)
+            return {"settings": best}
+
+        cell = cells.taken(SEARCHES, key, make)
+        self.folder.note_search(part, key)
+        best = cell.facts["settings"]
+        told = ", ".join(f"{key} {value}" for key, value in best.items())
+        self.progress.note(f"{name}: {search.trials} trials for {part} have found {told}")
+        return changed(settings, best)
+
+    def trials(self) -> pd.DataFrame:
+        """Of all searches of the run (see `search.trials`)."""
+        places = self.fitting.cells.root / SEARCHES
+        return trials({part: places / key / TRIALS for part, key in self.folder.searches.items()})
+
+    def _best(self, study: Study, name: str, part: str, folds: Sequence[Fold]) -> dict[str, Any]:
+        settings = self.config.models[name]
 
         def worth(tried: Mapping[str, Any], number: int) -> float:
             self.progress.stage(f"{name}: search for {part}, fold {number} of {len(folds)} of a trial")
             return self._worth(changed(settings, tried), folds[number - 1])
 
-        start = {key: value_of(settings, key) for key in search.space}
-        best = Study(search, self.folder.search, part, self.config.run.seed).best(start, worth)
-        told = ", ".join(f"{key} {value}" for key, value in best.items())
-        self.progress.note(f"{name}: {search.trials} trials for {part} have found {told}")
-        return changed(settings, best)
+        return study.best({key: value_of(settings, key) for key in self.config.search.space}, worth)
+
+    def _key(self, settings: AnyModel, eras: Sequence[int]) -> str:
+        """A hash of all that a search depends on: its fits, the folds inside, and what trials are scored by."""
+        spans = self.data.spans(settings.targets)
+        own, search = set(eras), self.config.search
+        tried = [changed(settings, {key: one}) for key, values in search.space.items() for one in values.extremes]
+        return fingerprint(
+            search.model_dump(mode="json", exclude={"model"}),
+            self.fitting.fit_key(settings, FitEras(eras, (), eras)),
+            [asdict(span) for span in spans if span.era in own],
+            [self.config.validation.purge, self.config.sampling.model_dump()],
+            self.fitting.hashes(settings, eras, (self.data.training.target,)),
+            self._references,
+            [self.fitting.made_by(one) for one in tried],
+            [written_in("pipeline/searching"), code(*map(root, MADE_BY))],
+        )
+
+    @property
+    def _references(self) -> list[Any]:
+        """What tells that what trials are held against is the same, where the objective holds them against anything."""
+        needs = {need for name in self.metrics() for need in scoring.METRICS[name].needs}
+        if not needs - {"previous", "features"}:
+            return []
+        scoring_of, data = self.config.scoring, self.data
+        signals = [made.fingerprint for made in data.tables if made.name == "signals"]
+        return [scoring_of.feature_sets, scoring_of.benchmarks, signals, *data.reference_files]
 
     def folds(self, settings: AnyModel, eras: Sequence[int]) -> list[Fold]:
         """The folds inside a training part, purged by what the model learns. InputError where it is too short."""
@@ -74,7 +128,7 @@ class Searching:
 
     def _worth(self, settings: AnyModel, fold: Fold) -> float:
         """The objective of a model of these settings on one inner fold."""
-        data, fitted = self.data, self.fit(settings, fold.train)
+        data, fitted = self.data, self.fitting.fit(settings, fold.train)
         named = as_model(data.training.predicted(fitted, fold.validation), settings.kind, fold.number)
         scores = scoring.score_eras(named, data.references, data.asset, self.metrics())
         return objective(scoring.collected(scores), self.config.search.weights)  # eras x metrics rows

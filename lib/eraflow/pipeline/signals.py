@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -11,23 +12,25 @@ from typing import Any
 import pandas as pd
 from pyspark.sql import DataFrame
 
-from eraflow import submission
 from eraflow.config import Config
-from eraflow.features.missing import COMPARED, missing_shares, refuse_missing
+from eraflow.definitions import Definition, root
+from eraflow.features import hashes
+from eraflow.features.missing import COMPARED, most_missing
 from eraflow.graphs.described import Described, described
 from eraflow.models.base import Training
 from eraflow.pipeline import signals_steps
-from eraflow.pipeline.dataset import Eras, Shown, training
+from eraflow.pipeline.dataset import Eras, LiveRows, Shown, hashes_together, training
 from eraflow.pipeline.scores import ASSET, Strategy, signals_references, strategy
+from eraflow.pipeline.signals_live import SignalsRound, collected
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
 from eraflow.scoring import References
 from eraflow.scoring.strategy import Holding
-from eraflow.sources import lives, quality, signals_files, signals_neutralizers
+from eraflow.sources import quality, signals_files, signals_neutralizers
 from eraflow.sources.eras import Labels, labels_of
 from eraflow.spans import EraSpan, label_reach, reaching
-from eraflow.tables import Store, Version
+from eraflow.tables import HASHES, Store, Version, file_names, note_of
 
 SYNTHETIC_NOTE = (
     "The prices are invented. The effects planted in them have a drift of {momentum} (momentum) and {network} "
@@ -74,7 +77,9 @@ class Signals:
     @cached_property
     def eras(self) -> Eras:
         own = self._labels[self._horizon]
-        known = self.training.labelled_eras()  # a label may have ended with too few known returns for a target
+        known = set(
+            self._hashes[self.config.targets.main].dropna().index
+        )  # a label may have ended with too few known returns for a target
         return Eras(
             [span for span in own.spans if span.era in known],
             own.overlap,
@@ -89,9 +94,30 @@ class Signals:
             spans = reaching(spans, self._labels[horizon].spans)
         return spans
 
+    def era_hashes(self, targets: Sequence[str]) -> Mapping[int, str]:
+        return hashes_together(self._hashes, ("levels", *targets))
+
+    @property
+    def reading(self) -> Sequence[Definition]:
+        return (root(training),)
+
+    def files(self, eras: Sequence[int]) -> Sequence[str]:
+        return () if self.training.in_order else file_names(self.training.rows(eras))
+
+    @property
+    def live(self) -> LiveRows:
+        return self._round.rows
+
     @cached_property
-    def live(self) -> DataFrame:
-        return self.training.rows([self.eras.live])
+    def model_facts(self) -> Mapping[str, Any]:
+        *past, _ = sorted(self._dates)
+        data = self.training
+        return {
+            "tournament": "signals",
+            "invented": self.config.source == "synthetic",
+            "first_week": self.made["eras"].manifest["first_week"],
+            "most_missing": most_missing(data.rows(past[-COMPARED:]), data.feature_names, data.missing),
+        }
 
     @cached_property
     def references(self) -> References:
@@ -102,17 +128,15 @@ class Signals:
     def reference_files(self) -> Sequence[Any]:
         return signals_neutralizers.identity(self.store.spark, self.config.signals)
 
+    @property
+    def live_hash(self) -> None:
+        """Live rows are of the training table."""
+
     def check_live(self) -> None:
-        """InputError where Numerai would find too few tickers, or more is missing than what models learn from."""
-        names, _ = self._names
-        submission.check_size(self.live.count() if names is None else lives.of_names(self.live, ASSET, names).count())
-        *past, newest = sorted(self._dates)
-        data = self.training
-        shares = missing_shares(data.rows([*past[-COMPARED:], newest]), data.feature_names, data.missing)
-        refuse_missing(shares, newest, self._dates[newest])
+        self._round.check(self.model_facts)
 
     def submission(self, live: pd.DataFrame) -> pd.DataFrame:
-        return submission.signals(live.assign(id=lives.named(live["id"])), self._names[0])
+        return self._round.submission(live)
 
     def strategy(self, predictions: DataFrame) -> Strategy:
         holding = Holding(self.config.targets.lag, self._horizon)
@@ -136,7 +160,7 @@ class Signals:
             "target": f"{config.targets.main}, {config.targets.lag} days after the era's date",
             "labels overlap": f"{self.eras.overlap} eras",
         }
-        notes = [*_notes(config), *left_out, *([] if self._names[1] else [UNIVERSE_NOTE])]
+        notes = [*_notes(config), *left_out, *([] if self._round.names[1] else [UNIVERSE_NOTE])]
         return Shown(found, notes, facts, self._network())
 
     def _network(self) -> Described | None:
@@ -161,15 +185,27 @@ class Signals:
         return self._labels[self._horizon].dates
 
     @cached_property
+    def _hashes(self) -> pd.DataFrame:
+        """Of each era, found once for each version of the table."""
+        version, targets = self.made["training"], sorted(self.config.targets.names)
+        noted = self.store.notes.get(note_of(HASHES, version.table))
+        if noted is None or noted.get("fingerprint") != version.fingerprint:
+            found = hashes.of_rows(self.training.table, targets)
+            noted = {"fingerprint": version.fingerprint, "hashes": json.loads(found.to_json(orient="split"))}
+            self.store.notes.put(note_of(HASHES, version.table), noted)
+        return pd.DataFrame(noted["hashes"]["data"], noted["hashes"]["index"], noted["hashes"]["columns"], dtype=object)
+
+    @cached_property
     def _numerais(self) -> DataFrame | None:
         return self.store.read(self.made["signals"]) if "signals" in self.made else None
 
     @cached_property
-    def _names(self) -> tuple[Mapping[str, str] | None, bool]:
-        """Numerai's names of tickers, where its files are, and whether they are those of the live era."""
-        if self._numerais is None:
-            return None, True
-        return signals_files.live_names(self._numerais, self._dates[max(self._dates)])
+    def _round(self) -> SignalsRound:
+        data, era = self.training, self.eras.live
+        rows = data.rows([era]).select("id", "era", "features")
+        return SignalsRound(
+            collected(rows, era, data.feature_names, data.missing, data.table), self._dates[era], self._numerais
+        )
 
 
 def _notes(config: Config) -> tuple[str, ...]:

@@ -28,22 +28,22 @@ class Upstream:
 
     prices: Version
     features: Version
-    eras: Version
+    eras: Version | None  # None where no label is asked for
     signals: Version | None
     edges: Version | None
 
     @property
     def all(self) -> tuple[Version, ...]:
-        return (self.prices, self.features, self.eras, *filter(None, (self.signals, self.edges)))
+        return (self.prices, self.features, *filter(None, (self.eras, self.signals, self.edges)))
 
 
 def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
     """Levels and targets by era. An era is made again if its features or one of its labels changed."""
-    config, block = site.config, site.config.tables.era_block
+    config, block, horizons = site.config, site.config.tables.era_block, site.config.targets.horizons
 
     def make() -> Made:
         found = days.of(upstream.prices, upstream.signals)
-        return Made(_frame(site, upstream, found, min(found.eras)), _manifest(config))
+        return Made(_frame(site, upstream, found, min(found.eras), horizons), _manifest(config))
 
     def make_later(there: Version) -> Made | None:
         first, signals = _changed(site, upstream, there), upstream.signals
@@ -54,12 +54,18 @@ def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
         changed = min([first, *(label.date for label in labels if label.end is None or label.end >= first)])
         era = min(era for era, _, day in found.era_days if day >= changed)
         condition = f"era_block >= {era // block} AND era >= {era}"
-        return Made(_frame(site, upstream, found, era), _manifest(config), Part(found.eras[era], condition))
+        rows = _frame(site, upstream, found, era, horizons)
+        return Made(rows, _manifest(config), Part(found.eras[era], condition))
 
     def again(there: Version) -> bool:
         return site.rebuild is not None
 
     return Step("training", _settings(config), upstream.all, make, make_later, ("era_block",), again=again)
+
+
+def live_rows(site: Site, upstream: Upstream, days: Calendars) -> DataFrame:
+    """`id, era, features` of the live era alone, as the table has them; no label is looked for."""
+    return _frame(site, upstream, days, days.live_era, ()).select("id", "era", "features")
 
 
 def _settings(config: Config) -> list[object]:
@@ -89,8 +95,8 @@ def _changed(site: Site, upstream: Upstream, there: Version) -> date:
     return min(site.store.changed_since(made.table, there.inputs[made.table], labels=True) for made in inputs)
 
 
-def _frame(site: Site, upstream: Upstream, days: Calendars, first: int) -> DataFrame:
-    """The rows of the eras from `first` on."""
+def _frame(site: Site, upstream: Upstream, days: Calendars, first: int, horizons: Sequence[int]) -> DataFrame:
+    """The rows of the eras from `first` on, with targets of these horizons."""
     config, targets = site.config, site.config.targets
     eras = [row for row in days.era_days if row[0] >= first]
     since = min(day for _, _, day in eras)
@@ -102,7 +108,7 @@ def _frame(site: Site, upstream: Upstream, days: Calendars, first: int) -> DataF
         eras,
         days.sessions,
         ranking(config),
-        targets.horizons,
+        horizons,
         targets.lag,
         targets.exposures,
         config.tables.era_block,

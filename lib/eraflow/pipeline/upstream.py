@@ -11,10 +11,13 @@ from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.features.export import dictionary, plain
 from eraflow.pipeline import classic_steps, signals_steps, traded_money
+from eraflow.pipeline.cells import Cells
 from eraflow.pipeline.feature_tables import chosen
+from eraflow.pipeline.folder import CELLS, STATE, RunFolder
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
+from eraflow.session import local_path
 from eraflow.tables import Store, refuse_taken, write_plain
 
 
@@ -23,7 +26,7 @@ def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str
     store = Store(spark, config.tables.root, config.tables.wait)
     if config.is_classic:
         site = Site(store, config, progress)
-        return _told(classic_steps.eras(site, classic_steps.files(site)))
+        return _told(classic_steps.eras(site, classic_steps.files(config, progress)))
     return _told(signals_steps.prices(Site(store, config, progress)))
 
 
@@ -52,24 +55,29 @@ def build(
         refuse_taken(spark, export)
     config = traded_money.settled(spark, config, progress)
     tables = signals_steps.tables(Site(store, config, progress, (first, last or date.max) if first else None))
-    told = _told(tables)
+    lines = _told(tables)
     if export:
         progress.stage(f"exporting to {export}")
         wanted = chosen(config)
         daily, prices = store.read(tables["features"]), store.read(tables["prices"])
         write_plain(plain(daily, prices, wanted), dictionary(wanted), export)
-        told += (f"features exported to {export}; dictionary.csv in it describes the columns",)
-    return told
+        lines += (f"features exported to {export}; dictionary.csv in it describes the columns",)
+    return lines
 
 
 def prune(spark: SparkSession, config: Config, progress: Progress, dry_run: bool = False) -> tuple[str, ...]:
-    """Removes what `retention.prune` does not keep; says what that was."""
-    store = Store(spark, config.tables.root, config.tables.wait)
+    """Removes what `retention.prune` does not keep, and the cells that no run has taken; says what that was."""
+    store, word = Store(spark, config.tables.root, config.tables.wait), "to remove" if dry_run else "removed"
     with store.lock(progress.note):
         progress.stage(f"looking through {config.tables.root}")
         removal = retention.prune(store, config.tables.keep_days, dry_run)
-    lines = [f"{'to remove' if dry_run else 'removed'} below {config.tables.root}: {removal}"]
-    return (*lines, *(f"  table {table}" for table in removal.tables))
+    lines = [f"{word} below {config.tables.root}: {removal}"]
+    base = local_path(config.run.dir, "run.dir")
+    progress.stage(f"looking through {base}")
+    used = {key for state in base.glob(f"*/{STATE}") for key in RunFolder(state.parent).cells}
+    count, size = Cells(base / CELLS, progress).prune(used, config.tables.keep_days, dry_run)
+    cells = f"{word} below {base}: {count} fits, predictions and searches of no run, {size / 1e6:,.1f} MB"
+    return (*lines, *(f"  table {table}" for table in removal.tables), cells)
 
 
 def _told(versions: Versions) -> tuple[str, ...]:

@@ -23,24 +23,35 @@ PACKAGES = (
     "pyarrow",
     "numpy",
     "scipy",
+    "lightgbm",
     "numerai-tools",
     "torch",
     "optuna",
 )
 
 
-def software(spark: SparkSession) -> dict[str, Any]:
-    """Versions that the content of a run depends on."""
-    found = {"eraflow": eraflow.__version__, "python": platform.python_version(), "spark": spark.version}
+def software(spark: SparkSession | None) -> dict[str, Any]:
+    """Versions that the content of a run depends on; nothing of Spark's where it is not used."""
+    found: dict[str, Any] = {"eraflow": eraflow.__version__}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # a Databricks runtime brings some of them under other names
             continue
+    if spark is None:
+        return {**found, "python": platform.python_version()}
+    return {**found, **beneath(spark), "jars": hashlib.sha256((PACKAGE / "jars.sha256").read_bytes()).hexdigest()[:16]}
+
+
+def beneath(spark: SparkSession) -> dict[str, Any]:
+    """What whatever is made by Spark depends on beside the code that makes it and the packages that this names."""
     java: Any = spark.sparkContext._jvm
-    found["java"] = java.java.lang.System.getProperty("java.version")
-    found["jars"] = hashlib.sha256((PACKAGE / "jars.sha256").read_bytes()).hexdigest()[:16]
-    return {**found, "slots": slots(spark)}
+    return {
+        "python": platform.python_version(),
+        "spark": spark.version,
+        "java": java.java.lang.System.getProperty("java.version"),
+        "slots": slots(spark),
+    }
 
 
 def git_revision() -> str | None:

@@ -1,6 +1,6 @@
 """Frames, then charts, then the one page that shows a run."""
 
-from eraflow.reporting.content import Figure, Group, Panel, ReportContent, Section, Table, figure
+from eraflow.reporting.content import Document, Figure, Group, Panel, ReportContent, Section, Table, figure
 from eraflow.reporting.exposures import exposures_section
 from eraflow.reporting.frames import Fold
 from eraflow.reporting.leaderboard import leaderboard_section
@@ -12,6 +12,7 @@ from eraflow.reporting.selection import selection_section
 from eraflow.reporting.times import times_section
 
 __all__ = [
+    "Document",
     "Figure",
     "Fold",
     "Group",

@@ -137,6 +137,17 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Document:
+    """A page of nothing but sections; its file is NAME.html."""
+
+    name: str
+    title: str
+    run_name: str
+    notes: tuple[str, ...]
+    sections: tuple[Section, ...]
+
+
+@dataclass(frozen=True)
 class ReportContent:
     """What a report shows. What a frame or a summary does not hold is left out of the page.
 

@@ -18,8 +18,8 @@ def exposures_section(exposures: pd.DataFrame) -> tuple[Section, ...]:
     exposures: model, era, metric (`max_exposure_SET`), value, feature.
     """
     rows = tuple(
-        _row(str(model), str(metric).removeprefix(_PREFIX), own)
-        for (model, metric), own in exposures.dropna(subset="value").groupby(["model", "metric"], sort=False)
+        _row(str(model), str(metric).removeprefix(_PREFIX), leaned)
+        for (model, metric), leaned in exposures.dropna(subset="value").groupby(["model", "metric"], sort=False)
     )
     if not rows:
         return ()
@@ -28,11 +28,11 @@ def exposures_section(exposures: pd.DataFrame) -> tuple[Section, ...]:
     return (Section("Exposures", (), (), (Table("Largest exposures", heads, (Group(rows),), _NOTE),)),)
 
 
-def _row(model: str, features: str, own: pd.DataFrame) -> tuple[Cell, ...]:
-    counts = own["feature"].value_counts(sort=False)
+def _row(model: str, features: str, rows: pd.DataFrame) -> tuple[Cell, ...]:
+    counts = rows["feature"].value_counts(sort=False)
     most, times = max(counts.items(), key=lambda item: item[1])  # the first of equals
-    eras, mean = own["era"].nunique(), float(own["value"].mean())
-    highest = own.sort_values("value", kind="stable").iloc[-1]
+    eras, mean = rows["era"].nunique(), float(rows["value"].mean())
+    highest = rows.sort_values("value", kind="stable").iloc[-1]
     return (
         Cell(model, figure=False),
         Cell(features, figure=False),

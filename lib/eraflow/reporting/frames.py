@@ -37,10 +37,10 @@ def score_frame(per_era: pd.DataFrame, metric: str, window: int = ROLLING_ERAS) 
     `rolling` is the mean of the last `window` scored eras of the model, null before there are that many.
     `drawdown` is cumulative less its highest level so far, starting from 0: its minimum is minus the max drawdown.
     """
-    known = per_era.loc[(per_era["metric"] == metric) & per_era["value"].notna(), ["model", "era", "date", "value"]]
+    scored = per_era.loc[(per_era["metric"] == metric) & per_era["value"].notna(), ["model", "era", "date", "value"]]
     parts = []
-    for model in known["model"].unique():
-        part = known[known["model"] == model].sort_values("era").reset_index(drop=True)
+    for model in scored["model"].unique():
+        part = scored[scored["model"] == model].sort_values("era").reset_index(drop=True)
         cumulative = part["value"].cumsum()
         parts.append(
             part.assign(
@@ -49,7 +49,7 @@ def score_frame(per_era: pd.DataFrame, metric: str, window: int = ROLLING_ERAS) 
                 drawdown=cumulative - cumulative.cummax().clip(lower=0),
             )
         )
-    empty = known.iloc[:0].assign(rolling=[], cumulative=[], drawdown=[])
+    empty = scored.iloc[:0].assign(rolling=[], cumulative=[], drawdown=[])
     return pd.concat(parts, ignore_index=True) if parts else empty
 
 

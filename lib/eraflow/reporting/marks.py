@@ -19,6 +19,20 @@ HOVER = "hover"
 FOCUS = "focus"  # the parameter through which a legend dims every series but one
 FONT = "Inter, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 _TICKS = 8
+STYLES: Mapping[str, Any] = {
+    "eras": {"color": "var(--bar)"},
+    "rolling": {"color": "var(--strong)", "strokeWidth": 2},
+    "zero": {"color": "var(--muted)", "strokeWidth": 1},
+    "mean": {"color": "var(--strong)", "strokeWidth": 2, "fill": "var(--strong)", "opacity": 1},
+    "spread": {"color": "var(--bar)"},
+    "whisker": {"color": "var(--muted)", "strokeWidth": 1.2},
+    "interval": {"color": "var(--strong)", "strokeWidth": 3, "strokeCap": "round", "opacity": 0.55},
+    "edge": {"color": "var(--muted)", "opacity": 0.35},
+    "node": {"stroke": "var(--paper)", "strokeWidth": 0.8},
+    "shaded": {"stroke": "var(--muted)", "strokeWidth": 0.4},
+    "cell": {"stroke": "var(--paper)", "strokeWidth": 1},
+    "reading": {"color": "var(--muted)", "fontSize": 11},
+}
 
 
 def theme(legend: bool = False) -> dict[str, Any]:
@@ -59,19 +73,7 @@ def theme(legend: bool = False) -> dict[str, Any]:
             "ordinal": list(palette.FOLDS),
             "diverging": list(palette.DIVERGING),
         },
-        "style": {
-            "eras": {"color": "var(--bar)"},
-            "rolling": {"color": "var(--strong)", "strokeWidth": 2},
-            "zero": {"color": "var(--muted)", "strokeWidth": 1},
-            "mean": {"color": "var(--strong)", "strokeWidth": 2, "fill": "var(--strong)", "opacity": 1},
-            "spread": {"color": "var(--bar)"},
-            "whisker": {"color": "var(--muted)", "strokeWidth": 1.2},
-            "interval": {"color": "var(--strong)", "strokeWidth": 3, "strokeCap": "round", "opacity": 0.55},
-            "edge": {"color": "var(--muted)", "opacity": 0.35},
-            "node": {"stroke": "var(--paper)", "strokeWidth": 0.8},
-            "cell": {"stroke": "var(--paper)", "strokeWidth": 1},
-            "reading": {"color": "var(--muted)", "fontSize": 11},
-        },
+        "style": STYLES,
     }
 
 

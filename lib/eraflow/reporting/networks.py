@@ -165,8 +165,8 @@ def graph_picture(nodes: pd.DataFrame, edges: pd.DataFrame, sectors: list[str]) 
 
 
 def _edge_table(nodes: pd.DataFrame, edges: pd.DataFrame) -> Table:
-    known = nodes[nodes["sector"].notna()]
-    sector: dict[str, str] = dict(zip(known["ticker"], known["sector"], strict=True))
+    placed = nodes[nodes["sector"].notna()]
+    sector: dict[str, str] = dict(zip(placed["ticker"], placed["sector"], strict=True))
     heads = ("Ticker", "Neighbour", *(("Sectors",) if sector else ()), "Weight")
     rows = []
     for one, other, weight in _strongest(edges):

@@ -9,15 +9,15 @@ from importlib import resources
 from typing import Any
 
 import altair as alt
-import jinja2
 import vl_convert
 from altair.utils.schemapi import debug_mode
 from markupsafe import Markup
 
 from eraflow.pictures import Chart, drawing
 from eraflow.reporting import marks, palette, tables
-from eraflow.reporting.content import Figure, Panel, ReportContent, Section, Table
+from eraflow.reporting.content import Document, Figure, Panel, ReportContent, Section, Table
 from eraflow.reporting.sections import headline_metric, overview, sections
+from eraflow.reporting.templates import templates
 
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.split(".")[:2])
 _PICTURE_WIDTH = 860
@@ -36,12 +36,14 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Page:
-    """The report of its content: each chart is made and written out once, for the page and for its picture."""
+    """A page of its content: each chart is made and written out once, for the page and for its picture."""
 
-    content: ReportContent
+    content: ReportContent | Document
 
     @cached_property
     def _parts(self) -> tuple[tuple[Figure, ...], Table | None, tuple[Section, ...]]:
+        if isinstance(self.content, Document):
+            return (), None, self.content.sections
         with debug_mode(False):  # tests hold charts to Vega-Lite's schema
             return (*overview(self.content), sections(self.content))
 
@@ -57,22 +59,19 @@ class Page:
         )
 
     def html(self) -> str:
-        """Self-contained HTML of a run; the same content gives the same bytes."""
+        """Self-contained HTML; the same content gives the same bytes."""
         content, (first, leaders, parts) = self.content, self._parts
-        metric = headline_metric(content)
-        environment = jinja2.Environment(
-            autoescape=True,
-            undefined=jinja2.StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            loader=jinja2.PackageLoader("eraflow.reporting", "assets"),
-        )
-        return environment.get_template("report.html.jinja").render(
+        metric, headlines = None, []
+        if isinstance(content, ReportContent):
+            metric = headline_metric(content)
+            headlines = tables.headlines(content.summary, metric)
+        template = templates().get_template("report.html.jinja")
+        return template.render(
             title=content.title,
             run_name=content.run_name,
             notes=content.notes,
             metric=metric,
-            headlines=tables.headlines(content.summary, metric),
+            headlines=headlines,
             overview=first,
             leaders=leaders,
             sections=parts,
@@ -86,15 +85,16 @@ class Page:
         )
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Name and content of each file of a report: report.html, frames/*.csv, figures/*.svg and *.png.
+        """Name and content of each file of a page: report.html, frames/*.csv, figures/*.svg and *.png.
 
         Of panels that the page offers one at a time each is an SVG, the one that it shows first a PNG too.
         """
         pictures = drawing([_chart(drawn) for drawn in self._drawn])
-        yield "report.html", self.html().encode()
-        frames = {drawn.figure.key: drawn.figure.frame for drawn in self._drawn} | {"per_era": self.content.per_era}
-        if self.content.quality is not None:
-            frames["quality"] = self.content.quality
+        content, frames = self.content, {drawn.figure.key: drawn.figure.frame for drawn in self._drawn}
+        yield f"{content.name if isinstance(content, Document) else 'report'}.html", self.html().encode()
+        if isinstance(content, ReportContent):
+            frames |= {"per_era": content.per_era}
+            frames |= {"quality": content.quality} if content.quality is not None else {}
         yield from ((f"frames/{name}.csv", frame.to_csv(index=False).encode()) for name, frame in frames.items())
         for drawn, (svg, png) in zip(self._drawn, pictures(), strict=True):
             yield f"figures/{drawn.key}.svg", svg.encode()

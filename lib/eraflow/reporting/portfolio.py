@@ -23,7 +23,7 @@ def strategy_section(performance: pd.DataFrame) -> Section:
         max_drawdown, annual_turnover, days; rows in the order in which they are shown.
     """
     models = performance.groupby("model", sort=False)
-    groups = [Group(tuple(map(_row, own.to_dict(orient="records"))), str(model)) for model, own in models]
+    groups = [Group(tuple(map(_row, rows.to_dict(orient="records"))), str(model)) for model, rows in models]
     days = ", ".join(f"{model} {count:,}" for model, count in models["days"].max().items())
     heads = tuple(Cell(head, figure=head != "Model") for head in _HEADS)
     note = f"Cost in basis points of what is traded. Days: {days}. No interval: a Sharpe of few years says little."

@@ -18,7 +18,7 @@ def search_section(model: str, trials: pd.DataFrame) -> Section:
         f"fold is scored on had no say in its own. All {len(trials)} trials count where runs are compared. The best "
         "objective is that of inner folds, and of the best of many trials, so it is too good.",
     )
-    rows = tuple(_row(str(part), own) for part, own in trials.groupby("part", sort=True))
+    rows = tuple(_row(str(part), tried) for part, tried in trials.groupby("part", sort=True))
     heads = tuple(Cell(head, figure=head not in _TEXTS) for head in _HEADS)
     return Section("Search", prose, tables=(Table("Search", heads, (Group(rows),), "search_trials.csv holds all."),))
 
@@ -32,11 +32,13 @@ def best_trial(trials: pd.DataFrame) -> pd.Series | None:
 def _row(part: str, trials: pd.DataFrame) -> tuple[Cell, ...]:
     best = best_trial(trials)
     value = None if best is None else float(best["value"])
-    told = "" if best is None else ", ".join(f"{name} {own}" for name, own in json.loads(best["settings"]).items())
+    settings = (
+        "" if best is None else ", ".join(f"{name} {chosen}" for name, chosen in json.loads(best["settings"]).items())
+    )
     counts = [len(trials), *(int((trials["state"] == state).sum()) for state in ("pruned", "refused"))]
     return (
         Cell(part, figure=False),
         *(Cell(str(count), sort=float(count)) for count in counts),
         Cell("none" if value is None else number(value, 4), sort=value),
-        Cell(told, figure=False),
+        Cell(settings, figure=False),
     )

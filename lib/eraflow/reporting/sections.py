@@ -237,9 +237,9 @@ def _every_metric(content: ReportContent, headline: str) -> tuple[Figure, ...]:
         scores = frames.score_frame(ordered, metric)
         if metric == headline or scores["rolling"].notna().sum() < 2:
             continue
-        known = scores[scores["rolling"].notna()]
-        parts.append(known.assign(metric=metric)[["metric", "model", "era", "date", "rolling"]])
-        panels.append(Panel(str(metric), charts.model_lines(known, "rolling", models, height=180)))
+        rolling = scores[scores["rolling"].notna()]
+        parts.append(rolling.assign(metric=metric)[["metric", "model", "era", "date", "rolling"]])
+        panels.append(Panel(str(metric), charts.model_lines(rolling, "rolling", models, height=180)))
     if not panels:
         return ()
     words = f"Mean of the last {ROLLING_ERAS} scored eras, each metric on its own scale."

@@ -19,8 +19,8 @@ def selection_section(kept: pd.DataFrame) -> Section:
     kept: model, fit (a fold's, of one target and seed), feature, score; a row for each feature that a fit kept.
     """
     groups = tuple(
-        Group(_rows(own), f"{model}: {own['feature'].nunique()} kept in any of {own['fit'].nunique()} fits")
-        for model, own in kept.groupby("model", sort=False)
+        Group(_rows(rows), f"{model}: {rows['feature'].nunique()} kept in any of {rows['fit'].nunique()} fits")
+        for model, rows in kept.groupby("model", sort=False)
     )
     heads = tuple(Cell(head, figure=head != "Feature") for head in _HEADS)
     note = f"The {SHOWN} kept most often; selected_features.csv holds all. The score is what the choice was made by."
@@ -29,13 +29,13 @@ def selection_section(kept: pd.DataFrame) -> Section:
 
 def _rows(kept: pd.DataFrame) -> tuple[tuple[Cell, ...], ...]:
     fits = kept["fit"].nunique()
-    told = kept.groupby("feature", as_index=False).agg(times=("fit", "nunique"), score=("score", "mean"))
-    told = told.sort_values(["times", "score", "feature"], ascending=[False, False, True]).head(SHOWN)
+    counted = kept.groupby("feature", as_index=False).agg(times=("fit", "nunique"), score=("score", "mean"))
+    counted = counted.sort_values(["times", "score", "feature"], ascending=[False, False, True]).head(SHOWN)
     return tuple(
         (
             Cell(str(feature), figure=False),
             Cell(share(times / fits), sort=times / fits),
             Cell(number(score, 3), sort=float(score)),
         )
-        for feature, times, score in told[["feature", "times", "score"]].itertuples(index=False)
+        for feature, times, score in counted[["feature", "times", "score"]].itertuples(index=False)
     )

@@ -32,6 +32,7 @@ METRICS: Mapping[str, str] = {
 FAMILIES: Mapping[str, str] = {
     "bmc": "contribution beyond",
     "corr_with": "correlation with",
+    "rank_corr_with": "rank correlation with",
     "fnc": "correlation after neutralising to",
     "max_exposure": "largest correlation with a feature of",
     "exposure_rms": "root mean square of correlations with",

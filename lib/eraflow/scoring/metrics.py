@@ -207,11 +207,22 @@ def _corr_with_example(block: Block, _: str) -> Matrix:
     return _correlation_with(block, block.era.example)
 
 
-def _correlation_with(block: Block, reference: Matrix | None) -> Matrix:
+def _rank_corr_with(block: Block, benchmark: str) -> Matrix:
+    return _correlation_with(block, block.era.benchmarks[benchmark], by_rank=True)
+
+
+def _rank_corr_with_example(block: Block, _: str) -> Matrix:
+    return _correlation_with(block, block.era.example, by_rank=True)
+
+
+def _correlation_with(block: Block, reference: Matrix | None, by_rank: bool = False) -> Matrix:
+    """Of predictions as in CORR with the reference as it is, or of the ranks of both."""
     covered = block.covered(reference)
     if reference is None or covered is None:
         return block.nothing
     part = block.at(block.rows & covered)
+    if by_rank:
+        return correlation(ranked(reference[part.rows, None])[:, 0], part.ranked)
     return correlation(reference[part.rows], part.powered)
 
 
@@ -333,6 +344,8 @@ METRICS: Mapping[str, Metric] = {
         Metric("bmc_{}", _bmc, ("benchmarks",), over="benchmarks"),
         Metric("corr_with_{}", _corr_with, ("benchmarks",), over="benchmarks"),
         Metric("corr_with_example_preds", _corr_with_example, ("example",)),
+        Metric("rank_corr_with_{}", _rank_corr_with, ("benchmarks",), over="benchmarks"),
+        Metric("rank_corr_with_example_preds", _rank_corr_with_example, ("example",)),
         Metric("fnc_{}", _fnc, ("features",), over="features"),
         Metric("max_exposure_{}", _max_exposure, ("features",), over="features", detail=_most_exposed),
         Metric("exposure_rms_{}", _exposure_rms, ("features",), over="features"),

@@ -40,6 +40,8 @@ def score_eras(
 ) -> DataFrame:
     """`model, era, fold, metric, value, detail`: every metric of every model, era and fold that has known targets.
 
+    A Python worker holds two eras at a time, with all their models and the references of one.
+
     Parameters
     ----------
     predictions : `id string, era int, fold int, model string, prediction double, target float`, the target null or NaN
@@ -48,8 +50,6 @@ def score_eras(
     asset : SQL expression of `id` for what is the same in all eras (a ticker). With it churn and turnover are measured
         between eras whose numbers follow each other, within a fold.
     metrics : names of METRICS. What none of these needs is not read.
-
-    A Python worker holds two eras at a time, with all their models and the references of one.
     """
     against = (references or References()).needed_by(metrics)
     rows = predictions.where(KNOWN).select(

@@ -42,13 +42,13 @@ BASIS_POINT = 1e-4
 def histories(predictions: DataFrame, prices: DataFrame, holding: Holding) -> DataFrame:
     """What prices say of predictions, and what is needed to follow positions: the only reading of prices.
 
+    Rows are as `tranches.HISTORY` says. They are few, since they hold what is known of a ticker as lists; a caller that
+    takes several views of them keeps them.
+
     Parameters
     ----------
     predictions : `id string (TICKER_DATE), era, model, prediction`; several folds of an era are averaged.
     prices : the `prices` table: `ticker, date, country, session, bar, daily_return, total_return`.
-
-    Rows are as `tranches.HISTORY` says. They are few, since they hold what is known of a ticker as lists; a caller that
-    takes several views of them keeps them.
     """
     date = F.substring_index("id", "_", -1)
     predicted = predictions.select(

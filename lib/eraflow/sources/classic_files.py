@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import chain, pairwise
@@ -212,7 +212,7 @@ def _ranges(footer: pq.FileMetaData, columns: set[str]) -> Iterator[tuple[str, A
 class Contents:
     """What the rows of a round's files say, without their features."""
 
-    eras: Mapping[str, tuple[int, ...]]  # of each split but live, in order
+    eras: Mapping[str, tuple[int, ...]]  # of each split, in order
     rows: Mapping[str, int]
     unknown: Mapping[str, tuple[int, ...]]  # target -> eras in which no row knows it
     alias: str | None  # the named target that `target` equals
@@ -220,10 +220,10 @@ class Contents:
 
 
 def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
-    """Reads keys and targets. Some thousand rows come to the driver, one an era and file.
+    """Reads keys and targets of files with targets. Some thousand rows come to the driver, one an era and file.
 
-    InputError: an era that is no number (or, in live.parquet, not X), an era in two files, an id twice, a data_type or
-    a target value that there is not.
+    InputError: an era that is no number, an era in two files, an id twice, a data_type or a target value that there is
+    not.
     """
     with reading():
         _refuse_twice(spark, found)
@@ -232,21 +232,20 @@ def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
     for split, rows in told.items():
         for row in rows:
             _refuse_wrong(split, row)
-        if split.name != "live":
-            eras[split.name] = tuple(sorted(int(row["era"]) for row in rows))
-            if twice := [era for era, later in pairwise(eras[split.name]) if era == later]:
-                raise InputError(f"{split.path} writes era {twice[0]:04d} in two ways; download it again.")
+        eras[split.name] = tuple(sorted(int(row["era"]) for row in rows))
+        if twice := [era for era, later in pairwise(eras[split.name]) if era == later]:
+            raise InputError(f"{split.path} writes era {twice[0]:04d} in two ways; download it again.")
     if both := sorted(set(eras.get("train", ())) & set(eras.get("validation", ()))):
         raise InputError(f"era {both[0]:04d} is in train.parquet and in validation.parquet; download both again.")
-    known = [(split, row) for split, rows in told.items() if split.name != "live" for row in rows]
-    targets = next((split.targets for split in found if split.name != "live"), ())
-    unknown = {name: tuple(sorted(int(row["era"]) for _, row in known if not row[f"known {name}"])) for name in targets}
+    every = [row for rows in told.values() for row in rows]
+    targets = found[0].targets if found else ()
+    unknown = {name: tuple(sorted(int(row["era"]) for row in every if not row[f"known {name}"])) for name in targets}
     ordered = sorted(era for numbers in eras.values() for era in numbers)
     return Contents(
         eras,
         {split.name: split.rows for split in found},
         unknown,
-        next((name for name in targets if known and all(row[f"apart {name}"] == 0 for _, row in known)), None),
+        next((name for name in targets if every and all(row[f"apart {name}"] == 0 for row in every)), None),
         tuple((before, after) for before, after in pairwise(ordered) if after > before + 1),
     )
 
@@ -269,18 +268,7 @@ def _by_era(spark: SparkSession, split: Split) -> list[Row]:
 
 def _refuse_wrong(split: Split, row: Row) -> None:
     era = row["era"]
-    if split.name == "live":
-        if era != LIVE_ERA:
-            raise InputError(
-                f"{split.path} holds era {era!r}, where live rows are of era {LIVE_ERA}; download it again."
-            )
-    elif era is None or re.fullmatch(r"\d{1,5}", era) is None:
-        raise InputError(f"{split.path} holds era {era!r}, which is no number such as 0001; download it again.")
-    if strange := sorted(set(row["kinds"]) - set(KINDS[split.name])):
-        raise InputError(
-            f"{split.path}: column 'data_type' holds {strange[0]!r} in era {era}; rows of this file are "
-            f"{' or '.join(KINDS[split.name])}."
-        )
+    refuse_keys(split, era, row["kinds"])
     for name in split.targets:
         least, greatest = row[f"least {name}"], row[f"greatest {name}"]
         if least is not None and (least < 0 or greatest > 1):
@@ -289,6 +277,22 @@ def _refuse_wrong(split: Split, row: Row) -> None:
                 f"{split.path}: column {name!r} holds {wrong} in era {era}, where targets are from 0 to 1; download it "
                 "again."
             )
+
+
+def refuse_keys(split: Split, era: str | None, kinds: Collection[str]) -> None:
+    """InputError where the file has no rows of such an era, or of one of the kinds that `data_type` says."""
+    if split.name == "live":
+        if era != LIVE_ERA:
+            raise InputError(
+                f"{split.path} holds era {era!r}, where live rows are of era {LIVE_ERA}; download it again."
+            )
+    elif era is None or re.fullmatch(r"\d{1,5}", era) is None:
+        raise InputError(f"{split.path} holds era {era!r}, which is no number such as 0001; download it again.")
+    if strange := sorted(set(kinds) - set(KINDS[split.name])):
+        raise InputError(
+            f"{split.path}: column 'data_type' holds {strange[0]!r} in era {era}; rows of this file are "
+            f"{' or '.join(KINDS[split.name])}."
+        )
 
 
 def _refuse_twice(spark: SparkSession, found: Sequence[Split]) -> None:

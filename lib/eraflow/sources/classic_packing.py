@@ -16,7 +16,7 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 
 from eraflow.errors import InputError
-from eraflow.sources.classic_files import LIVE_ERA, Catalogue, Folder, Split
+from eraflow.sources.classic_files import Catalogue, Folder, Split
 from eraflow.sources.classic_survey import (
     MISSING,
     Levels,
@@ -57,19 +57,14 @@ def _column(sets: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which eras are packed: of each the bits of the features that it lacks (`EraSurvey.absent`), by its number.
-
-    Live rows, which the files give no number, get `live_era`.
-    """
+    """Which eras are packed: of each the bits of the features that it lacks (`EraSurvey.absent`), by its number."""
 
     absent: Mapping[int, bytes]
     era_block: int
-    live_era: int | None = None
 
     def number(self, label: str) -> int | None:
         """Of an era as the files write it; None where it is not wanted."""
-        number = self.live_era if label == LIVE_ERA else int(label)
-        return number if number in self.absent else None
+        return int(label) if int(label) in self.absent else None
 
 
 def packed(

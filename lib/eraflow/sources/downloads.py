@@ -30,6 +30,10 @@ STEPS = 100  # of a file, in the progress
 _AGAIN = (408, 425, 429)  # what a client did wrong that may be right later
 
 
+class TransferError(InputError):
+    """A file that a server has not given, and may give later."""
+
+
 class _BrokenError(Exception):
     """A transfer that did not give the whole file."""
 
@@ -48,10 +52,11 @@ def numerai() -> Remote:
         from numerapi import NumerAPI
     except ImportError:
         raise InputError(
-            "classic.dataset: downloading needs numerapi; pip install -e '.[numerai]', or set classic.dataset=null."
+            "classic.dataset: downloading needs numerapi; pip install 'eraflow[numerai]', or set classic.dataset=null."
         ) from None
     logging.getLogger("numerapi").setLevel(logging.CRITICAL)  # what fails is told below in a sentence
-    api: Any = NumerAPI(show_progress_bars=False)  # type: ignore[no-untyped-call]
+    # Data need no key, and without one numerapi would read it from `.env` files: this one is sent nowhere.
+    api: Any = NumerAPI("none", "none", show_progress_bars=False)  # type: ignore[no-untyped-call]
     query = "query ($filename: String!, $tournament: Int!) { dataset(filename: $filename, tournament: $tournament) }"
 
     def address(name: str) -> str:
@@ -73,8 +78,8 @@ def brought(
 
     `optional` ones are brought where the data set has them.
 
-    InputError: no such data set, a file that is not in it, a server that gives no whole file, a full disk. Files that
-    were whole stay as they were, and what came of a broken one is gone on from by the next call.
+    InputError: no such data set, a file that is not in it, a full disk. TransferError: a server that gives no whole
+    file. Files that were whole stay as they were, and what came of a broken one is gone on from by the next call.
     """
     progress.stage(f"looking for {dataset} at Numerai")
     try:
@@ -116,7 +121,7 @@ class _Download:
                 cause = error
             except (_BrokenError, ValueError, KeyError, TypeError) as error:
                 cause = error
-        raise InputError(
+        raise TransferError(
             f"{self.name} could not be downloaded in {ATTEMPTS} attempts ({_told(cause)}); try again later, what came "
             "of it is kept."
         )
@@ -136,7 +141,7 @@ class _Download:
                 self.progress.note(f"{self.path.name} is unchanged")
                 return
             if 400 <= answer.status_code < 500 and answer.status_code not in (*_AGAIN, 416):
-                raise InputError(f"{self.name}: the server answers {answer.status_code} {answer.reason}; try later.")
+                raise TransferError(f"{self.name}: the server answers {answer.status_code} {answer.reason}; try later.")
             if answer.status_code == 416:  # nothing is left to send: the part is of another file
                 self._part.unlink(missing_ok=True)
             if answer.status_code not in (200, 206):

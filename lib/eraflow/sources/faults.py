@@ -82,8 +82,11 @@ def drops(policies: Mapping[str, str]) -> Column:
     return F.col("fault.check").isin([*DROPPED, *(name for name in CHECKS if policies[name] == "drop")])
 
 
-def seen(raw: DataFrame) -> DataFrame:
-    """The `marked` raw prices by ticker, year and row check, as SEEN says; `repeats` are not among the checks."""
+def seen(raw: DataFrame, has_faults: bool = True) -> DataFrame:
+    """The `marked` raw prices by ticker, year and row check, as SEEN says; `repeats` are not among the checks.
+
+    Where no row `has_faults` none is looked for.
+    """
     column = F.col("fault.column")
     value = F.coalesce(
         F.col("unreadable.value"),
@@ -98,9 +101,9 @@ def seen(raw: DataFrame) -> DataFrame:
     is_faulty = F.col("fault").isNotNull()
     # Apart, because the least of structs is found by sorting: of the few faulty rows, and not of all.
     faulty = raw.where(is_faulty).groupBy(*keys).agg(*sums, F.min(place).alias("first"))
-    sound = raw.where(~is_faulty).groupBy(*keys[:2]).agg(*sums)
     nothing = [F.lit(None).cast(kind).alias(name) for name, kind in (("check", "string"), ("first", _PLACE))]
-    return sound.select("*", *nothing).select(*faulty.columns).unionByName(faulty)
+    sound = raw.where(~is_faulty).groupBy(*keys[:2]).agg(*sums).select("*", *nothing).select(*faulty.columns)
+    return sound.unionByName(faulty) if has_faults else sound
 
 
 def repeats(raw: DataFrame) -> DataFrame:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
 
 import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
@@ -47,11 +46,6 @@ def renamed(raw: DataFrame, reused_after: int) -> DataFrame:
 def name_of(ticker: Column) -> Column:
     """The name in the files of prices, of a ticker that may be the name's second life."""
     return F.regexp_replace(ticker, f"{_SECOND}$", "")
-
-
-def of_names(rows: DataFrame, asset: str, names: Collection[str]) -> DataFrame:
-    """The rows whose ticker (an SQL expression) has one of these names in the files of prices."""
-    return rows.where(name_of(F.expr(asset)).isin(list(names)))
 
 
 def named(ids: pd.Series[str]) -> pd.Series[str]:

@@ -162,15 +162,15 @@ def read(spark: SparkSession, config: Prices, tell: Callable[[str], None] = lamb
 
 def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
     """Each task opens the files of its share itself, a few row groups of a parquet file at a time."""
-    total = sum(file.size for group in survey.groups for file in group.files)
-    share = min(_PART, total // slots(spark) + 1)
+    found = [file for group in survey.groups for file in group.files]
+    share = min(_PART, sum(file.size for file in found) // slots(spark) + 1)
     parts = [
         (part, replace(group, files=()))
         for group in survey.groups
         for file in group.files
         for part in parts_of(file, share)
     ]
-    tasks = min(len(parts), max(slots(spark), total // _PART))
+    tasks = min(len(parts), partitions(spark, found))
     shares = [parts[n::tasks] for n in range(tasks)]
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -187,6 +187,11 @@ def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
                         ) from None
 
     return spark.range(0, tasks, 1, tasks).mapInArrow(work, _spark_schema())
+
+
+def partitions(spark: SparkSession, found: Sequence[SourceFile]) -> int:
+    """In how many parts the rows of files are read and held: each what one task may read, and at least one a slot."""
+    return max(slots(spark), sum(file.size for file in found) // _PART)
 
 
 def parts_of(file: SourceFile, share: int) -> Iterator[Part]:

@@ -47,6 +47,7 @@ class Counted:
 
     days: Counts  # by country and day the number of tickers with a price that counts
     rows: int
+    faulty: int  # rows that fail a check by themselves
     repeats: int  # rows of a ticker and day beyond the first
     gaps: int  # rows that more than `dates.reused_after` days lie before
 
@@ -56,7 +57,7 @@ def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> C
     before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
     priced = F.col("close").isNotNull() & ~F.isnan("close")
     passed = priced & ~F.coalesce(faults.drops(policies) | quality.drops(policies), F.lit(False))
-    rows = raw.select("country", "date", "close", "volume", priced.alias("priced"), passed.alias("passed"),
+    rows = raw.select("country", "date", "close", "volume", "fault", priced.alias("priced"), passed.alias("passed"),
         F.last(F.when(priced, F.col("date")), ignorenulls=True).over(before).alias("before"),
         F.last("date").over(before).alias("row_before"),
         F.last(F.when(passed, F.col("close")), ignorenulls=True).over(before).alias("close_before"),
@@ -68,6 +69,7 @@ def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> C
     # One row a country and trading day: some thousand for each country.
     found = rows.groupBy("country", "date").agg(
         F.count("*").alias("rows"),
+        F.count("fault").alias("faulty"),
         F.count(F.when(counts, 1)).alias("tickers"),
         F.count(F.when(F.col("row_before") == F.col("date"), 1)).alias("repeats"),
         F.count(F.when(is_late, 1)).alias("gaps"),
@@ -76,7 +78,7 @@ def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> C
     for row in found:
         if row["date"] is not None and row["country"] is not None and row["tickers"]:
             days.setdefault(row["country"], {})[row["date"]] = row["tickers"]
-    return Counted(days, *(sum(row[name] for row in found) for name in ("rows", "repeats", "gaps")))
+    return Counted(days, *(sum(row[name] for row in found) for name in ("rows", "faulty", "repeats", "gaps")))
 
 
 def decided(

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from eraflow import submission
 from eraflow.errors import InputError
+from eraflow.rounds import submission
 
 TICKERS = [f"T{number:03}" for number in range(120)]
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
 from numerai_tools.submissions import (
@@ -68,10 +66,3 @@ def check_size(tickers: int) -> None:
             f"the newest era has {tickers} tickers, Numerai Signals takes no fewer than {SIGNALS_MIN_TICKERS}; "
             "give prices of more tickers."
         )
-
-
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Writes the CSV whole or not at all."""
-    part = path.with_name(path.name + ".part")
-    frame.to_csv(part, index=False)
-    os.replace(part, path)

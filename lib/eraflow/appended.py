@@ -1,0 +1,76 @@
+"""Delta tables whose rows are only ever added, each once: what happened round by round."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from delta.tables import DeltaTable
+from pyspark.sql import SparkSession
+
+COMMITS = 30  # days for which the log of commits is kept; rows are kept for ever
+
+
+@dataclass(frozen=True)
+class Appended:
+    """The table `_NAME` beside those of a root: a folder, an object-store path, or `catalog.schema`.
+
+    `jobs/prune.py` leaves it alone. What it holds comes to the driver whole: some thousand rows a year.
+    """
+
+    spark: SparkSession
+    root: str
+    name: str
+    schema: str
+    keys: Sequence[str]  # by which a row is there or not
+    files: int = 100  # with more, all are written into one, and what readers have left for a week is removed
+
+    def rows(self) -> pd.DataFrame:
+        """All rows, sorted by their keys."""
+        columns = [field.split()[0] for field in self.schema.split(", ")]
+        if not self._exists():
+            return pd.DataFrame(columns=columns)
+        source = self.spark.read
+        table = source.table(self._address) if self._is_catalog else source.format("delta").load(self._address)
+        found: pd.DataFrame = table.select(*columns).toPandas()
+        return found.sort_values(list(self.keys), ignore_index=True)
+
+    def add(self, rows: pd.DataFrame) -> int:
+        """Adds the rows whose keys are not there yet, all or none; returns how many."""
+        there = pd.MultiIndex.from_frame(self.rows()[list(self.keys)].astype(str))
+        new = rows.drop_duplicates(list(self.keys))
+        new = new[~pd.MultiIndex.from_frame(new[list(self.keys)].astype(str)).isin(there)]
+        if new.empty:
+            return 0
+        columns = [field.split()[0] for field in self.schema.split(", ")]
+        plain = new[columns].astype(object).where(new[columns].notna(), None)
+        frame = self.spark.createDataFrame(list(plain.itertuples(index=False, name=None)), self.schema)
+        writer = frame.coalesce(1).write.format("delta").mode("append")
+        writer = writer.option("delta.logRetentionDuration", f"interval {COMMITS} days")
+        if self._is_catalog:
+            writer.saveAsTable(self._address)
+        else:
+            writer.save(self._address)
+        self._put_together()
+        return len(new)
+
+    def _put_together(self) -> None:
+        named = DeltaTable.forName if self._is_catalog else DeltaTable.forPath
+        table = named(self.spark, self._address)
+        if len(table.toDF().inputFiles()) > self.files:
+            table.optimize().executeCompaction()
+            table.vacuum()
+
+    @property
+    def _is_catalog(self) -> bool:
+        return "/" not in self.root and self.root.count(".") == 1 and not self.root.startswith(".")
+
+    @property
+    def _address(self) -> str:
+        return f"{self.root}._{self.name}" if self._is_catalog else f"{self.root.rstrip('/')}/_{self.name}"
+
+    def _exists(self) -> bool:
+        if self._is_catalog:
+            return bool(self.spark.catalog.tableExists(self._address))
+        return bool(DeltaTable.isDeltaTable(self.spark, self._address))
