@@ -33,6 +33,7 @@ class Measured:
     exit_code: int
     output: str
     over_limit: bool = False
+    processor_seconds: float = 0.0  # of the process tree, when it was last looked at
 
 
 def measure(command: list[str], log: Path, limit_gb: float | None = None, interval: float = INTERVAL) -> Measured:
@@ -42,12 +43,14 @@ def measure(command: list[str], log: Path, limit_gb: float | None = None, interv
     below the machine's memory, so that not the kernel chooses whom to kill.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    spent = 0.0
     started, peak, over_limit = time.monotonic(), 0, False
     with log.open("w") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
         while process.poll() is None:
             tree = _tree(process.pid)
             peak = max(peak, sum(map(_pss, tree)))
+            spent = max(spent, _processor_seconds(tree))
             if limit_gb is not None and peak > limit_gb * GB:
                 over_limit = True
                 _kill(tree)
@@ -55,13 +58,17 @@ def measure(command: list[str], log: Path, limit_gb: float | None = None, interv
                 break
             time.sleep(interval)
     seconds, output = time.monotonic() - started, log.read_text(errors="replace")
-    return Measured(seconds, peak / GB, process.returncode, output, over_limit)
+    return Measured(seconds, peak / GB, process.returncode, output, over_limit, spent)
 
 
 def processor_seconds(root: int | None = None) -> float:
     """What a process and its descendants have spent on processors so far, those that ended and were waited for too."""
+    return _processor_seconds(_tree(root or os.getpid()))
+
+
+def _processor_seconds(tree: list[int]) -> float:
     ticks = 0
-    for pid in _tree(root or os.getpid()):
+    for pid in tree:
         with suppress(OSError, IndexError):  # it ended while we looked
             fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
             ticks += sum(map(int, fields[11:15]))

@@ -16,7 +16,7 @@ from synapse.ml.lightgbm import LightGBMRegressor
 from eraflow import registry
 from eraflow.cli import leave
 from eraflow.config import load
-from eraflow.models import lightgbm, save
+from eraflow.models import lightgbm_spark, save
 from eraflow.pipeline import classic
 from eraflow.progress import shown
 from eraflow.session import session
@@ -57,7 +57,7 @@ def main(
     seconds["pack"] = time.monotonic() - started
     eras = [era for era in data.eras.known if era <= int(last_era)]
     seconds["values"] = data.training.labelled(eras).count() * len(data.training.feature_names)
-    lightgbm.LightGBMRegressor = Timed  # type: ignore[misc]
+    lightgbm_spark.LightGBMRegressor = Timed  # type: ignore[misc]
     model = registry.build(config.models["lightgbm"], data.training.target, config.run.seed)
     seconds["runs"] = []
     for _ in range(int(runs)):

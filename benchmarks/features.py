@@ -1,10 +1,11 @@
-"""The 14 features of `main` from daily prices: Spark beside pandas and polars, each with TA-Lib, and numerblox.
+"""The 14 features of `main` from daily prices: both engines beside pandas and polars, each with TA-Lib, and numerblox.
 
     make bench-features ARGS="--rows 1.4e6 10e6 40e6 --peers pandas_talib polars_talib"
 
-Each side reads the same parquet file and writes zstd parquet, in a process of its own that is killed over 20 GB. Row
-counts and, on three tickers, values must be the project's. numerblox computes other features, so that there is no ratio
-to it; it is run when ERAFLOW_BENCH_NUMERBLOX names a Python that has it. Of the sides only pandas keeps to one core.
+Each side reads the same parquet file and writes zstd parquet, in a process of its own that is killed over 20 GB; the
+project's sides run once more without writing. Row counts and, on three tickers, values must be the project's. numerblox
+computes other features, so that there is no ratio to it; it is run when ERAFLOW_BENCH_NUMERBLOX names a Python that has
+it. Of the sides only pandas keeps to one core.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ HERE = Path(__file__).parent
 WORK = HERE.parent / "var/benchmarks/features"
 RESULTS = WORK.with_suffix(".json")
 LIMIT_GB = 20.0
+ENGINES = ("windows", "kernels")
 TOLERANCE = 1e-6  # of max(1, |value|): pandas' running deviations are off by up to 2e-8
 SPARK = [
     *("spark-submit", "--properties-file", str(HERE.parent / "conf/spark-local.conf"), "--driver-memory", "6g"),
@@ -74,11 +76,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench-features", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", type=float, default=[1.4e6, 10e6, 40e6], help="sizes of the universe")
     parser.add_argument("--peers", nargs="+", choices=known, default=list(known), help="whom to run beside the project")
+    parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="of the project")
     asked = parser.parse_args()
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
     for size in map(int, asked.rows):
-        rows += compared(size, [known[name] for name in asked.peers], faults)
+        rows += compared(size, asked.engines, [known[name] for name in asked.peers], faults)
         RESULTS.write_text(json.dumps(rows, indent=2) + "\n")  # after each size: the next takes long and may fail
     print(pd.DataFrame(rows).fillna("-").to_string(index=False))
     for fault in faults:
@@ -86,42 +89,69 @@ def main() -> int:
     return 1 if faults else 0
 
 
-def compared(size: int, chosen: list[Peer], faults: list[str]) -> list[dict[str, Any]]:
-    """One row a peer for a universe of `size` rows; what went wrong with the project's side, or apart, in `faults`."""
+def compared(size: int, engines: list[str], chosen: list[Peer], faults: list[str]) -> list[dict[str, Any]]:
+    """One row an engine and peer for a universe of `size` rows; what went wrong with ours, or apart, in `faults`."""
     folder = WORK / f"{size:_}-rows"
     universe = write_universe(folder / "prices.parquet", size)
     bars = ds.dataset(universe).count_rows()
-    ours, our_note = finished(SPARK, universe, folder / "eraflow")
-    say(bars, "eraflow", ours, our_note)
-    if our_note:
-        faults.append(f"eraflow, {bars:,} rows: {our_note}; see {folder}/eraflow.log")
+    sides = {engine: run_engine(engine, universe, folder, bars, faults) for engine in engines}
     rows = []
     for peer in chosen:
         output = folder / f"{peer.script}.parquet"
         theirs, note = finished(peer.command, universe, output) if peer.python else (None, peer.missing)
-        if not note and not our_note:
-            apart = difference(folder / "eraflow", output, values=not peer.other_work)
-            if apart:
-                note = f"differs from eraflow: {apart}"
-                faults.append(f"{peer.label}, {bars:,} rows: {apart}")
         say(bars, peer.label, theirs, note)
-        comparable = theirs if not (note or our_note or peer.other_work) else None
-        rows.append({
-            "case": f"14 features of {bars:,} daily rows", "peer": peer.label,
-            "seconds": None if our_note else round(ours.seconds, 1),
-            "peer_seconds": round(theirs.seconds, 1) if theirs and not note else None,
-            "ratio": round(ours.seconds / comparable.seconds, 2) if comparable else None,
-            "peak_gb": round(ours.peak_gb, 2), "peer_peak_gb": round(theirs.peak_gb, 2) if theirs else None,
-            "peer_note": note or peer.other_work or None,
-        })  # fmt: skip
+        for engine, ours in sides.items():
+            apart = ""
+            if not note and ours.is_whole:
+                apart = difference(ours.output, output, values=not peer.other_work)
+            if apart:
+                faults.append(f"{peer.label}, {bars:,} rows: {apart} ({engine})")
+            rows.append(row(bars, engine, ours, peer, theirs, note or (apart and f"differs from {engine}: {apart}")))
         output.unlink(missing_ok=True)
-    shutil.rmtree(folder / "eraflow", ignore_errors=True)
+    for ours in sides.values():
+        shutil.rmtree(ours.output, ignore_errors=True)
     return rows
 
 
-def finished(command: list[str], universe: Path, output: Path) -> tuple[Measured, str]:
+@dataclass(frozen=True)
+class Engine:
+    """What an engine took: with writing, and without; `is_whole` says that both ended well."""
+
+    output: Path
+    written: Measured
+    computed: Measured
+    is_whole: bool
+
+
+def run_engine(engine: str, universe: Path, folder: Path, bars: int, faults: list[str]) -> Engine:
+    output = folder / f"eraflow-{engine}"
+    written, note = finished([*SPARK, engine], universe, output)
+    say(bars, f"eraflow, {engine}", written, note)
+    computed, other = finished([*SPARK, engine], universe, Path("nothing"), folder / f"eraflow-{engine}-computed.log")
+    say(bars, f"eraflow, {engine}, without writing", computed, other)
+    if note or other:
+        faults.append(f"eraflow, {engine}, {bars:,} rows: {note or other}; see {folder}")
+    return Engine(output, written, computed, not (note or other))
+
+
+def row(bars: int, engine: str, ours: Engine, peer: Peer, theirs: Measured | None, note: str) -> dict[str, Any]:
+    comparable = theirs if ours.is_whole and not (note or peer.other_work) else None
+    return {
+        "case": f"14 features of {bars:,} daily rows, {engine}", "peer": peer.label,
+        "seconds": round(ours.written.seconds, 1) if ours.is_whole else None,
+        "computed_seconds": round(ours.computed.seconds, 1) if ours.is_whole else None,
+        "processor_seconds": round(ours.written.processor_seconds, 1) if ours.is_whole else None,
+        "peer_seconds": round(theirs.seconds, 1) if theirs and not note else None,
+        "peer_processor_seconds": round(theirs.processor_seconds, 1) if theirs and not note else None,
+        "ratio": round(ours.written.seconds / comparable.seconds, 2) if comparable else None,
+        "peak_gb": round(ours.written.peak_gb, 2), "peer_peak_gb": round(theirs.peak_gb, 2) if theirs else None,
+        "peer_note": note or peer.other_work or None,
+    }  # fmt: skip
+
+
+def finished(command: list[str], universe: Path, output: Path, log: Path | None = None) -> tuple[Measured, str]:
     """What the side took from the universe to its output, and, where it did not end well, why; else nothing."""
-    seen = measure([*command, str(universe), str(output)], output.with_suffix(".log"), LIMIT_GB)
+    seen = measure([*command, str(universe), str(output)], log or output.with_suffix(".log"), LIMIT_GB)
     if seen.over_limit:
         return seen, f"killed after {seen.seconds:.0f} s, over {LIMIT_GB:g} GB"
     if seen.exit_code:
@@ -165,7 +195,7 @@ def tickers_of(side: ds.Dataset, tickers: list[str]) -> pd.DataFrame:
 
 def say(rows: int, who: str, seen: Measured | None, note: str) -> None:
     """One line as soon as a side has ended; the table comes after the last."""
-    took = "not run" if seen is None else f"{seen.seconds:.1f} s, {1e6 * seen.seconds / rows:.2f} us a row"
+    took = "not run" if seen is None else f"{seen.seconds:.1f} s ({seen.processor_seconds:.1f} of processors)"
     peak = "" if seen is None else f", peak {seen.peak_gb:.2f} GB"
     print(f"{rows:,} rows, {who}: {took}{peak}{f' ({note})' if note else ''}", flush=True)
 

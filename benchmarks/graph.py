@@ -94,7 +94,7 @@ def weekly_child(prices: str) -> None:
     settings = [f"prices.path={prices}", f"tables.root={root}", "features.set=momentum", "network.relearn=weekly"]
     with shown() as progress:
         store = Store(spark, root)
-        steps = list(signals_steps.steps(Site(store, load(["signals.yml"], settings), progress)))
+        steps = list(signals_steps.steps(Site(store, load(["signals.yml"], settings), progress)).values())
         before = Steps(store, progress).taken(steps[:4])  # prices, quality, features, eras
         begun = time.monotonic()
         tables = Steps(store, progress).taken(steps[4:6], before)

@@ -1,6 +1,7 @@
 """The main job of conf/signals.yml beside a careful notebook's, from prices to the page, stage by stage.
 
     make bench-main-job                              the shared real prices, three runs of each side
+    make bench-main-job ARGS="--engine kernels"      the same with features by kernels
     make bench-main-job ARGS="--rows 10000000 --runs 1"   invented prices, of 5,000 days a ticker
 
 Both sides are whole processes that begin with nothing but the price file; they take turns. A stage's seconds are the
@@ -49,6 +50,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rows", type=int, help="of invented prices, instead of the real ones")
     parser.add_argument("--heap", default="3g", help="of eraflow's JVM")
+    parser.add_argument("--engine", default="windows", help="of eraflow's features: windows or kernels")
     parser.add_argument("--prices", type=Path, help="a file in the columns of the real prices")
     chosen = parser.parse_args()
     if chosen.rows:
@@ -56,10 +58,11 @@ def main() -> int:
     else:
         prices = chosen.prices or real_prices()
     case = f"{chosen.rows:,} invented rows" if chosen.rows else prices.stem
+    case += f", {chosen.engine}"
     found: dict[str, list[tuple[Measured, dict[str, float]]]] = {"eraflow": [], "notebook": []}
     for number in range(1, chosen.runs + 1):
         for side, run in (("eraflow", eraflow), ("notebook", notebook)):
-            seen, stages = run(prices, chosen.heap)
+            seen, stages = run(prices, chosen)
             found[side].append((seen, stages))
             end = "killed over the limit" if seen.over_limit else f"exit code {seen.exit_code}"
             print(f"{case}, run {number}: {side}: {seen.seconds:.1f} s, {seen.peak_gb:.2f} GB, {end}", flush=True)
@@ -75,12 +78,14 @@ def main() -> int:
 SECONDS = ("seconds", "peer_seconds")
 
 
-def eraflow(prices: Path, heap: str) -> tuple[Measured, dict[str, float]]:
+def eraflow(prices: Path, chosen: argparse.Namespace) -> tuple[Measured, dict[str, float]]:
     folder = WORK / "eraflow"
     shutil.rmtree(folder, ignore_errors=True)
     settings = {"prices.path": prices, "tables.root": folder / "tables", "run.dir": folder / "runs"}
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "--driver-memory", heap, "jobs/train.py"]
-    command += ["--config", "conf/signals.yml"]
+    settings |= {"validation.period": "null", "validation.folds": "6"}  # the notebook's
+    settings["features.engine"] = chosen.engine
+    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "--driver-memory", chosen.heap]
+    command += ["jobs/train.py", "--config", "conf/signals.yml"]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     seen = measure(command, WORK / "eraflow.log", LIMIT_GB)
     return seen, stages_of(seen.output)
@@ -106,7 +111,7 @@ def _stage(line: str) -> str | None:
     return next((stage for begin, stage in STAGES.items() if line.startswith(begin)), None)
 
 
-def notebook(prices: Path, heap: str) -> tuple[Measured, dict[str, float]]:
+def notebook(prices: Path, chosen: argparse.Namespace) -> tuple[Measured, dict[str, float]]:
     folder = WORK / "notebook"
     shutil.rmtree(folder, ignore_errors=True)
     command = [sys.executable, str(ROOT / "benchmarks/peers/notebook.py"), str(prices), str(folder)]
