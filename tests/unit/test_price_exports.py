@@ -97,7 +97,7 @@ def test_what_was_recognised_is_told(tmp_path: Path) -> None:
         written(KINDS[name], tmp_path)
     written(KINDS["yfinance"], tmp_path / "other")
     survey = survey_of(tmp_path)
-    assert sorted(survey.told) == [
+    assert sorted(survey.messages) == [
         "prices: 1 file is read as eodhd (prices.adjusted: none)",
         "prices: 1 file is read as tiingo (prices.adjusted: none)",
         "prices: 2 files are read as yfinance (prices.adjusted: all)",

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame
 from eraflow.config import Config
 from eraflow.errors import InputError
 from eraflow.sources.classic_files import ALIAS, Folder
-from eraflow.sources.classic_labels import known_by_era
+from eraflow.sources.classic_labels import labelled_by_era
 from eraflow.sources.classic_models import OtherModels
 from eraflow.sources.classic_residuals import Residual, residual_of
 from eraflow.spans import reach_in_eras
@@ -34,16 +34,16 @@ class Targets:
     @property
     def reach(self) -> dict[str, int]:
         """How many eras on a label reaches, by the name of the target."""
-        return {name: reach_in_eras(horizon(own)) for name, own in {self.main: self.main, **self.of_files}.items()}
+        return {name: reach_in_eras(horizon(each)) for name, each in {self.main: self.main, **self.of_files}.items()}
 
     def refuse_unknown_models(self, others: OtherModels, folder: Folder) -> None:
         """InputError where a residual is to a model whose predictions the folder does not hold."""
-        known = (*others.benchmarks, *([others.meta_model] if others.meta_model else ()))
-        for name, own in self.residuals.items():
-            if own.model not in known:
+        models = (*others.benchmarks, *([others.meta_model] if others.meta_model else ()))
+        for name, residual in self.residuals.items():
+            if residual.model not in models:
                 raise InputError(
-                    f"{self.keys[name]}: {folder.path} has no predictions of {own.model!r} for {name}; "
-                    + (f"choose one of {', '.join(known)}." if known else "download the benchmark models' files.")
+                    f"{self.keys[name]}: {folder.path} has no predictions of {residual.model!r} for {name}; "
+                    + (f"choose one of {', '.join(models)}." if models else "download the benchmark models' files.")
                 )
 
 
@@ -52,14 +52,14 @@ def targets(config: Config, manifest: Mapping[str, Any]) -> Targets:
     keys = {config.targets.main: "targets.main"}
     for model, settings in config.models.items():
         keys = dict.fromkeys(settings.targets, f"models.{model}.targets") | keys
-    own = {name: residual_of(name) for name in config.learned_targets}
-    if scored := own[config.targets.main]:
+    parsed = {name: residual_of(name) for name in config.learned_targets}
+    if scored := parsed[config.targets.main]:
         raise InputError(
             f"targets.main: models are scored on a target of the files, not on what is left of one; name "
             f"{scored.target} here and {config.targets.main} in models.NAME.targets."
         )
-    of_files = {name: resolved(part.target if part else name, manifest, keys[name]) for name, part in own.items()}
-    residuals = {name: Residual(of_files[name], part.model) for name, part in own.items() if part}
+    of_files = {name: resolved(part.target if part else name, manifest, keys[name]) for name, part in parsed.items()}
+    residuals = {name: Residual(of_files[name], part.model) for name, part in parsed.items() if part}
     return Targets(of_files[config.targets.main], of_files, residuals, keys)
 
 
@@ -69,10 +69,10 @@ def resolved(target: str, manifest: Mapping[str, Any], key: str = "targets.main"
         return str(manifest["alias"])
     if target in manifest["targets"]:
         return target
-    known = ", ".join(manifest["targets"])
+    available = ", ".join(manifest["targets"])
     if target == ALIAS:
-        raise InputError(f"{key}: column {ALIAS!r} of the files equals none of their targets; name one: {known}.")
-    raise InputError(f"{key}: the files have no target {target!r}; choose one of {known}.")
+        raise InputError(f"{key}: column {ALIAS!r} of the files equals none of their targets; name one: {available}.")
+    raise InputError(f"{key}: the files have no target {target!r}; choose one of {available}.")
 
 
 def horizon(target: str) -> int:
@@ -90,22 +90,24 @@ def residual_checks(rows: DataFrame, residuals: Mapping[str, Residual]) -> list[
     """
     if not residuals:
         return []
-    columns = dict.fromkeys([*residuals, *(own.target for own in residuals.values())])
-    counts = known_by_era(rows, columns)
-    return [_check(name, own, counts) for name, own in residuals.items()]
+    columns = dict.fromkeys([*residuals, *(residual.target for residual in residuals.values())])
+    counts = labelled_by_era(rows, columns)
+    return [_check(name, residual, counts) for name, residual in residuals.items()]
 
 
-def _check(name: str, own: Residual, counts: Any) -> tuple[str, int, str]:
-    labelled = counts[counts[own.target] > 0]
+def _check(name: str, residual: Residual, counts: Any) -> tuple[str, int, str]:
+    labelled = counts[counts[residual.target] > 0]
     without = labelled.loc[labelled[name] == 0, "era"].tolist()
     if len(without) == len(labelled):
         raise InputError(
-            f"{name}: no row has both {own.target} and a prediction of {own.model}; learn another target, or download "
-            "the files of one version."
+            f"{name}: no row has both {residual.target} and a prediction of {residual.model}; learn another target, or "
+            "download the files of one version."
         )
     some = labelled[labelled[name] > 0]
-    rows = int((some[own.target] - some[name]).sum())
+    rows = int((some[residual.target] - some[name]).sum())
     detail = (
-        f"{own.model} predicts nothing there, first in era {without[0]}, last in {without[-1]}" if without else "none"
+        f"{residual.model} predicts nothing there, first in era {without[0]}, last in {without[-1]}"
+        if without
+        else "none"
     )
     return f"eras without {name}", len(without), detail + (f"; rows of other eras without it: {rows:,}" if rows else "")

@@ -183,11 +183,11 @@ class Calendars:
         Judged by what was known then: a later file changes no era.
         """
         last = {era: day for era, _, day in sorted(found, key=itemgetter(2)) if era < self.live_era}
-        there = {(era, name) for era, name, _ in found}
+        traded = {(era, name) for era, name, _ in found}
         for name, calendar in self.by_country.items():
             for era, day in last.items():
                 until = cut.get(era, day)
-                before = calendar.until(until) if (era, name) not in there else None
+                before = calendar.until(until) if (era, name) not in traded else None
                 if before and until - before <= ENDED and not self.missing(name, until, before):
                     yield era, name, before
 

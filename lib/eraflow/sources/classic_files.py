@@ -129,13 +129,13 @@ def _columns(folder: Folder) -> list[str]:
     return []
 
 
-def splits(folder: Folder, known: Catalogue, names: Sequence[str] = SPLITS) -> tuple[Split, ...]:
+def splits(folder: Folder, listed: Catalogue, names: Sequence[str] = SPLITS) -> tuple[Split, ...]:
     """Those of the round's files of these names that are there, in this order.
 
     InputError: none is there; no footer; a key or a feature that is missing, a feature that features.json does not
     know; a type that is none of int8 and float; a feature value outside its bins; files of one round that differ.
     """
-    found = tuple(_split(folder, name, known) for name in names if folder.has(f"{name}.parquet"))
+    found = tuple(_split(folder, name, listed) for name in names if folder.has(f"{name}.parquet"))
     if not found:
         raise InputError(
             f"classic.path: {folder.path} holds none of {', '.join(f'{name}.parquet' for name in names)}; download "
@@ -155,25 +155,25 @@ def splits(folder: Folder, known: Catalogue, names: Sequence[str] = SPLITS) -> t
     return found
 
 
-def _split(folder: Folder, name: str, known: Catalogue) -> Split:
+def _split(folder: Folder, name: str, listed: Catalogue) -> Split:
     path, footer = f"{folder.path}/{name}.parquet", folder.footer(f"{name}.parquet")
     schema = footer.schema.to_arrow_schema()
     columns = set(schema.names)
     for column in KEYS:
         if column not in columns:
             raise InputError(f"{path} has no column {column!r}; download it again.")
-    for feature in known.features:
+    for feature in listed.features:
         if feature not in columns:
             raise InputError(
                 f"{path} has no column {feature!r}, which features.json names; take both from one version."
             )
-    mine = set(known.features)
+    mine = set(listed.features)
     for column in schema.names:
         if column.startswith(FEATURE) and column not in mine:
             raise InputError(f"{path} has a column {column!r} that features.json does not name; take both from one "
                              "version.")  # fmt: skip
     targets = tuple(name for name in schema.names if name.startswith("target_"))
-    dtypes = {_dtype(schema.field(feature), path) for feature in known.features}
+    dtypes = {_dtype(schema.field(feature), path) for feature in listed.features}
     if len(dtypes) > 1:
         raise InputError(f"{path} has int8 and float features; download it again.")
     dtype = dtypes.pop()
@@ -227,9 +227,9 @@ def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
     """
     with reading():
         _refuse_twice(spark, found)
-        told = {split: _by_era(spark, split) for split in found}
+        by_split = {split: _by_era(spark, split) for split in found}
     eras: dict[str, tuple[int, ...]] = {}
-    for split, rows in told.items():
+    for split, rows in by_split.items():
         for row in rows:
             _refuse_wrong(split, row)
         eras[split.name] = tuple(sorted(int(row["era"]) for row in rows))
@@ -237,7 +237,7 @@ def contents(spark: SparkSession, found: Sequence[Split]) -> Contents:
             raise InputError(f"{split.path} writes era {twice[0]:04d} in two ways; download it again.")
     if both := sorted(set(eras.get("train", ())) & set(eras.get("validation", ()))):
         raise InputError(f"era {both[0]:04d} is in train.parquet and in validation.parquet; download both again.")
-    every = [row for rows in told.values() for row in rows]
+    every = [row for rows in by_split.values() for row in rows]
     targets = found[0].targets if found else ()
     unknown = {name: tuple(sorted(int(row["era"]) for row in every if not row[f"known {name}"])) for name in targets}
     ordered = sorted(era for numbers in eras.values() for era in numbers)

@@ -37,7 +37,7 @@ def of_files(
     """`era, row` and the targets, `float` and null where unknown, of the packed rows (`id, era, row`) of these eras."""
     parts = [
         spark.read.parquet(split.path)
-        .select("id", F.col("era").cast("int").alias("era"), *(_known(name) for name in targets))
+        .select("id", F.col("era").cast("int").alias("era"), *(_label(name) for name in targets))
         .where(F.col("era").isin(list(eras)))
         for split in files
     ]
@@ -45,7 +45,7 @@ def of_files(
     return packed.select("id", "era", "row").join(every, on=["id", "era"], how="left").drop("id")
 
 
-def _known(target: str) -> Column:
+def _label(target: str) -> Column:
     value = F.col(target).cast("float")
     return F.when(~F.isnan(value), value).alias(target)
 
@@ -68,8 +68,8 @@ def with_labels(packed: DataFrame, labels: DataFrame, targets: Sequence[str]) ->
     arrays = labels.select("era", *(F.col(f"`{name}`").alias(f"all {name}") for name in targets))
     joined = packed.join(F.broadcast(arrays), on="era", how="left")
     values = {name: F.get(F.col(f"`all {name}`"), F.col("row")) for name in targets}
-    known = [F.when(~F.isnan(value), value).alias(name) for name, value in values.items()]
-    return joined.select(*(F.col(f"`{name}`") for name in packed.columns), *known)
+    columns = [F.when(~F.isnan(value), value).alias(name) for name, value in values.items()]
+    return joined.select(*(F.col(f"`{name}`") for name in packed.columns), *columns)
 
 
 def with_alias(rows: DataFrame, target: str) -> DataFrame:
@@ -77,6 +77,6 @@ def with_alias(rows: DataFrame, target: str) -> DataFrame:
     return rows.withColumn(ALIAS, F.col(f"`{target}`"))
 
 
-def known_by_era(rows: DataFrame, targets: Iterable[str]) -> pd.DataFrame:
+def labelled_by_era(rows: DataFrame, targets: Iterable[str]) -> pd.DataFrame:
     """`era` and by target in how many rows it is known; one row an era."""
     return rows.groupBy("era").agg(*(F.count(f"`{name}`").alias(name) for name in targets)).orderBy("era").toPandas()

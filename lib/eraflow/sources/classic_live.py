@@ -99,8 +99,8 @@ def catalogue_hash(features: Sequence[str]) -> str:
 
 def is_invented(folder: Folder, names: Sequence[str]) -> bool:
     """Whether one of these files says that it is no file of Numerai's."""
-    there = [name for name in names if name.endswith(".parquet") and folder.has(name)]
-    return any(b"synthetic" in (folder.footer(name).metadata or {}) for name in there)
+    present = [name for name in names if name.endswith(".parquet") and folder.has(name)]
+    return any(b"synthetic" in (folder.footer(name).metadata or {}) for name in present)
 
 
 def content(folder: Folder) -> str:

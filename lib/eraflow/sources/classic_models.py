@@ -53,8 +53,8 @@ def other_models(spark: SparkSession, folder: Folder, chosen: Sequence[str] | No
 def _benchmarks(folder: Folder, files: Sequence[str], chosen: Sequence[str] | None) -> tuple[str, ...]:
     """The wanted columns, in the order of the first file."""
     columns = {name: [x for x in folder.footer(name).schema.to_arrow_schema().names if x not in KEYS] for name in files}
-    there = columns[files[0]] if files else []
-    wanted = there if chosen is None else list(chosen)
+    available = columns[files[0]] if files else []
+    wanted = available if chosen is None else list(chosen)
     for name in files:
         if missing := [column for column in wanted if column not in columns[name]]:
             raise InputError(
@@ -80,8 +80,8 @@ def _part(spark: SparkSession, folder: Folder, name: str, predictions: Sequence[
     path, footer = _checked(folder, name, ("id", "era"), predictions), folder.footer(name)
     place = footer.schema.to_arrow_schema().names.index("era")
     for group in range(footer.num_row_groups):
-        told = footer.row_group(group).column(place).statistics
-        for era in (told.min, told.max) if told is not None and told.has_min_max else ():
+        statistics = footer.row_group(group).column(place).statistics
+        for era in (statistics.min, statistics.max) if statistics is not None and statistics.has_min_max else ():
             if not str(era).isdigit():
                 raise InputError(f"{path} holds era {era!r}, which is no number such as 0001; download it again.")
     values = [F.col(f"`{column}`").cast("double").alias(column) for column in predictions]

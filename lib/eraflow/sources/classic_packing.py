@@ -133,15 +133,15 @@ def _packed(
     levels = levels_of(rows, features) if numbers else np.empty((0, 0), dtype=np.int8)
     for label, number in numbers.items():
         places = np.flatnonzero(labels == label)
-        own, count, first = levels[:, places], len(places), next_row[number]
-        own[absent_features(wanted.absent[number], len(features))] = MISSING
+        of_era, count, first = levels[:, places], len(places), next_row[number]
+        of_era[absent_features(wanted.absent[number], len(features))] = MISSING
         out: dict[str, pa.Array] = {
             "id": rows.column("id").cast(pa.string()).take(pa.array(places)),
             "era": _repeated(number, count),
             "row": pa.array(np.arange(first, first + count, dtype=np.int32)),
             "era_block": _repeated(number // wanted.era_block, count),
         }
-        out |= {name: _lists(own[np.asarray(at, dtype=np.intp)]) for name, at in columns.items()}
+        out |= {name: _lists(of_era[np.asarray(at, dtype=np.intp)]) for name, at in columns.items()}
         next_row[number] += count
         yield pa.RecordBatch.from_pydict(out)
 

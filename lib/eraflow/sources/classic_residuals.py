@@ -38,14 +38,16 @@ def with_residuals(rows: DataFrame, models: Sequence[DataFrame], wanted: Mapping
     rows : `id, era`, the targets, and any other columns.
     models : frames of `id, era` and predictions by name; no id occurs twice in one of them.
     """
-    narrow = rows.select("id", "era", *dict.fromkeys(own.target for own in wanted.values()))
+    narrow = rows.select("id", "era", *dict.fromkeys(residual.target for residual in wanted.values()))
     for part in models:
-        own = [name for name in dict.fromkeys(own.model for own in wanted.values()) if name in part.columns]
-        if own:
-            narrow = narrow.join(part.select("id", "era", *own), on=["id", "era"], how="left")
+        columns = [
+            name for name in dict.fromkeys(residual.model for residual in wanted.values()) if name in part.columns
+        ]
+        if columns:
+            narrow = narrow.join(part.select("id", "era", *columns), on=["id", "era"], how="left")
 
     def of_era(era: pd.DataFrame) -> pd.DataFrame:
-        made = {name: _residual(era[own.target], era[own.model]) for name, own in wanted.items()}
+        made = {name: _residual(era[residual.target], era[residual.model]) for name, residual in wanted.items()}
         return era[["id"]].assign(**made)
 
     made = narrow.groupBy("era").applyInPandas(of_era, ", ".join(["id string", *(f"`{x}` float" for x in wanted)]))
@@ -54,8 +56,8 @@ def with_residuals(rows: DataFrame, models: Sequence[DataFrame], wanted: Mapping
 
 
 def _residual(target: pd.Series, predictions: pd.Series) -> pd.Series:
-    known = pd.DataFrame({"target": target, "prediction": predictions}, dtype="float64").dropna()
-    if known.empty:
+    complete = pd.DataFrame({"target": target, "prediction": predictions}, dtype="float64").dropna()
+    if complete.empty:
         return pd.Series(float("nan"), index=target.index)
-    normal = numerai.gaussian(numerai.tie_kept_rank(known[["prediction"]]))
-    return numerai.neutralize(known[["target"]], normal)["target"].reindex(target.index)
+    normal = numerai.gaussian(numerai.tie_kept_rank(complete[["prediction"]]))
+    return numerai.neutralize(complete[["target"]], normal)["target"].reindex(target.index)

@@ -99,13 +99,13 @@ def _seen(split: str, rows: pa.RecordBatch, features: Sequence[str], targets: Se
     ids, eras = (rows.column(name).cast(pa.string()).to_pylist() for name in ("id", "era"))
     of_era = pd.Series(np.arange(len(eras))).groupby(np.asarray(eras, dtype=object), sort=False)
     for era, places in of_era.indices.items():
-        own, own_ids = levels[:, places], [ids[place] for place in places]
-        some = np.where(own == MISSING, np.int8(NO_LEVEL), own).min(axis=1)
-        greatest = own.max(axis=1)
+        era_levels, era_ids = levels[:, places], [ids[place] for place in places]
+        some = np.where(era_levels == MISSING, np.int8(NO_LEVEL), era_levels).min(axis=1)
+        greatest = era_levels.max(axis=1)
         least = np.where(greatest == MISSING, np.int8(MISSING), some)
-        nulls = int((own == MISSING).sum())
-        own_labels = np.empty((len(places), 0), dtype=np.float32) if labels is None else labels[places]
-        hashes = (_hash(own_ids, own.T), _hash(own_ids, own_labels))
+        nulls = int((era_levels == MISSING).sum())
+        era_labels = np.empty((len(places), 0), dtype=np.float32) if labels is None else labels[places]
+        hashes = (_hash(era_ids, era_levels.T), _hash(era_ids, era_labels))
         yield EraSurvey(split, str(era), len(places), nulls, least, greatest, *hashes)
 
 

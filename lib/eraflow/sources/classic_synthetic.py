@@ -189,16 +189,16 @@ def weeks(config: ClassicSynthetic) -> Iterator[Week]:
     common = random.uniform(0.3, 0.9, count).astype(
         np.float32
     )  # the part of a feature's deviation that is its factor's
-    own = np.sqrt(1 - common**2)
+    specific = np.sqrt(1 - common**2)
     factors = _normal(random, stocks, len(GROUPS) * FACTORS)
     noise = _normal(random, stocks, count)
     priced = random.permutation(count)[:PRICED]
     mean = random.choice([-1.0, 1.0], len(priced)) * random.uniform(0.5, 1.5, len(priced))
     premium = mean
     while True:
-        features = _quintiles(noise * own + factors[:, factor_of] * common)
-        told = (features[:, priced] - 2.0) @ premium
-        signal = config.signal * told / (told.std() or 1.0)
+        features = _quintiles(noise * specific + factors[:, factor_of] * common)
+        expected = (features[:, priced] - 2.0) @ premium
+        signal = config.signal * expected / (expected.std() or 1.0)
         yield Week(features, signal, signal + random.normal(size=stocks))
         premium = mean + PREMIUM_DECAY * (premium - mean) + random.normal(0.0, PREMIUM_NOISE, len(priced))
         factors = FACTOR_DECAY * factors + np.float32(np.sqrt(1 - FACTOR_DECAY**2)) * _normal(random, *factors.shape)
@@ -247,14 +247,14 @@ class Files:
         label = "X" if split == "live" else f"{era:04d}"
         keys = {"id": [_id(self._config.seed, era, int(stock)) for stock in order], "era": [label] * len(order)}
         targets = {name: column[order] for name, column in self._targets(random, coming).items()}
-        told = {name: _ranked(week.signal + random.normal(0.0, 1.0, len(order)))[order] for name in BENCHMARKS}
+        benchmarks = {name: _ranked(week.signal + random.normal(0.0, 1.0, len(order)))[order] for name in BENCHMARKS}
         meta = _ranked(week.signal + random.normal(0.0, 0.7, len(order)))[order]
         kind = "test" if split == "validation" and np.isnan(targets["target"]).all() else split
         columns = keys | {"data_type": [kind] * len(order)} | {k: _nullable(v) for k, v in targets.items()}
         self._add(split, columns | self._features(random, era, week.features[order]))
-        self._add(f"{split}_benchmark_models", keys | told)
+        self._add(f"{split}_benchmark_models", keys | benchmarks)
         if split != "train":
-            self._add(f"{split}_example_preds", {"id": keys["id"], "prediction": told[BENCHMARKS[0]]})
+            self._add(f"{split}_example_preds", {"id": keys["id"], "prediction": benchmarks[BENCHMARKS[0]]})
         if split == "validation":
             self._add("meta_model", keys | {"data_type": [kind] * len(order), "numerai_meta_model": meta})
 
@@ -264,10 +264,10 @@ class Files:
         stocks = self._config.rows_per_era
         for name in sorted(self._shape.targets, key=_weeks):
             weeks_long = _weeks(name)
-            known = len(coming) >= weeks_long
-            total = np.sum(coming[:weeks_long], axis=0) if known else np.full(stocks, np.nan)
+            is_complete = len(coming) >= weeks_long
+            total = np.sum(coming[:weeks_long], axis=0) if is_complete else np.full(stocks, np.nan)
             seen = total + random.normal(0.0, 0.3 * weeks_long**0.5, stocks)
-            found[name] = _target_bins(seen) if known else total
+            found[name] = _target_bins(seen) if is_complete else total
         return {ALIAS: found[self._shape.alias], **found}
 
     def _features(self, random: np.random.Generator, era: int, features: Bytes) -> dict[str, Any]:

@@ -26,12 +26,12 @@ DAY = timedelta(days=1)
 
 def missing(sessions: Sequence[date], until: date, holidays: Set[date] = frozenset()) -> list[date]:
     """The days after the last of the sorted `sessions`, up to `until`, on which the exchange would have traded."""
-    trades, there = usual_weekdays(sessions), frozenset(sessions)
+    trades, traded = usual_weekdays(sessions), frozenset(sessions)
     later = (sessions[-1] + DAY * days for days in range(1, (until - sessions[-1]).days + 1))
     return [
         day
         for day in later
-        if day.weekday() in trades and day not in holidays and not is_holiday(day, there, sessions[0])
+        if day.weekday() in trades and day not in holidays and not is_holiday(day, traded, sessions[0])
     ]
 
 
@@ -59,8 +59,8 @@ def is_holiday(day: date, sessions: Set[date], first: date) -> bool:
 
 def _shut(like: Sequence[date], day: date, sessions: Set[date], first: date) -> bool:
     """Whether the newest of the like days tell a holiday; those on a weekend tell nothing."""
-    known = [past for past in like if first <= past < day and past.weekday() < SATURDAY][:EVIDENCE]
-    return len(known) == EVIDENCE and not any(past in sessions for past in known)
+    evidence = [past for past in like if first <= past < day and past.weekday() < SATURDAY][:EVIDENCE]
+    return len(evidence) == EVIDENCE and not any(past in sessions for past in evidence)
 
 
 def _like_days(day: date) -> Iterator[list[date]]:

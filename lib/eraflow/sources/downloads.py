@@ -60,8 +60,8 @@ def numerai() -> Remote:
     query = "query ($filename: String!, $tournament: Int!) { dataset(filename: $filename, tournament: $tournament) }"
 
     def address(name: str) -> str:
-        told = api.raw_query(query, {"filename": name, "tournament": api.tournament_id})
-        return str(told["data"]["dataset"])
+        answer = api.raw_query(query, {"filename": name, "tournament": api.tournament_id})
+        return str(answer["data"]["dataset"])
 
     return Remote(api.list_datasets, address)
 
@@ -83,7 +83,7 @@ def brought(
     """
     progress.stage(f"looking for {dataset} at Numerai")
     try:
-        there = set(remote.names())
+        served = set(remote.names())
     except (OSError, ValueError, KeyError, TypeError):  # numerapi gives {} for a failed request
         if absent := [name for name in names if not (folder / name).exists()]:
             raise InputError(
@@ -92,11 +92,11 @@ def brought(
             ) from None
         progress.note(f"Numerai does not answer; the files in {folder} are used as they are")
         return
-    if missing := [name for name in names if f"{dataset}/{name}" not in there]:
-        known = sorted({name.partition("/")[0] for name in there})
-        raise InputError(f"classic.dataset: {dataset}/{missing[0]} is not at Numerai; there is {', '.join(known)}.")
+    if missing := [name for name in names if f"{dataset}/{name}" not in served]:
+        available = sorted({name.partition("/")[0] for name in served})
+        raise InputError(f"classic.dataset: {dataset}/{missing[0]} is not at Numerai; there is {', '.join(available)}.")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (*names, *(name for name in optional if f"{dataset}/{name}" in there)):
+    for name in (*names, *(name for name in optional if f"{dataset}/{name}" in served)):
         _Download(remote, f"{dataset}/{name}", folder / name, progress).run()
 
 
@@ -122,19 +122,19 @@ class _Download:
             except (_BrokenError, ValueError, KeyError, TypeError) as error:
                 cause = error
         raise TransferError(
-            f"{self.name} could not be downloaded in {ATTEMPTS} attempts ({_told(cause)}); try again later, what came "
-            "of it is kept."
+            f"{self.name} could not be downloaded in {ATTEMPTS} attempts ({_described(cause)}); try again later, what "
+            "came of it is kept."
         )
 
     def _attempt(self) -> None:
         import requests
 
-        there = self._part.stat().st_size if self._part.exists() else 0
+        received = self._part.stat().st_size if self._part.exists() else 0
         # One tag for the part, so that halves of two versions are never joined, and one for the whole file.
         headers = {"Accept-Encoding": "identity"}
-        if there and self._tag(self._part):
-            headers |= {"Range": f"bytes={there}-", "If-Range": self._tag(self._part)}
-        elif not there and self._tag(self.path) and _is_readable(self.path):
+        if received and self._tag(self._part):
+            headers |= {"Range": f"bytes={received}-", "If-Range": self._tag(self._part)}
+        elif not received and self._tag(self.path) and _is_readable(self.path):
             headers["If-None-Match"] = self._tag(self.path)
         with requests.get(self.remote.address(self.name), headers=headers, stream=True, timeout=TIMEOUT) as answer:
             if answer.status_code == 304:
@@ -146,7 +146,7 @@ class _Download:
                 self._part.unlink(missing_ok=True)
             if answer.status_code not in (200, 206):
                 raise _BrokenError(f"the server answers {answer.status_code} {answer.reason}")
-            begin = there if answer.status_code == 206 else 0
+            begin = received if answer.status_code == 206 else 0
             length = answer.headers.get("Content-Length")
             total = begin + int(length) if length is not None else None
             self._set_tag(self._part, answer.headers.get("ETag"))
@@ -197,5 +197,5 @@ def _is_readable(path: Path, suffix: str | None = None) -> bool:
     return True
 
 
-def _told(cause: Exception | None) -> str:
+def _described(cause: Exception | None) -> str:
     return str(cause) if isinstance(cause, _BrokenError) else type(cause).__name__

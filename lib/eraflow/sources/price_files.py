@@ -76,9 +76,11 @@ class Survey:
     groups: tuple[Group, ...]
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def messages(self) -> tuple[str, ...]:
         """A sentence for each kind of export that was recognised."""
-        return price_formats.told([group.reading for group in self.groups], [len(group.files) for group in self.groups])
+        return price_formats.messages(
+            [group.reading for group in self.groups], [len(group.files) for group in self.groups]
+        )
 
     @property
     def multiplies(self) -> bool:
@@ -149,7 +151,7 @@ def read(spark: SparkSession, config: Prices, tell: Callable[[str], None] = lamb
     InputError for a file or a column that is missing. `tell` gets a sentence for each kind of export recognised.
     """
     survey = surveyed(spark, config)
-    for sentence in survey.told:
+    for sentence in survey.messages:
         tell(sentence)
     local = is_local(survey.groups[0].files[0].path)
     frame = _read_here(spark, survey) if local else _read_in_store(spark, survey)

@@ -158,18 +158,18 @@ def reading_of(header: Header, config: Prices, path: str) -> Reading:
         columns["ticker"] = next((name for name in found.tickers if name in header.names), None)
     if columns["ticker"] is None and found.ticker_from is None:
         raise InputError(_lacks(header, config, path, "ticker", found.columns["ticker"] or "ticker"))
-    own = _own(config)
+    mapped = _mapped(config)
     for ours, column in columns.items():
-        by_name = ours == "ticker" and (ours not in own or config.ticker_from is not None)
-        if column is None and not by_name and (ours not in OPTIONAL or ours in own):
+        by_name = ours == "ticker" and (ours not in mapped or config.ticker_from is not None)
+        if column is None and not by_name and (ours not in OPTIONAL or ours in mapped):
             raise InputError(_lacks(header, config, path, ours, str(found.columns[ours])))
-    there = {ours: column for ours, column in columns.items() if column is not None}
-    if "adjusted_close" in there:
-        there = {ours: column for ours, column in there.items() if ours not in ("dividend", "split")}
-    for ours, column in there.items():
+    present = {ours: column for ours, column in columns.items() if column is not None}
+    if "adjusted_close" in present:
+        present = {ours: column for ours, column in present.items() if ours not in ("dividend", "split")}
+    for ours, column in present.items():
         if header.names.count(column) > 1:
             raise InputError(f"{shown(path)} has two columns {column!r} (prices.columns.{ours}); rename one.")
-    reading = Reading(found, there, (config.date_format,) if config.date_format else found.date_formats)
+    reading = Reading(found, present, (config.date_format,) if config.date_format else found.date_formats)
     _refuse_without_return(reading, config, path)
     return reading
 
@@ -186,20 +186,20 @@ def ticker_of(path: str, pattern: str) -> str | None:
 
 
 def _chosen(header: Header, config: Prices) -> Format:
-    own = _own(config)
-    if config.format == "auto" and not own and _has_all(header, config):
-        return _as_told(Format(DEFAULT, config.columns.model_dump(), ticker_from=None), config)
-    known = [one for one in FORMATS if config.format in ("auto", one.name)]
-    fitting = [one for one in known if _recognised(one, header)]
+    mapped = _mapped(config)
+    if config.format == "auto" and not mapped and _has_all(header, config):
+        return _configured(Format(DEFAULT, config.columns.model_dump(), ticker_from=None), config)
+    candidates = [one for one in FORMATS if config.format in ("auto", one.name)]
+    fitting = [one for one in candidates if _recognised(one, header)]
     if not fitting and config.format not in ("auto", DEFAULT):
-        fitting = [one for one in known if one.wide == header.wide]
+        fitting = [one for one in candidates if one.wide == header.wide]
     if not fitting:
-        return _as_told(Format(DEFAULT, config.columns.model_dump(), ticker_from=None), config)
+        return _configured(Format(DEFAULT, config.columns.model_dump(), ticker_from=None), config)
     sector = NAMES["sector"] if NAMES["sector"] in header.names else None
-    return _as_told(replace(fitting[0], columns={**fitting[0].columns, "sector": sector, **own}), config)
+    return _configured(replace(fitting[0], columns={**fitting[0].columns, "sector": sector, **mapped}), config)
 
 
-def _as_told(found: Format, config: Prices) -> Format:
+def _configured(found: Format, config: Prices) -> Format:
     return replace(
         found,
         numbers=config.numbers or found.numbers,
@@ -209,17 +209,19 @@ def _as_told(found: Format, config: Prices) -> Format:
     )
 
 
-def _own(config: Prices) -> dict[str, str | None]:
+def _mapped(config: Prices) -> dict[str, str | None]:
     """What the user has mapped."""
     return {ours: theirs for ours, theirs in config.columns.model_dump().items() if theirs != NAMES[ours]}
 
 
 def _has_all(header: Header, config: Prices) -> bool:
     """Whether the header has the columns that prices.columns names."""
-    told = config.columns.model_dump()
-    needed = {name for ours, name in told.items() if name is not None and not (ours == "ticker" and config.ticker_from)}
-    there = {*header.names, *(["date"] if header.days else [])}
-    return not header.wide and needed <= there
+    named = config.columns.model_dump()
+    needed = {
+        name for ours, name in named.items() if name is not None and not (ours == "ticker" and config.ticker_from)
+    }
+    available = {*header.names, *(["date"] if header.days else [])}
+    return not header.wide and needed <= available
 
 
 def _recognised(one: Format, header: Header) -> bool:
@@ -243,7 +245,7 @@ def _lacks(header: Header, config: Prices, path: str, ours: str, theirs: str) ->
     mend = f"map it with --set prices.columns.{ours}=NAME"
     if ours == "ticker":
         mend += f", or take it from the file's name, e.g. --set 'prices.ticker_from={WHOLE_NAME}'"
-    if config.format == "auto" and ours not in _own(config):
+    if config.format == "auto" and ours not in _mapped(config):
         mend += ", or name the files' kind with prices.format" if "Date" in header.names else ""
     return f"{shown(path)} has no column {theirs!r} (prices.columns.{ours}), only {', '.join(header.names)}; {mend}."
 
@@ -269,7 +271,7 @@ def _refuse_without_return(reading: Reading, config: Prices, path: str) -> None:
         )
 
 
-def told(readings: Sequence[Reading], files: Sequence[int]) -> tuple[str, ...]:
+def messages(readings: Sequence[Reading], files: Sequence[int]) -> tuple[str, ...]:
     """A sentence for each format but eraflow's own that so many files were read as."""
     counts: dict[tuple[str, str], int] = {}
     for reading, count in zip(readings, files, strict=True):

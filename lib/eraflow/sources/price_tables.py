@@ -56,7 +56,7 @@ class Layout:
     def type_of(self, name: str) -> pa.DataType:
         """The type of a column by a name of the header."""
         if self.fields:
-            place = next((n for n, (known, _) in enumerate(self.fields, 1) if known == name), None)
+            place = next((n for n, (field, _) in enumerate(self.fields, 1) if field == name), None)
             return self.types[place if place else 0] if name != TICKER else pa.string()
         return self.types[self.names.index(name)] if name in self.names else pa.string()
 
@@ -271,16 +271,16 @@ def _long(columns: Mapping[str, pa.Array], fields: Sequence[tuple[str, str]]) ->
     for (field, ticker), (_, column) in zip(fields, values, strict=True):
         by_ticker.setdefault(ticker, {})[field] = column
     for ticker, its in by_ticker.items():
-        known = [_known(column) for column in its.values()]
-        there = known[0]
-        for other in known[1:]:
-            there = pc.or_(there, other)
+        observed = [_observed(column) for column in its.values()]
+        is_observed = observed[0]
+        for other in observed[1:]:
+            is_observed = pc.or_(is_observed, other)
         table: Columns = {first[0]: first[1], TICKER: constant(ticker, len(first[1])), **its}
-        yield {name: column.filter(there) for name, column in table.items()}
+        yield {name: column.filter(is_observed) for name, column in table.items()}
 
 
-def _known(column: pa.Array) -> pa.Array:
-    known = column.is_valid()
+def _observed(column: pa.Array) -> pa.Array:
+    observed = column.is_valid()
     if pa.types.is_floating(column.type):
-        return pc.and_(known, pc.invert(pc.is_nan(column.fill_null(float("nan")))))
-    return pc.and_(known, pc.not_equal(column.fill_null(""), "")) if pa.types.is_string(column.type) else known
+        return pc.and_(observed, pc.invert(pc.is_nan(column.fill_null(float("nan")))))
+    return pc.and_(observed, pc.not_equal(column.fill_null(""), "")) if pa.types.is_string(column.type) else observed

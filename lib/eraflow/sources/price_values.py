@@ -90,12 +90,12 @@ def day_of_number(number: int, zone: str | None = None, per_second: int | None =
         return _written(digits, "%Y%m%d")
     if len(digits) > 8 and _STAMP.fullmatch(digits):
         return None
-    own = _unit(number)
-    if own is None:
+    number_unit = _unit(number)
+    if number_unit is None:
         return None
-    unit = max(own, per_second or 0)
+    unit = max(number_unit, per_second or 0)
     # Less than a day of a larger unit is no day of it, but another unit among its numbers.
-    return day_of_seconds(number // unit, zone) if unit == own or abs(number) >= 86_400 * unit else None
+    return day_of_seconds(number // unit, zone) if unit == number_unit or abs(number) >= 86_400 * unit else None
 
 
 def _unit(number: int) -> int | None:

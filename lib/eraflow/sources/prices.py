@@ -48,15 +48,15 @@ def bars(
     adjusted, before = F.col("adjusted_close"), F.col("adjusted_before")
     moves = F.when(F.col("kept") & F.col("left_out"), F.log(adjusted / before))
     start = F.first(F.when(F.col("kept"), F.col("level") / adjusted), ignorenulls=True).over(to_now)
-    own = F.exp(-F.coalesce(F.sum(moves).over(to_now), F.lit(0.0)))
+    factor = F.exp(-F.coalesce(F.sum(moves).over(to_now), F.lit(0.0)))
     daily_return = F.when(F.col("left_out"), 0.0 * before).otherwise(adjusted / before - 1.0)
     numbered = flagged.select(
         *("ticker", "date", "country", "session"),
         F.when(F.col("kept"), F.sum(F.col("kept").cast("int")).over(to_now) - 1 + bar).cast("int").alias("bar"),
         *("sector", "member", "rate", "open", "high", "low", "close", "volume"),
-        (adjusted * own * start).alias("total_return"),
+        (adjusted * factor * start).alias("total_return"),
         F.when(F.col("kept"), daily_return).alias("daily_return"),
-        (own * correction).alias("correction"),
+        (factor * correction).alias("correction"),
         "flags",
         F.year("date").alias("year"),
         is_new.alias("is_new"),

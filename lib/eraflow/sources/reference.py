@@ -29,10 +29,10 @@ def enriched(raw: DataFrame, config: Prices) -> DataFrame:
     else:
         raw = raw.withColumn("member", F.lit(True))
     if config.rates:
-        known = F.broadcast(
+        table = F.broadcast(
             spark.createDataFrame(rates(spark, config.rates), "currency string, date date, rate double")
         )
-        return raw.join(known, on=["currency", "date"], how="left")
+        return raw.join(table, on=["currency", "date"], how="left")
     return raw.withColumn("rate", F.lit(1.0))
 
 
@@ -71,9 +71,9 @@ def rates(spark: SparkSession, path: str) -> pd.DataFrame:
             "give one for each currency and date."
         )
     filled = []
-    for currency, known in table.groupby("currency"):
-        days = pd.date_range(known["date"].min(), known["date"].max() + pd.Timedelta(days=STALE_RATE))
-        series = known.set_index("date")["rate"].reindex(days).ffill(limit=STALE_RATE).dropna()
+    for currency, quotes in table.groupby("currency"):
+        days = pd.date_range(quotes["date"].min(), quotes["date"].max() + pd.Timedelta(days=STALE_RATE))
+        series = quotes.set_index("date")["rate"].reindex(days).ffill(limit=STALE_RATE).dropna()
         filled.append(series.rename("rate").rename_axis("date").reset_index().assign(currency=currency))
     whole = pd.concat(filled, ignore_index=True)
     return whole.assign(date=whole["date"].dt.date)[["currency", "date", "rate"]]

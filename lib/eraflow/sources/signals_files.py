@@ -118,11 +118,11 @@ def live_names(signals: DataFrame, newest: date) -> tuple[dict[str, str], bool]:
 
     Where the files have no rows of that date they are of all dates, so that nothing tells who is live.
     """
-    known = signals.where(F.col("ticker").isNotNull())
-    live = known.where(F.col("date") == F.lit(newest))
+    mapped = signals.where(F.col("ticker").isNotNull())
+    live = mapped.where(F.col("date") == F.lit(newest))
     is_live = not live.isEmpty()
     # One row a ticker, or some where names have changed: the newest is taken.
-    last = (live if is_live else known).groupBy("ticker").agg(F.max_by("numerai_ticker", "date").alias("name"))
+    last = (live if is_live else mapped).groupBy("ticker").agg(F.max_by("numerai_ticker", "date").alias("name"))
     return {row["ticker"]: row["name"] for row in last.collect()}, is_live
 
 
@@ -131,8 +131,8 @@ def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequ
     with opened(f"{name} cannot be read as a parquet file", "download it again"):
         frame = spark.read.parquet(path)
     kinds = {field.name: field.dataType for field in frame.schema}
-    there = [target for target in targets if target in kinds]
-    needed = ["numerai_ticker", "date", *features, *(there if path.endswith("live.parquet") else targets)]
+    found = [target for target in targets if target in kinds]
+    needed = ["numerai_ticker", "date", *features, *(found if path.endswith("live.parquet") else targets)]
     for column in needed:
         if column not in kinds:
             raise InputError(f"{name} has no column {column!r}; name columns that it has, or another version's file.")
@@ -150,15 +150,15 @@ def _part(spark: SparkSession, path: str, features: Sequence[str], targets: Sequ
         day.alias("date"),
         F.when(figi != "", figi).cast("string").alias(FIGI),
         _values([F.col(f"`{column}`") for column in features]).alias("signals"),
-        _values([F.col(f"`{column}`") if column in there else missing for column in targets]).alias("signals_targets"),
+        _values([F.col(f"`{column}`") if column in found else missing for column in targets]).alias("signals_targets"),
         F.lit(name).alias("file"),
     )
 
 
 def _values(columns: Sequence[Column]) -> Column:
     numbers = [column.cast("double") for column in columns]
-    known = [F.when(~F.isnan(number) & (F.abs(number) != float("inf")), number) for number in numbers]
-    return F.array(*known).cast("array<double>")
+    finite = [F.when(~F.isnan(number) & (F.abs(number) != float("inf")), number) for number in numbers]
+    return F.array(*finite).cast("array<double>")
 
 
 def _refuse_empty_keys(whole: DataFrame) -> None:

@@ -49,8 +49,8 @@ def neutralizers(
     """
     if signals is None or first_week is None:
         return ()
-    known = signals.where(F.col("ticker").isNotNull())
-    names = known.select("numerai_ticker", F.col("date").alias("their_date"), F.col("ticker").alias("name"))
+    mapped = signals.where(F.col("ticker").isNotNull())
+    names = mapped.select("numerai_ticker", F.col("date").alias("their_date"), F.col("ticker").alias("name"))
     days = rows.select("id", "era", name_of(F.regexp_replace("id", "_[^_]*$", "")).alias("name"))
     parts = []
     weights, factors = files(spark, config, WEIGHTS), files(spark, config, KIND)

@@ -66,7 +66,7 @@ def sector_prices(
         news = random.normal(size=(days, n))
         shared = (news + news[:, followed].sum(axis=2)) / np.sqrt(3.0)
         shocks = np.sqrt(1.0 - linkage) * shocks + np.sqrt(linkage) * shared
-    returns = common + deviation * _own_moves(shocks, followed, momentum, network)
+    returns = common + deviation * _specific_moves(shocks, followed, momentum, network)
     close = random.uniform(15.0, 150.0, n) * np.exp(np.cumsum(returns, axis=0))
     dates = pd.bdate_range(start, periods=days)
     return _traded(random, close, deviation, dates, sector)
@@ -80,7 +80,7 @@ def neighbours(tickers: int, ring: int | None = None) -> npt.NDArray[np.intp]:
     return (place - place % size)[:, None] + following % size
 
 
-def _own_moves(shocks: Panel, followed: npt.NDArray[np.intp], momentum: float, network: float) -> Panel:
+def _specific_moves(shocks: Panel, followed: npt.NDArray[np.intp], momentum: float, network: float) -> Panel:
     """A ticker's own daily move in its deviations: a shock, and the drift of yesterday's hidden momentum."""
     alpha = 2.0 / (MOMENTUM_SPAN + 1)
     unit = np.sqrt(alpha / (2.0 - alpha))  # the deviation of an exponentially weighted mean of unit shocks

@@ -68,17 +68,17 @@ def read(spark: SparkSession, config: Signals) -> pd.DataFrame | None:
     path = config.mapping
     if path is None:
         return None
-    there = set(small_table(spark, path, "signals.mapping").columns)
+    columns = set(small_table(spark, path, "signals.mapping").columns)
     chosen = (config.mapping_columns.ticker, config.mapping_columns.numerai)
-    pairs = [pair for pair in HEADERS if all(own in (None, name) for own, name in zip(chosen, pair, strict=True))]
-    named = [chosen] if all(chosen) else [pair for pair in pairs if there.issuperset(pair)]
-    if not named or not there.issuperset(named[0]):
+    pairs = [pair for pair in HEADERS if all(asked in (None, name) for asked, name in zip(chosen, pair, strict=True))]
+    named = [chosen] if all(chosen) else [pair for pair in pairs if columns.issuperset(pair)]
+    if not named or not columns.issuperset(named[0]):
         raise InputError(
-            f"signals.mapping: {path} has no columns ticker and numerai_ticker, only {', '.join(sorted(there))}; name "
-            "them by signals.mapping_columns.ticker and signals.mapping_columns.numerai."
+            f"signals.mapping: {path} has no columns ticker and numerai_ticker, only {', '.join(sorted(columns))}; "
+            "name them by signals.mapping_columns.ticker and signals.mapping_columns.numerai."
         )
     ours, theirs = str(named[0][0]), str(named[0][1])
-    ends = [name for name in ("from", "to") if name in there]
+    ends = [name for name in ("from", "to") if name in columns]
     table = small_table(spark, path, "signals.mapping", (ours, theirs, *ends), may_be_empty=True)
     found = pd.DataFrame({"ticker": table[ours], "theirs": table[theirs]}).fillna("")
     for column, end, open_end in zip(("from", "to"), ("first", "last"), OPEN, strict=True):
@@ -95,10 +95,10 @@ def resolved(
     Names are met as they stand, else by their notation where that is one ticker's only. Without a map prices may be
     named by composite FIGI.
     """
-    theirs, own = sorted({name.numerai_ticker for name in names}), frozenset(tickers)
+    theirs, priced_tickers = sorted({name.numerai_ticker for name in names}), frozenset(tickers)
     if table is None:
-        met, figis = _met(theirs, sorted(own)), _figis(names)
-        by_figi = [Line(figi, *span) for figi, spans in figis.items() if figi in own for span in spans]
+        met, figis = _met(theirs, sorted(priced_tickers)), _figis(names)
+        by_figi = [Line(figi, *span) for figi, spans in figis.items() if figi in priced_tickers for span in spans]
         return by_figi + [Line(met[name], name) for name in theirs if name in met], []
     spans: Mapping[str, Sequence[tuple[str, date, date]]]
     if not table.empty and table["kind"].iloc[0] == FIGI:
@@ -106,7 +106,7 @@ def resolved(
     else:
         met = _met(table["theirs"].tolist(), theirs)
         spans = {name: [(met.get(name, name), *OPEN)] for name in table["theirs"]}
-    priced = _met(table["ticker"].tolist(), sorted(own))
+    priced = _met(table["ticker"].tolist(), sorted(priced_tickers))
     lines: dict[str, list[Line]] = {}
     faults: list[Fault] = []
     columns = (table[column].tolist() for column in ("ticker", "theirs", "first", "last"))
@@ -122,15 +122,15 @@ def resolved(
                     faults.append(Fault(fault, ticker, name))
                 elif line.first <= line.last:
                     lines[numerai].append(line)
-    return [line for known in lines.values() for line in known], faults
+    return [line for group in lines.values() for line in group], faults
 
 
-def _met(names: Sequence[str], there: Sequence[str]) -> dict[str, str]:
-    """Of the names those that are `there`, as they stand or by their notation: name -> what it is there."""
+def _met(names: Sequence[str], available: Sequence[str]) -> dict[str, str]:
+    """Of the names those that are `available`, as they stand or by their notation: name -> what it is there."""
     by_key: dict[str, list[str]] = {}
-    for name, key in notation.keys(there).items():
+    for name, key in notation.keys(available).items():
         by_key.setdefault(key, []).append(name)
-    exact, asked = frozenset(there), notation.keys(names)
+    exact, asked = frozenset(available), notation.keys(names)
     met = {name: [name] if name in exact else by_key.get(asked[name], []) for name in names}
     return {name: found[0] for name, found in met.items() if len(found) == 1}
 
@@ -149,9 +149,9 @@ def _figis(names: Sequence[Named]) -> dict[str, list[tuple[str, date, date]]]:
     for name in sorted((name for name in names if name.figi), key=lambda name: name.first):
         by_name.setdefault(name.numerai_ticker, []).append(name)
     spans: dict[str, list[tuple[str, date, date]]] = {}
-    for ticker, known in by_name.items():
-        starts = [OPEN[0], *(name.first for name in known[1:])]
+    for ticker, history in by_name.items():
+        starts = [OPEN[0], *(name.first for name in history[1:])]
         ends = [date.fromordinal(start.toordinal() - 1) for start in starts[1:]] + [OPEN[1]]
-        for name, start, end in zip(known, starts, ends, strict=True):
+        for name, start, end in zip(history, starts, ends, strict=True):
             spans.setdefault(str(name.figi), []).append((ticker, start, end))
     return spans

@@ -160,8 +160,8 @@ def _summed(by_ticker: DataFrame) -> Update:
         by_ticker.unpersist()
     if found is None:
         return Update(None, None, 0, 0, ())
-    told = tuple(f"{row['ticker']} from {row['restated']}" for row in examples)
-    return Update(found["first"], found["first_sector"], int(found["new_rows"] or 0), int(found["restated"]), told)
+    sentences = tuple(f"{row['ticker']} from {row['restated']}" for row in examples)
+    return Update(found["first"], found["first_sector"], int(found["new_rows"] or 0), int(found["restated"]), sentences)
 
 
 def _same() -> Column:
@@ -176,8 +176,8 @@ def _same() -> Column:
     unit, rounding = F.col("unit"), F.pow(F.lit(10.0), -F.col("decimals")) * (1.0 + F.col("unit"))
     relative = rounding / F.col("least") + EXACT
     for name in _PRICES:
-        there = F.col(f"then.{name}") * unit
-        scaled = scaled & (F.abs(F.col(f"now.{name}") - there) <= rounding + relative * there)
+        stored = F.col(f"then.{name}") * unit
+        scaled = scaled & (F.abs(F.col(f"now.{name}") - stored) <= rounding + relative * stored)
     volume, shares = F.col("then.volume"), F.col("volume_unit")
     scaled = scaled & (F.abs(F.col("now.volume") * shares - volume) <= 1.0 + shares + (relative + VOLUMES) * volume)
     for name in _LABELS:
