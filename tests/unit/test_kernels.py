@@ -27,8 +27,8 @@ from eraflow.features.series import (
     RunningSum,
     Series,
     ema,
-    known,
     log,
+    observed,
     or_zero,
     rolling_moments,
     where,
@@ -124,7 +124,7 @@ CASES: dict[str, tuple[Series, Callable[[pd.Series], pd.Series]]] = {
     "logarithm": (log(CLOSE - CLOSE.lag(1)), lambda x: np.log(x.diff().where(x.diff() > 0.0))),
     "quotient": (CLOSE / (CLOSE - CLOSE.lag(1)), lambda x: x / x.diff().where(x.diff() != 0.0)),
     "choice": (where(CLOSE.lag(1) > CLOSE, 1.0, CLOSE), lambda x: x.where(~(x < x.shift(1)), 1.0)),
-    "known": (known(CLOSE), lambda x: x.notna().astype(float)),
+    "observed": (observed(CLOSE), lambda x: x.notna().astype(float)),
     "or zero": (or_zero(CLOSE), lambda x: x.fillna(0.0)),
 }
 

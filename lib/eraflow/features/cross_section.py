@@ -60,18 +60,18 @@ def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) ->
     Only tickers with a known value take part; the others stay NaN, and so does everyone where there are fewer known
     values than regressors plus MIN_LABELLED. Ranking both sides first keeps one crash from bending the whole era.
     """
-    known = ~np.isnan(values)
+    observed = ~np.isnan(values)
     out = np.full(values.shape, np.nan)
-    names, group = np.unique(np.zeros(known.sum()) if sectors is None else sectors[known], return_inverse=True)
+    names, group = np.unique(np.zeros(observed.sum()) if sectors is None else sectors[observed], return_inverse=True)
     regressors = (group[:, None] == np.arange(len(names))).astype(np.float64)
     if exposures is not None:
-        regressors = np.hstack([regressors, gaussian(exposures[known])])
-    if known.sum() < regressors.shape[1] + MIN_LABELLED:
+        regressors = np.hstack([regressors, gaussian(exposures[observed])])
+    if observed.sum() < regressors.shape[1] + MIN_LABELLED:
         return out
-    scores = gaussian(values[known])
+    scores = gaussian(values[observed])
     weights, *_ = np.linalg.lstsq(regressors, scores, rcond=None)
     # Rounded, because what a regression leaves of equal tickers must be equal, or a tie would be broken by noise.
-    out[known] = np.round(scores - regressors @ weights, 12)
+    out[observed] = np.round(scores - regressors @ weights, 12)
     return out
 
 

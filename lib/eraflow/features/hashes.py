@@ -25,8 +25,8 @@ def of_arrays(rows: DataFrame, targets: Sequence[str]) -> pd.DataFrame:
     return rows.select("era", *hashed).toPandas().set_index("era").sort_index()  # one row an era
 
 
-def _hash(is_known: Column, *columns: str) -> Column:
+def _hash(is_observed: Column, *columns: str) -> Column:
     """Of the rows that are known: their number, and their hashes together, which no order changes."""
-    count = F.count(F.when(is_known, True))
-    together = F.concat_ws("-", count.cast("string"), F.hex(F.bit_xor(F.when(is_known, F.xxhash64(*columns)))))
+    count = F.count(F.when(is_observed, True))
+    together = F.concat_ws("-", count.cast("string"), F.hex(F.bit_xor(F.when(is_observed, F.xxhash64(*columns)))))
     return F.when(count > 0, together)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import RAW_CLOSE, VOLUME, Feature, Output, total_return, unscaled
-from eraflow.features.series import BAR, Rolling, absolute, log, mean_of_known, rolling_moments, where
+from eraflow.features.series import BAR, Rolling, absolute, log, rolling_moments, rolling_nanmean, where
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Amihud(Feature):
 
     def outputs(self) -> dict[str, Output]:
         impact = absolute(total_return(1)) / (RAW_CLOSE * VOLUME) * 1e6
-        return unscaled(**{f"amihud_{self.bars}": where(self.bars <= BAR, mean_of_known(impact, self.bars))})
+        return unscaled(**{f"amihud_{self.bars}": where(self.bars <= BAR, rolling_nanmean(impact, self.bars))})
 
 
 @dataclass(frozen=True)

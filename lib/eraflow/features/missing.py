@@ -27,9 +27,9 @@ def most_missing(rows: DataFrame, names: Sequence[str], missing: int) -> dict[st
         for batch in batches:
             eras, lacks = batch.column("era").to_numpy(), _levels(batch) == missing
             for era in np.unique(eras).tolist():
-                own = lacks[eras == era]
+                of_era = lacks[eras == era]
                 rows, counts = seen.get(era, (0, np.zeros(lacks.shape[1], dtype=np.int64)))
-                seen[era] = rows + len(own), counts + own.sum(axis=0)
+                seen[era] = rows + len(of_era), counts + of_era.sum(axis=0)
         yield pa.RecordBatch.from_pylist(
             [{"era": era, "rows": rows, "counts": counts.tobytes()} for era, (rows, counts) in seen.items()],
             pa.schema([("era", pa.int32()), ("rows", pa.int64()), ("counts", pa.binary())]),

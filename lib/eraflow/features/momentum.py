@@ -16,8 +16,8 @@ from eraflow.features.series import (
     exponential_mean,
     exponential_moments,
     filled,
-    known,
     maximum,
+    observed,
     rolling_moments,
     rolling_moments_of_bounded,
     where,
@@ -37,14 +37,14 @@ def daily_volatility(span: int = 60) -> Series:
 WINSOR_DECAY, WINSOR_WIDTH = math.exp(-math.log(2.0) / 252), 5.0  # a half-life of 252 bars
 
 
-def winsorised(x: Series, count: Series | None = None, known_where: Series | None = None) -> Series:
+def winsorised(x: Series, count: Series | None = None, indicator: Series | None = None) -> Series:
     """x held within 5 exponentially weighted deviations of its exponentially weighted mean (half-life 252 bars)."""
-    moments = exponential_moments(x, 1.0 - WINSOR_DECAY, count, known_where)
+    moments = exponential_moments(x, 1.0 - WINSOR_DECAY, count, indicator)
     distance = x - moments.mean
     # The deviation is a root, which only the few values outside need.
     inside = WINSOR_WIDTH * WINSOR_WIDTH * moments.variance >= distance * distance
     bound = where(distance < 0.0, -WINSOR_WIDTH, WINSOR_WIDTH) * moments.deviation
-    return where(known(moments.variance) < 1.0, x, where(inside, x, moments.mean + bound))
+    return where(observed(moments.variance) < 1.0, x, where(inside, x, moments.mean + bound))
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class VolScaledReturn(Feature):
         volatility = daily_volatility()
         scaled = total_return(self.bars) / (volatility * math.sqrt(self.bars))
         # Once a price has moved its volatility stays above 0, so the values stand in an unbroken row from there.
-        moved, reached = RunningSum(known(where(volatility >= 1e-300, 1.0))), BAR - (self.bars - 1)
+        moved, reached = RunningSum(observed(where(volatility >= 1e-300, 1.0))), BAR - (self.bars - 1)
         values = where(moved < reached, moved, reached)
         return unscaled(**{f"ret_vol_{self.bars}": winsorised(scaled, count=values)})
 
@@ -92,8 +92,8 @@ class NormalisedMacd(Feature):
     def outputs(self) -> dict[str, Output]:
         difference = exponential_mean(CLOSE, 1.0 / self.short) - exponential_mean(CLOSE, 1.0 / self.long)
         deviation = varying(rolling_moments(CLOSE, 63))
-        quotient, counted = difference / deviation, known(deviation)
+        quotient, counted = difference / deviation, observed(deviation)
         over_a_year = rolling_moments_of_bounded(quotient, 252, counted)
         normalised = quotient / varying(over_a_year)
         full = filled(counted, 252)
-        return unscaled(**{f"macd_norm_{self.short}_{self.long}": winsorised(normalised, known_where=full)})
+        return unscaled(**{f"macd_norm_{self.short}_{self.long}": winsorised(normalised, indicator=full)})

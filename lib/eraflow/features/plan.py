@@ -31,7 +31,7 @@ FUNCTIONS: Mapping[str, str] = {
     "absolute": "abs({0})",
     "log": "ln({0})",
     "sqrt": "sqrt({0})",
-    "known": "CAST({0} IS NOT NULL AS DOUBLE)",
+    "observed": "CAST({0} IS NOT NULL AS DOUBLE)",
     "exp": "exp({0})",
     "power": "pow({0}, {1})",
     "or_zero": "coalesce({0}, 0.0D)",

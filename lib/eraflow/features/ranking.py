@@ -34,10 +34,10 @@ class Ranking:
     interactions: Sequence[tuple[str, str]] = ()
 
     def __post_init__(self) -> None:
-        known, exposures = list(columns(self.features)), list(columns(EXPOSURES))
-        if unknown := [name for pair in self.interactions for name in pair if name not in known]:
+        available, exposures = list(columns(self.features)), list(columns(EXPOSURES))
+        if unknown := [name for pair in self.interactions for name in pair if name not in available]:
             raise InputError(f"features.interactions: there is no feature {unknown[0]!r} in the set; choose from "
-                             f"{', '.join(known)}.")  # fmt: skip
+                             f"{', '.join(available)}.")  # fmt: skip
         if unknown := [name for name in self.neutral_to if name not in exposures]:
             raise InputError(f"features.neutral_to: there is no exposure {unknown[0]!r}; choose from "
                              f"{', '.join(exposures)}.")  # fmt: skip
@@ -52,8 +52,8 @@ class Ranking:
     @property
     def families(self) -> dict[str, list[str]]:
         """Family -> its columns in `names`; `interactions` are one of their own."""
-        own = {family: self._ranked(named) for family, named in families(self.features).items()}
-        return own | ({"interactions": self._products} if self.interactions else {})
+        ranked = {family: self._ranked(named) for family, named in families(self.features).items()}
+        return ranked | ({"interactions": self._products} if self.interactions else {})
 
     def _ranked(self, features: Iterable[str]) -> list[str]:
         return [f"{name}{SUFFIXES[rank]}" for rank in self.ranks for name in features]

@@ -51,10 +51,10 @@ def history(roots: Iterable[Series]) -> int:
     return max((_warm_up(root, warm_ups) for root in roots), default=0)
 
 
-def _warm_up(node: Series, known: dict[Series, int]) -> int:
+def _warm_up(node: Series, memo: dict[Series, int]) -> int:
     """Bars from the start until the series is right."""
-    if node not in known:
-        below = max((_warm_up(source, known) for source in _all_sources(node)), default=0)
+    if node not in memo:
+        below = max((_warm_up(source, memo) for source in _all_sources(node)), default=0)
         match node:
             case Lag(bars=bars):
                 below += bars
@@ -62,8 +62,8 @@ def _warm_up(node: Series, known: dict[Series, int]) -> int:
                 below += bars - 1
             case RunningSum() | DecayedMean():
                 below = -(-below // SPACING) * SPACING  # up to the next bar that has a state
-        known[node] = below
-    return known[node]
+        memo[node] = below
+    return memo[node]
 
 
 def _all_sources(node: Series) -> tuple[Series, ...]:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from eraflow.features.feature import MARKET, RAW_CLOSE, VOLUME, Feature, Output, total_return, unscaled
 from eraflow.features.momentum import daily_volatility, return_moments
-from eraflow.features.series import BAR, Rolling, known, log, where
+from eraflow.features.series import BAR, Rolling, log, observed, where
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Beta(Feature):
         # cov(r, m) = (var(r + m) - var(r - m)) / 4, in moments that are there already.
         both = return_moments(returns + MARKET, self.span).variance
         apart = return_moments(returns - MARKET, self.span).variance
-        market = return_moments(where(known(returns) >= 1.0, MARKET), self.span).variance
+        market = return_moments(where(observed(returns) >= 1.0, MARKET), self.span).variance
         return unscaled(beta=where(self.span // 2 <= BAR, (both - apart) / 4.0 / market))
 
 

@@ -127,7 +127,7 @@ class Rolling(Series):
       equals share the mean;
     - `place_of_max`: 1 at the oldest bar, `bars` at the newest; the oldest of those that are equal up to ROUNDING.
 
-    `form` says how Window functions put a long window together, and `known_where`, 1 where the source is known and else
+    `form` says how Window functions put a long window together, and `indicator`, 1 where the source is known and else
     0, what they count by: another engine looks at neither.
     """
 
@@ -139,7 +139,7 @@ class Rolling(Series):
     ddof: int = 0
     floor: float = 0.0
     form: Form = "frame"
-    known_where: Series | None = None
+    indicator: Series | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,14 +181,14 @@ class Exponential(Series):
     values, and 0 where what is left of it is below the rounding of the squares that it is a difference of.
 
     What is said of x saves Window functions two sums: `count`, how many values x has had up to now, where they stand in
-    an unbroken row; or `known_where`, 1 where x is known and else 0. Another engine looks at neither.
+    an unbroken row; or `indicator`, 1 where x is known and else 0. Another engine looks at neither.
     """
 
     source: Series
     alpha: float
     statistic: Literal["mean", "variance"]
     count: Series | None = None
-    known_where: Series | None = None
+    indicator: Series | None = None
 
 
 SPACING = 32  # every so many bars what remembers the whole history is stored: a state, to go on from
@@ -248,9 +248,9 @@ def sqrt(x: Series) -> Series:
     return Apply("sqrt", (x,))
 
 
-def known(x: Series) -> Series:
+def observed(x: Series) -> Series:
     """1.0 where x is known, 0.0 where it is null."""
-    return Apply("known", (x,))
+    return Apply("observed", (x,))
 
 
 def or_zero(x: Series) -> Series:
@@ -281,10 +281,10 @@ class Moments:
 
 
 def exponential_moments(
-    x: Series, alpha: float, count: Series | None = None, known_where: Series | None = None
+    x: Series, alpha: float, count: Series | None = None, indicator: Series | None = None
 ) -> Moments:
     """Mean and unbiased variance as `Exponential` defines them."""
-    mean, variance = (Exponential(x, alpha, name, count, known_where) for name in ("mean", "variance"))
+    mean, variance = (Exponential(x, alpha, name, count, indicator) for name in ("mean", "variance"))
     return Moments(mean, variance)
 
 
@@ -298,13 +298,13 @@ def rolling_moments(x: Series, bars: int) -> Moments:
     return Moments(Rolling(x, bars, "mean", form="parts"), Rolling(x, bars, "variance", ddof=1, form="parts"))
 
 
-def rolling_moments_of_bounded(x: Series, bars: int, known_where: Series) -> Moments:
+def rolling_moments_of_bounded(x: Series, bars: int, indicator: Series) -> Moments:
     """As `rolling_moments`, of a series without a scale, such as a ratio that stays within some units of its deviation.
 
-    `known_where` is 1 where x is known, else 0. A variance below 1e-11 of the mean square counts as none.
+    `indicator` is 1 where x is known, else 0. A variance below 1e-11 of the mean square counts as none.
     """
-    mean = Rolling(x, bars, "mean", form="sums", known_where=known_where)
-    variance = Rolling(x, bars, "variance", ddof=1, floor=NEGLIGIBLE, form="sums", known_where=known_where)
+    mean = Rolling(x, bars, "mean", form="sums", indicator=indicator)
+    variance = Rolling(x, bars, "variance", ddof=1, floor=NEGLIGIBLE, form="sums", indicator=indicator)
     return Moments(mean, variance)
 
 
@@ -319,9 +319,9 @@ def filled(counted: Series, bars: int) -> Series:
     return where(within(counted, bars) >= bars, 1.0, 0.0)
 
 
-def mean_of_known(x: Series, bars: int) -> Series:
+def rolling_nanmean(x: Series, bars: int) -> Series:
     """The mean of those of the last `bars` values that are known; null where none is, and before `bars` bars."""
-    return Rolling(or_zero(x), bars, "mean") / Rolling(known(x), bars, "mean")
+    return Rolling(or_zero(x), bars, "mean") / Rolling(observed(x), bars, "mean")
 
 
 def skewness(x: Series, bars: int) -> Series:

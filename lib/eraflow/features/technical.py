@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eraflow.features.feature import CLOSE, HIGH, LOW, Feature, Output, over_price, unscaled
-from eraflow.features.series import BAR, Rolling, ema, known, maximum, where, wilder
+from eraflow.features.series import BAR, Rolling, ema, maximum, observed, where, wilder
 
 NO_MOVE = 1e-14  # of the price, a move that counts as none; TA-Lib takes it of 1, whatever the price is
 
@@ -45,7 +45,7 @@ class Macd(Feature):
     def outputs(self) -> dict[str, Output]:
         full_line = ema(CLOSE, self.fast, first=self.slow - self.fast) - ema(CLOSE, self.slow)
         signal = ema(full_line, self.signal, first=self.slow - 1)
-        line = where(known(signal) >= 1.0, full_line)
+        line = where(observed(signal) >= 1.0, full_line)
         suffix = f"{self.fast}_{self.slow}_{self.signal}"
         return over_price(
             **{f"macd_{suffix}": line, f"macd_signal_{suffix}": signal, f"macd_hist_{suffix}": line - signal}
@@ -73,5 +73,5 @@ class Stochastic(Feature):
         slow = Rolling(fast, self.slow_k, "mean", form="lags")
         slow_d = Rolling(slow, self.slow_d, "mean", form="lags")
         suffix = f"{self.bars}_{self.slow_k}_{self.slow_d}"
-        slow_k = where(known(slow_d) >= 1.0, slow)
+        slow_k = where(observed(slow_d) >= 1.0, slow)
         return unscaled(**{f"stoch_k_{suffix}": slow_k, f"stoch_d_{suffix}": slow_d})

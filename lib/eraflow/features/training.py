@@ -94,8 +94,8 @@ def training_table(
 
 def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     """The columns of the training table in Spark's DDL."""
-    own = [f"target_{kind}_{horizon}" for horizon in horizons for kind in KINDS]
-    floats = [f"{name} float" for name in (*own, *others)]
+    computed = [f"target_{kind}_{horizon}" for horizon in horizons for kind in KINDS]
+    floats = [f"{name} float" for name in (*computed, *others)]
     return ", ".join(["id string", "era int", "era_block int", "features array<tinyint>", *floats])
 
 
@@ -117,10 +117,10 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
         return F.coalesce(F.sum(F.col("masked").cast("int")).over(until), F.lit(0))
 
     def label(horizon: int) -> Column:
-        there = F.col("session") + lag + horizon < F.col("sessions")
+        has_ended = F.col("session") + lag + horizon < F.col("sessions")
         unmasked = masked_until(lag + horizon) == masked_until(lag - 1)
         last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
-        return F.when(there & unmasked, last / entry - 1.0).alias(_forward(horizon))
+        return F.when(has_ended & unmasked, last / entry - 1.0).alias(_forward(horizon))
 
     entry = price_after(lag, max(0, lag - STALE_SESSIONS + 1))
     return prices.join(_sessions(prices.sparkSession, sessions), on="country", how="inner").select(

@@ -25,7 +25,7 @@ from eraflow.features.series import (
     Series,
     absolute,
     filled,
-    known,
+    observed,
     series,
     sqrt,
     where,
@@ -111,14 +111,14 @@ def decayed_sum(x: Series, decay: float) -> Series:
 def exponential_moment(x: Series, decay: float, weights: Weights, statistic: Literal["mean", "variance"]) -> Series:
     """As `Exponential`: the variance is a difference of the mean square and the squared mean."""
     mean = DecayedMean(x, decay, weights.total)
-    is_known = known(x) >= 1.0
+    is_observed = observed(x) >= 1.0
     if statistic == "mean":
-        return where(is_known, mean)
+        return where(is_observed, mean)
     second = DecayedMean(x * x, decay, weights.total)
     spread = second - mean * mean
     biased = weights.squares / (weights.total * weights.total)
     variance = where(biased < 1.0 - 1e-12, where(spread < 1e-13 * second, 0.0, spread) / (1.0 - biased))
-    return where(is_known, variance)
+    return where(is_observed, variance)
 
 
 def recursive_mean(x: Series, alpha: float, first: int, bars: int) -> Series:
@@ -162,8 +162,8 @@ def joined(within: list[Series], between: list[Series], scaled: Callable[[Series
     `within`: each part's own moment; `between`: the products of its means' distances from the window's, empty of one
     part. It only ever adds, so that no digits are lost. `scaled` makes the moment out of a sum over the parts.
     """
-    own = scaled(total(within))
-    return own + scaled(total(between)) if between else own
+    sum_within = scaled(total(within))
+    return sum_within + scaled(total(between)) if between else sum_within
 
 
 def joined_pair(newer: Series, older: Series, share: float, between: Series) -> Series:

@@ -21,7 +21,7 @@ from eraflow.features.series import (
     RunningSum,
     Series,
     Smoothed,
-    known,
+    observed,
 )
 from eraflow.features.window_forms import Frame
 
@@ -52,14 +52,14 @@ def _lowered(node: Series, of: Callable[[Series], Series]) -> Series:
             return forms.recursive_mean(of(source), alpha, first, bars)
         case FadingSum(source=source, bars=bars):
             return forms.fading_sum(of(source), bars)
-        case Exponential(source=source, count=count, known_where=known_where):
-            return _exponential(node, of(source), count and of(count), known_where and of(known_where))
-        case Rolling(source=source, other=other, known_where=known_where):
-            return _rolling(node, of(source), other and of(other), known_where and of(known_where))
+        case Exponential(source=source, count=count, indicator=indicator):
+            return _exponential(node, of(source), count and of(count), indicator and of(indicator))
+        case Rolling(source=source, other=other, indicator=indicator):
+            return _rolling(node, of(source), other and of(other), indicator and of(indicator))
     raise TypeError(f"{type(node).__name__} is no series of the algebra")
 
 
-def _rolling(node: Rolling, x: Series, other: Series | None, known_where: Series | None) -> Series:
+def _rolling(node: Rolling, x: Series, other: Series | None, indicator: Series | None) -> Series:
     bars = node.bars
     match node.statistic, node.form:
         case "mean", "lags":
@@ -71,7 +71,7 @@ def _rolling(node: Rolling, x: Series, other: Series | None, known_where: Series
         case "variance", "parts":
             return forms.moments_of_parts(x, bars)[1] / (bars - node.ddof)
         case ("mean" | "variance") as name, "sums":
-            return forms.moments_by_sums(x, bars, known_where or known(x))[name == "variance"]
+            return forms.moments_by_sums(x, bars, indicator or observed(x))[name == "variance"]
         case ("mean" | "variance" | "covariance") as name, "months":
             return forms.of_months(name, x, bars, x if other is None else other)
         case "mean", "shared":
@@ -95,12 +95,12 @@ def _rolling(node: Rolling, x: Series, other: Series | None, known_where: Series
     raise ValueError(f"no window for the statistic {node.statistic} in the form {node.form}")
 
 
-def _exponential(node: Exponential, x: Series, count: Series | None, known_where: Series | None) -> Series:
+def _exponential(node: Exponential, x: Series, count: Series | None, indicator: Series | None) -> Series:
     decay = 1.0 - node.alpha
     if count is not None:
         weights = forms.weights_since(decay, count)
     else:
-        weights = forms.weights_where(known_where or known(x), decay)
+        weights = forms.weights_where(indicator or observed(x), decay)
     if node.statistic == "mean" and count == BAR + 1:  # x is known at every bar
         return forms.DecayedMean(x, decay, weights.total)
     return forms.exponential_moment(x, decay, weights, node.statistic)

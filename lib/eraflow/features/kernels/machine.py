@@ -46,7 +46,7 @@ ARITHMETIC: Mapping[str, Callable[..., Value]] = {
     "absolute": np.abs,
     "log": _log,
     "sqrt": np.sqrt,
-    "known": lambda x: np.equal(x, x).astype(np.float64),
+    "observed": lambda x: np.equal(x, x).astype(np.float64),
     "or_zero": lambda x: np.where(np.equal(x, x), x, 0.0),
 }
 
@@ -79,9 +79,9 @@ class Rows:
         begins = np.where(self.bars > 0, self.bounds[:-1] + step.set_after, -1)
         width = STATES[step.operation]
         given = np.full((len(begins), width), np.nan)
-        there = np.isin(begins, self.at)
-        if there.any():
-            given[there] = self.states[np.searchsorted(self.at, begins[there]), step.slot : step.slot + width]
+        has_state = np.isin(begins, self.at)
+        if has_state.any():
+            given[has_state] = self.states[np.searchsorted(self.at, begins[has_state]), step.slot : step.slot + width]
         return begins, given
 
 

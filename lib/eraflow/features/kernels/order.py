@@ -62,12 +62,12 @@ def rolling_rank(x: Values, bounds: Places, window: int, out: Values) -> None:
     """The rank of the newest value over `window`, in (0, 1]; equals share the mean of their ranks."""
     for ticker in range(len(bounds) - 1):
         low = bounds[ticker]
-        known = 0
+        streak = 0
         for row in range(low, bounds[ticker + 1]):
             value = x[row]
-            known = known + 1 if value == value else 0
+            streak = streak + 1 if value == value else 0
             out[row] = np.nan
-            if known >= window:
+            if streak >= window:
                 less = equal = 0
                 for other in range(row - window + 1, row + 1):
                     less += x[other] < value
@@ -83,10 +83,10 @@ def rolling_quantile(x: Values, bounds: Places, window: int, share: float, out: 
     ordered = np.zeros(window + 1)
     for ticker in range(len(bounds) - 1):
         low = bounds[ticker]
-        held = known = 0
+        held = streak = 0
         for row in range(low, bounds[ticker + 1]):
             value = x[row]
-            known = known + 1 if value == value else 0
+            streak = streak + 1 if value == value else 0
             at = held  # where there is room for the value
             if row - low >= window and x[row - window] == x[row - window]:
                 at = np.searchsorted(ordered[:held], x[row - window])
@@ -101,7 +101,7 @@ def rolling_quantile(x: Values, bounds: Places, window: int, share: float, out: 
                 ordered[at] = value
                 held += 1
             out[row] = np.nan
-            if known >= window:
+            if streak >= window:
                 out[row] = ordered[below] + (ordered[below + 1] - ordered[below]) * (place - below)
 
 
