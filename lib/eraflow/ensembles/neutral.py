@@ -42,15 +42,15 @@ def neutral(predictions: Matrix, features: Matrix, proportion: float, riskiest: 
     if riskiest is None:
         return neutral_to(predictions, features, proportion)
     order = np.argsort(-np.abs(exposures(predictions, features)), axis=1, kind="stable")[:, :riskiest]
-    columns = [neutral_to(predictions[:, [at]], features[:, own], proportion) for at, own in enumerate(order)]
+    columns = [neutral_to(predictions[:, [at]], features[:, chosen], proportion) for at, chosen in enumerate(order)]
     return np.hstack(columns)
 
 
 def filled(levels: Levels, missing: int) -> Matrix:
     """Levels with the mean of a feature's known ones where one is unknown, 0 where the era has none."""
-    known = levels != missing
-    means = np.where(known, levels, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    return np.where(known, levels, means)
+    observed = levels != missing
+    means = np.where(observed, levels, 0).sum(axis=0) / np.maximum(observed.sum(axis=0), 1)
+    return np.where(observed, levels, means)
 
 
 def _unit(columns: Matrix) -> Matrix:

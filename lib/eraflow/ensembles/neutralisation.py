@@ -138,8 +138,8 @@ def _era(rows: pa.Table, width: int) -> Iterator[_Era]:
     predictions = np.full((len(wide), len(columns)), np.nan)
     predictions[place, column] = narrow.column("prediction").to_numpy()
     for at, (model, fold) in enumerate(columns):
-        own = column == at
-        if own.sum() != len(wide) or (place[own] < 0).any() or np.isnan(predictions[:, at]).any():
+        of_model = column == at
+        if of_model.sum() != len(wide) or (place[of_model] < 0).any() or np.isnan(predictions[:, at]).any():
             raise InputError(
                 f"{where}, fold {fold}: {model} does not predict each of the {len(wide)} rows of the training table "
                 "once; neutralise models that do."

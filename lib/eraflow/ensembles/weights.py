@@ -67,10 +67,10 @@ def era_moments(predictions: Matrix, target: Vector) -> tuple[Matrix, Vector] | 
     Predictions are rows x models, none of them missing. Rows without a known target (NaN) take no part; None where
     fewer than `MIN_ROWS` have one, or all of these the same.
     """
-    known = ~np.isnan(target)
-    if known.sum() < MIN_ROWS or np.ptp(target[known]) == 0:
+    labelled = ~np.isnan(target)
+    if labelled.sum() < MIN_ROWS or np.ptp(target[labelled]) == 0:
         return None
-    scores, label = _centred(normal_scores(predictions[known])), target[known] - target[known].mean()
+    scores, label = _centred(normal_scores(predictions[labelled])), target[labelled] - target[labelled].mean()
     return scores.T @ scores / len(label), scores.T @ label / (label.std() * len(label))
 
 
@@ -129,11 +129,11 @@ def greedy(rounds: int = 50) -> Weighting:
 
     def weigh(moments: Moments) -> Vector:
         counts = np.zeros(len(moments.models))
-        own = np.einsum("eii->ei", moments.gram)
+        diagonal = np.einsum("eii->ei", moments.gram)
         for _ in range(rounds):
             # What the blend's variance and its covariance with the target become by one more of each model.
             variance = np.einsum("i,eij,j->e", counts, moments.gram, counts)[:, None]
-            variance = variance + 2 * moments.gram @ counts + own
+            variance = variance + 2 * moments.gram @ counts + diagonal
             covariance = (moments.target @ counts)[:, None] + moments.target
             counts[int(np.argmax(_ratio(covariance, variance).mean(axis=0)))] += 1
         return counts / rounds
@@ -178,8 +178,8 @@ def weights_by_era(
     predictions behind the moments must be out of fold; only with walk-forward folds did their models, too, know nothing
     of the era.
     """
-    known = {span.era for span in spans}
-    if strange := sorted(set(moments.eras.tolist()) - known):
+    spanned = {span.era for span in spans}
+    if strange := sorted(set(moments.eras.tolist()) - spanned):
         raise InputError(f"era {strange[0]} has predictions, but the span of its label is not known.")
     fitted: dict[int, Vector] = {}
     for span in wanted:
@@ -205,8 +205,8 @@ def _centred(scores: Matrix) -> Matrix:
 
 def _ratio(covariance: Matrix, variance: Matrix) -> Matrix:
     """Covariance over the root of variance, 0 where there is no variance."""
-    there = variance > NEGLIGIBLE
-    return np.asarray(np.where(there, covariance / np.sqrt(np.where(there, variance, 1.0)), 0.0), dtype=np.float64)
+    varies = variance > NEGLIGIBLE
+    return np.asarray(np.where(varies, covariance / np.sqrt(np.where(varies, variance, 1.0)), 0.0), dtype=np.float64)
 
 
 def _scaled(weights: Vector) -> Vector:

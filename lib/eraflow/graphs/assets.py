@@ -169,11 +169,11 @@ def _block_graphs(
 
 def _row(era: int, block: int, day: date, graph: EraGraph, names: Names) -> tuple[object, ...]:
     parts = list(graph.graphs.values())
-    told = [[getattr(part.certificate, name) for part in parts] for name in ("objective", "kkt", "gap")]
+    certificates = [[getattr(part.certificate, name) for part in parts] for name in ("objective", "kkt", "gap")]
     return (
         era, block, day, max(part.edges.nodes for part in parts),
         list(graph.graphs), [part.edges.nodes for part in parts], [len(part.edges) for part in parts],
-        [part.theta for part in parts], *told, [part.covered for part in parts],
+        [part.theta for part in parts], *certificates, [part.covered for part in parts],
         names[graph.edges.first], names[graph.edges.second], graph.weights, graph.normalised,
     )  # fmt: skip
 
@@ -187,8 +187,8 @@ def _neighbours(mine: pd.DataFrame, edges: pd.DataFrame) -> pd.DataFrame:
     pairs = Edges(len(nodes), nodes.get_indexer(edges["source"]), nodes.get_indexer(edges["target"]))
     values = np.zeros((len(nodes), len(NAMES)))
     place = nodes.get_indexer(mine["ticker"])
-    there = place >= 0
-    values[place[there]] = np.nan_to_num(mine.loc[there, list(NAMES)].to_numpy(dtype=np.float64))
+    in_graph = place >= 0
+    values[place[in_graph]] = np.nan_to_num(mine.loc[in_graph, list(NAMES)].to_numpy(dtype=np.float64))
     found = pairs.matrix(edges["normalised"].to_numpy()) @ values
-    kept: pd.DataFrame = mine.loc[there, ["era", "ticker", "date"]]
-    return kept.assign(network=list(found[place[there]]))
+    kept: pd.DataFrame = mine.loc[in_graph, ["era", "ticker", "date"]]
+    return kept.assign(network=list(found[place[in_graph]]))

@@ -54,7 +54,7 @@ class History:
     """
 
     values: Cube
-    known: npt.NDArray[np.intp]
+    lengths: npt.NDArray[np.intp]
     members: Flags
 
     @classmethod
@@ -63,11 +63,11 @@ class History:
 
         A day counts as known where all features are.
         """
-        there = ~np.isnan(values).any(axis=2)
+        observed = ~np.isnan(values).any(axis=2)
         days = np.arange(values.shape[1])
-        last = np.maximum.accumulate(np.where(there, days, -1), axis=1)
+        last = np.maximum.accumulate(np.where(observed, days, -1), axis=1)
         filled = (last >= 0) & (days - last <= LONGEST_GAP)
-        node, day = np.nonzero(filled & ~there)
+        node, day = np.nonzero(filled & ~observed)
         values[node, day] = values[node, last[node, day]]
         values[~filled] = 0.0
         broken = np.maximum.accumulate(np.where(filled, -1, days), axis=1)
@@ -76,7 +76,7 @@ class History:
     def graph(self, day: int, ensemble: Ensemble) -> EraGraph | None:
         """The graph that is known at the close of a day; None where too few nodes have the shortest history."""
         spans = np.array(ensemble.look_backs)
-        held = np.where(self.members[:, day], (self.known[:, day, None] >= spans).sum(axis=1), 0)
+        held = np.where(self.members[:, day], (self.lengths[:, day, None] >= spans).sum(axis=1), 0)
         least = max(LEAST_NODES, int(ensemble.degree) + 2)
         used = [place for place in range(len(spans)) if (held > place).sum() >= least]
         if not used:

@@ -88,8 +88,8 @@ def theta_for(nearest: Matrix, degree: float) -> float:
         k = min(k, nearest.shape[1])
         z, total = nearest[:, k - 1], running[:, k - 1]
         spread = k * z**2 - total * z
-        told = spread > 1e-12 * (k * z**2)
-        return float(np.mean(1.0 / np.sqrt(spread[told]))) if told.any() else 0.0
+        varies = spread > 1e-12 * (k * z**2)
+        return float(np.mean(1.0 / np.sqrt(spread[varies]))) if varies.any() else 0.0
 
     k = max(2, round(degree))
     theta = float(np.sqrt(upper(k) * upper(k + 1)))

@@ -76,8 +76,8 @@ class Objective:
         objective = self.value(w)
         if objective == np.inf:
             return Certificate(np.inf, np.inf, np.inf)
-        own = self.dual(w)
-        gradient = 2.0 * self.z + self.edges.sums(own) + 2.0 * self.b * w
+        dual = self.dual(w)
+        gradient = 2.0 * self.z + self.edges.sums(dual) + 2.0 * self.b * w
         kkt = np.abs(w - np.maximum(0.0, w - gradient)).max()
-        bound = max(self.dual_value(point) for point in (own, v) if point is not None)
+        bound = max(self.dual_value(point) for point in (dual, v) if point is not None)
         return Certificate(objective, float(kkt), (objective - bound) / max(1.0, abs(objective)))

@@ -57,13 +57,13 @@ class FittedBlend:
         from eraflow.ensembles.neutralisation import Features, neutralise
         from eraflow.predictions import as_model, unlabelled
 
-        own = rows.select("id", "era", "features")
-        parts = [as_model(model.predict(own, history), name) for name, model in self.models.items()]
+        selected = rows.select("id", "era", "features")
+        parts = [as_model(model.predict(selected, history), name) for name, model in self.models.items()]
         eras = [row["era"] for row in rows.select("era").distinct().collect()]  # one row an era
         weights = dict.fromkeys(eras, self._weights)
         mixed = as_model(blended(unlabelled(reduce(Frame.unionByName, parts), 0), tuple(self.models), weights), "blend")
         if self.proportion:
-            features = Features(own, self.inputs, self._first.missing)
+            features = Features(selected, self.inputs, self._first.missing)
             mixed = neutralise(mixed, features, self.proportion, self.neutral_to, self.riskiest)
         found = mixed.select("id", "era", "prediction")
         return found.join(rows.select("id", *carried), on="id", how="inner") if carried else found

@@ -24,21 +24,21 @@ def era_candidates(data: Panel, era: int, length: int, degree: float) -> tuple[n
     if len(nodes) < max(LEAST_NODES, int(degree) + 2):
         none = Edges(len(nodes), np.zeros(0, np.intp), np.zeros(0, np.intp))
         return nodes, Distances(none, np.zeros(0), np.zeros((len(nodes), 0))), 1.0
-    values, known = data.seen(era, length, nodes)
-    rows, there = values.reshape(len(nodes), -1), known.reshape(len(nodes), -1).astype(np.float32)
-    found = _nearest(rows, there, round(CANDIDATES * degree))
+    values, observed = data.seen(era, length, nodes)
+    rows, mask = values.reshape(len(nodes), -1), observed.reshape(len(nodes), -1).astype(np.float32)
+    found = _nearest(rows, mask, round(CANDIDATES * degree))
     return nodes, found, theta_for(found.nearest, degree)
 
 
-def _nearest(values: npt.NDArray[np.float32], known: npt.NDArray[np.float32], nearest: int) -> Distances:
+def _nearest(values: npt.NDArray[np.float32], observed: npt.NDArray[np.float32], nearest: int) -> Distances:
     """Candidates by the mean squared difference of rows; where either is unknown they differ as strangers would.
 
     Sum over k of m m' (x - x')² + (1 - m m') STRANGE, x being 0 where it is unknown (m = 0): one product of matrices,
     and exact in single precision, since levels are halves. ROWS rows of the matrix of all pairs are held at once.
     """
     width = values.shape[1]
-    left = np.hstack([values**2, known, -2.0 * values])
-    right = np.hstack([known, values**2 - STRANGE * known, values])
+    left = np.hstack([values**2, observed, -2.0 * values])
+    right = np.hstack([observed, values**2 - STRANGE * observed, values])
     blocks = []
     for begin in range(0, len(values), ROWS):
         squared = (left[begin : begin + ROWS] @ right.T + STRANGE * width).astype(np.float64) / width

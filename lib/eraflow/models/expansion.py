@@ -99,8 +99,8 @@ class FeatureNetwork:
         if not self.momentum:
             return None
         lag = self.lag if self.lag is not None else training.reach[training.target] + 1
-        own = found.correlations
-        return FeatureMomentum(found.eras, own, own @ graph.smoothing(), self.momentum, lag)
+        correlations = found.correlations
+        return FeatureMomentum(found.eras, correlations, correlations @ graph.smoothing(), self.momentum, lag)
 
     def _products(self, graph: FeatureGraph, features: int) -> tuple[tuple[int, ...], ...]:
         if self.chosen_by == "random":

@@ -22,12 +22,12 @@ ARRAYS, EDGES = "network.npz", "network.csv"
 class FeatureMomentum:
     """Era-wise weights of features: what each, and what its neighbours in the graph, paid of late.
 
-    `own`, `neighbours`: eras x features. An era's weights are the means over the last `window` of `eras` up to the one
-    `lag` before it: with a lag of the label's eras plus one, of what had been known then.
+    `correlations`, `neighbours`: eras x features. An era's weights are the means over the last `window` of `eras` up to
+    the one `lag` before it: with a lag of the label's eras plus one, of what had been known then.
     """
 
     eras: Eras
-    own: Matrix
+    correlations: Matrix
     neighbours: Matrix
     window: int
     lag: int
@@ -37,10 +37,10 @@ class FeatureMomentum:
     def weights(self, era: int) -> Matrix:
         """Features x 2; 0 where nothing was known yet."""
         end = int(np.searchsorted(self.eras, era - self.lag, side="right"))
-        known = slice(max(0, end - self.window), end)
+        recent = slice(max(0, end - self.window), end)
         if end == 0:
-            return np.zeros((self.own.shape[1], 2))
-        return np.column_stack([whole(part[known].mean(axis=0)) for part in (self.own, self.neighbours)])
+            return np.zeros((self.correlations.shape[1], 2))
+        return np.column_stack([whole(part[recent].mean(axis=0)) for part in (self.correlations, self.neighbours)])
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class FeatureColumns:
         momentum = self.momentum
         arrays: dict[str, Any] = {"loadings": self.loadings, "bounds": self.bounds}
         if momentum:
-            arrays |= {"eras": momentum.eras, "own": momentum.own, "neighbours": momentum.neighbours}
+            arrays |= {"eras": momentum.eras, "own": momentum.correlations, "neighbours": momentum.neighbours}
         np.savez(folder / ARRAYS, **arrays)
         self.edges.to_csv(folder / EDGES, index=False)
         return {
@@ -110,14 +110,14 @@ class FeatureColumns:
         """What `save` wrote."""
         with np.load(folder / ARRAYS) as arrays:
             held = dict(arrays)
-        told = about["momentum"]
+        momentum = about["momentum"]
         return cls(
             base=base,
             missing=about["missing"],
             products=tuple(map(tuple, about["products"])),
             projections=tuple(about["projections"]),
             loadings=held["loadings"],
-            momentum=told and FeatureMomentum(held["eras"], held["own"], held["neighbours"], **told),
+            momentum=momentum and FeatureMomentum(held["eras"], held["own"], held["neighbours"], **momentum),
             bounds=held["bounds"],
             edges=read_frame(folder / EDGES),
         )

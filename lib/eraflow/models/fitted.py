@@ -93,9 +93,9 @@ class Fitted:
         if tuple(names) == self.inputs:
             return
         unknown = next((name for name in self.inputs if name not in names), None)
-        told = f"{unknown!r}, which the training table does not have" if unknown else "in another number or order"
+        difference = f"{unknown!r}, which the training table does not have" if unknown else "in another number or order"
         raise InputError(
-            f"{where}: the model was trained on features {told}; predict with the table it was trained on."
+            f"{where}: the model was trained on features {difference}; predict with the table it was trained on."
         )
 
 
@@ -123,9 +123,9 @@ class Portable:
         levels = np.column_stack([self._levels(frame[name]) for name in self.names])
         if self.absent is not None:
             for era in np.unique(eras):
-                own = eras == era
-                lacks = np.isin(levels[own], (self.absent, self.missing)).all(axis=0)
-                levels[np.ix_(own, lacks)] = self.missing
+                of_era = eras == era
+                lacks = np.isin(levels[of_era], (self.absent, self.missing)).all(axis=0)
+                levels[np.ix_(of_era, lacks)] = self.missing
         return pd.Series(self.values(levels, eras), frame.index, name="prediction")
 
     def _eras(self, column: pd.Series) -> Eras:
@@ -142,9 +142,9 @@ class Portable:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         except (TypeError, ValueError):
             raise InputError(f"column {column.name!r} holds what is no number; give levels 0 to 4.") from None
-        known = ~np.isnan(values)
-        if (strange := known & ~np.isin(values, LEVELS) & (values != self.missing)).any():
+        observed = ~np.isnan(values)
+        if (strange := observed & ~np.isin(values, LEVELS) & (values != self.missing)).any():
             raise InputError(
                 f"column {column.name!r} holds {values[strange][0]:g}, which is no level; give 0 to 4, or nothing."
             )
-        return np.where(known, values, self.missing).astype(np.int8)
+        return np.where(observed, values, self.missing).astype(np.int8)

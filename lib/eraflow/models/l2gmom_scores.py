@@ -62,15 +62,15 @@ class L2gmomScores(TrainedNetwork, Follower):
             network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
             for block in pc.unique(every.column("block")).to_pylist():
                 rows = every.filter(pc.equal(every.column("block"), block))
-                eras = [era for era, own in blocks.items() if own == block]
+                eras = [era for era, its_block in blocks.items() if its_block == block]
                 data = panel(rows, range(eras[0] - made["length"] + 1, eras[-1] + 1), width, missing)
                 for era in eras:
-                    own = rows.filter(pc.equal(rows.column("era"), era))
-                    if len(own):
+                    of_era = rows.filter(pc.equal(rows.column("era"), era))
+                    if len(of_era):
                         scores = np.full(len(data.tickers), network.head.bias.item())
                         nodes, found = scores_of(network, data, era, made["length"], made["degree"])
                         scores[nodes] = found
-                        at = pc.index_in(own.column("ticker"), pa.array(data.tickers)).to_numpy()
-                        yield scored(own, era, scores[at])
+                        at = pc.index_in(of_era.column("ticker"), pa.array(data.tickers)).to_numpy()
+                        yield scored(of_era, era, scores[at])
 
         return make

@@ -127,9 +127,9 @@ class _Training:
         for era in eras:
             nodes, graph = self._graph(era)
             target = torch.from_numpy(self.data.target[nodes, era - self.data.eras.start])
-            known = ~torch.isnan(target)
+            labelled = ~torch.isnan(target)
             scores = network(graph, _values(self.data, era, nodes))
-            yield value(scores[known], target[known])
+            yield value(scores[labelled], target[labelled])
 
     def _graph(self, era: int) -> tuple[Any, Candidates]:
         """An era's nodes and candidates; found once and kept as a file, since they do not depend on the network."""

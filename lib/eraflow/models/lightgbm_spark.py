@@ -61,9 +61,9 @@ def _estimator(
 ) -> Any:
     """A new estimator for every fit: one keeps the bins of the data that it saw first."""
     names = rows.training.feature_names
-    told = COLUMN_WISE
+    arguments = COLUMN_WISE
     if groups:
-        told += f" interaction_constraints={','.join(str(list(group)).replace(' ', '') for group in groups)}"
+        arguments += f" interaction_constraints={','.join(str(list(group)).replace(' ', '') for group in groups)}"
     ranking = {
         "groupCol": "era",
         "repartitionByGroupingColumn": False,
@@ -95,7 +95,7 @@ def _estimator(
         verbosity=-1,
         **weighing,
         **(ranking if config.ranks else {}),
-        passThroughArgs=told,
+        passThroughArgs=arguments,
         monotoneConstraints=list(monotone),
     )
 

@@ -70,12 +70,12 @@ def _sums(training: Training, eras: Sequence[int]) -> Whole:
             levels = centred(matrix(batch.column("features"), width), missing)
             X = np.hstack([levels, np.ones((len(levels), 1), dtype=np.float32)])
             y = np.rint(batch.column(target).to_numpy().astype(np.float64) * 2**TARGET_BITS)
-            own = X.T.astype(np.float64)
+            weighted = X.T.astype(np.float64)
             if weighs:
-                own *= [weights[era] for era in batch.column("era").to_pylist()]
+                weighted *= [weights[era] for era in batch.column("era").to_pylist()]
             # Without weights these are whole numbers below 2^24, so that single precision holds them.
-            sums[:, :-1] += ((own if weighs else X.T) @ X).astype(np.int64)
-            sums[:, -1] += (own @ y).astype(np.int64)
+            sums[:, :-1] += ((weighted if weighs else X.T) @ X).astype(np.int64)
+            sums[:, -1] += (weighted @ y).astype(np.int64)
         yield pa.RecordBatch.from_pydict({"row": pa.array(range(width + 1), pa.int32()), "sums": list(sums)})
 
     def added(parts: pd.DataFrame) -> pd.DataFrame:

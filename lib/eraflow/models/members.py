@@ -86,10 +86,10 @@ class Members:
             taken = training.taken(self.wanted)
             named, rows = [Chosen.of(taken)], training.narrowed(taken)
         fitted = []
-        for target, own in groupby(self.members, attrgetter("target")):
+        for target, group in groupby(self.members, attrgetter("target")):
             before, seen = tuple(named), replace(rows, target=target)
             if self.selecting:
                 chosen = self.selecting.choose(seen, eras)
                 before, seen = (*before, chosen), seen.narrowed(chosen.taken(len(seen.feature_names)))
-            fitted += [member.fit(seen, Parts(eras, watched, every), before) for member in own]
+            fitted += [member.fit(seen, Parts(eras, watched, every), before) for member in group]
         return Fitted(training.feature_names, training.missing, tuple(fitted), training.absent)

@@ -71,8 +71,8 @@ class TokensNetwork(nn.Module):
     def __init__(self, features: int, length: int, width: int, layers: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(CATEGORIES * features, width)
-        self.own = nn.Parameter(torch.zeros(width))
-        nn.init.normal_(self.own, std=0.02)
+        self.register_parameter("own", nn.Parameter(torch.zeros(width)))  # its key in saved models
+        nn.init.normal_(self.get_parameter("own"), std=0.02)
         self.attend = _encoder(width, layers)
         self.score = nn.Linear(width, 1, bias=False)  # a correlation does not see a constant
         self.register_buffer("first", CATEGORIES * torch.arange(features), persistent=False)
@@ -83,8 +83,8 @@ class TokensNetwork(nn.Module):
 
     def _piece(self, x: Tensor) -> Tensor:
         tokens = self.tokens(x + self.first)
-        own = self.own.expand(len(x), 1, -1)
-        return self.score(self.attend(torch.cat([own, tokens], dim=1))[:, 0])[:, 0]
+        summary = self.get_parameter("own").expand(len(x), 1, -1)
+        return self.score(self.attend(torch.cat([summary, tokens], dim=1))[:, 0])[:, 0]
 
 
 def _encoder(width: int, layers: int) -> nn.TransformerEncoder:

@@ -35,8 +35,8 @@ class Panel:
 
         Levels lie between -1 and 1, 0 where they are unknown; the last column says whether the ticker was there.
         """
-        scaled, known = self.seen(era, length, tickers)
-        return np.concatenate([scaled, known.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
+        scaled, observed = self.seen(era, length, tickers)
+        return np.concatenate([scaled, observed.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
 
     def seen(
         self, era: int, length: int, tickers: npt.NDArray[np.int64]
@@ -46,8 +46,8 @@ class Panel:
         levels = self.levels[tickers, max(0, last - length) : last]
         lacking = length - levels.shape[1]
         levels = np.pad(levels, ((0, 0), (lacking, 0), (0, 0)), constant_values=self.missing)
-        known = levels != self.missing
-        return np.where(known, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), known
+        observed = levels != self.missing
+        return np.where(observed, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), observed
 
     def present(self, era: int) -> npt.NDArray[np.int64]:
         """Places of the tickers of which a level is known in the era."""

@@ -31,8 +31,8 @@ def predicted(
     carried: Sequence[str],
 ) -> DataFrame:
     """What `Fitted.predict` says."""
-    own = rows.select(*KEY, "features", *carried)
-    parts = {member.name: _by_member(member, inputs, missing, own, history) for member in members}
+    selected = rows.select(*KEY, "features", *carried)
+    parts = {member.name: _by_member(member, inputs, missing, selected, history) for member in members}
     if len(parts) == 1:
         return next(iter(parts.values()))
     together = reduce(DataFrame.unionByName, (part.withColumn("member", F.lit(name)) for name, part in parts.items()))
@@ -48,12 +48,12 @@ def _by_member(member: Member, inputs: Names, missing: int, rows: DataFrame, his
     assert isinstance(estimator, Follower)
     if history is None:
         raise InputError("model: it follows tickers through time; give it the rows of the weeks before, too.")
-    own, past, names = rows.select(*KEY, "features"), history.select(*KEY, "features"), inputs
+    present, past, names = rows.select(*KEY, "features"), history.select(*KEY, "features"), inputs
     for step in member.steps:
         assert isinstance(step, Chosen)  # the config gives followers no graph over features
         taken = step.taken(len(names))
-        own, past, names = narrowed(own, taken), narrowed(past, taken), step.names(names)
-    found = estimator.predict(own, past, len(names), missing).select("id", "prediction")
+        present, past, names = narrowed(present, taken), narrowed(past, taken), step.names(names)
+    found = estimator.predict(present, past, len(names), missing).select("id", "prediction")
     # A row that the history lacks has no prediction, which every check of a submission refuses.
     return rows.select(*KEY, *others).join(found, on="id", how="left").select(*KEY, "prediction", *others)
 

@@ -21,8 +21,8 @@ class Sample:
 
     def without(self, first: int, last: int) -> Sample:
         """The rows of all eras but these."""
-        own = (self.eras < first) | (self.eras > last)
-        return Sample(self.levels[own], self.eras[own], self.target[own])
+        kept = (self.eras < first) | (self.eras > last)
+        return Sample(self.levels[kept], self.eras[kept], self.target[kept])
 
 
 def sampled(rows: DataFrame, count: int, width: int) -> Sample:

@@ -94,7 +94,7 @@ def load(folder: Path | str) -> Fitted | FittedBlend:
     if fingerprint(about["inputs"]) != about["inputs_hash"]:
         raise InputError(f"{place / ABOUT} names other features than the model was saved with; train it anew.")
     inputs, several = tuple(about["inputs"]), len(about["members"]) > 1
-    members = tuple(_read(own, inputs, place / own["name"] if several else place) for own in about["members"])
+    members = tuple(_read(member, inputs, place / member["name"] if several else place) for member in about["members"])
     facts = {key: value for key, value in about.items() if key not in _OWN}
     return Fitted(inputs, about["missing"], members, about["absent"], about["live"], facts)
 
@@ -106,9 +106,9 @@ def selections(folder: Path) -> dict[str, dict[str, float]]:
     """
     held = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["members"]
     return {
-        own["name"] if len(held) > 1 else "": step["kept"]
-        for own in held
-        for step in own["steps"]
+        member["name"] if len(held) > 1 else "": step["kept"]
+        for member in held
+        for step in member["steps"]
         if step["step"] == "selection"
     }
 
@@ -119,15 +119,15 @@ def _write(folder: Path, about: Mapping[str, Any]) -> None:
 
 def _blend(about: Mapping[str, Any], folder: Path) -> FittedBlend:
     models = dict[str, Fitted]()
-    for own in about["models"]:
-        model = load(folder / own["folder"])
+    for part in about["models"]:
+        model = load(folder / part["folder"])
         assert isinstance(model, Fitted)  # the config takes models alone into ensembles
-        models[own["name"]] = model
+        models[part["name"]] = model
     neutral = dict(about["neutralise"])
     if neutral["neutral_to"] is not None:
         neutral["neutral_to"] = tuple(neutral["neutral_to"])
     facts = {key: value for key, value in about.items() if key not in ("format", "models", "neutralise")}
-    return FittedBlend(models, tuple(own["weight"] for own in about["models"]), **neutral, facts=facts)
+    return FittedBlend(models, tuple(part["weight"] for part in about["models"]), **neutral, facts=facts)
 
 
 def _described(member: Member, inputs: tuple[str, ...], folder: Path) -> dict[str, Any]:

@@ -55,12 +55,12 @@ class SequenceScores(TrainedNetwork, Follower):
             data = panel(rows, eras, width, missing)
             place = {ticker: at for at, ticker in enumerate(data.tickers)}
             for era in wanted:
-                own = rows.filter(pa.array(rows.column("era").to_numpy() == era))
-                if len(own):
-                    at = np.array([place[ticker] for ticker in own.column("ticker").to_pylist()])
+                of_era = rows.filter(pa.array(rows.column("era").to_numpy() == era))
+                if len(of_era):
+                    at = np.array([place[ticker] for ticker in of_era.column("ticker").to_pylist()])
                     with torch.no_grad():
                         scores = network(torch.from_numpy(data.windows(era, made["length"], at)))
-                    yield scored(own, era, scores.double().numpy())
+                    yield scored(of_era, era, scores.double().numpy())
 
         return make
 

@@ -98,8 +98,8 @@ def correlation_gradient(scores: Tensor, target: Tensor, add: Any) -> tuple[floa
     With p = (score - mean) / deviation and y likewise: r = mean(p y), dr/dscore = (y - r p) / (n deviation).
     """
     exact, label = scores.double(), target.double()  # a mean far from 0 would eat the deviation's places
-    own = torch.stack([torch.ones_like(exact), exact, exact**2, label, label**2, exact * label]).sum(dim=1)
-    n, p, pp, y, yy, py = add(own).tolist()
+    sums = torch.stack([torch.ones_like(exact), exact, exact**2, label, label**2, exact * label]).sum(dim=1)
+    n, p, pp, y, yy, py = add(sums).tolist()
     variance, target_variance = pp / n - (p / n) ** 2, yy / n - (y / n) ** 2
     if n < 3 or variance <= 1e-12 or target_variance <= 1e-12:
         return 0.0, torch.zeros_like(scores)
@@ -136,7 +136,7 @@ class _Training:
     def _epoch(self, network: nn.Module, optimiser: torch.optim.Optimizer, epoch: int) -> None:
         order = np.random.default_rng([self.task.seed, epoch]).permutation(self.task.train)
         mean = float(np.mean(self.task.weights))
-        weight = {era: own / mean for era, own in zip(self.task.train, self.task.weights, strict=True)}
+        weight = {era: value / mean for era, value in zip(self.task.train, self.task.weights, strict=True)}
         for start in range(0, len(order), self.task.eras_per_step):
             optimiser.zero_grad()
             eras = order[start : start + self.task.eras_per_step]

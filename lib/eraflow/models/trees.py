@@ -34,8 +34,8 @@ class LightGbmTrees(RowEstimator):
         A ranking predicts as a regression does: by the sum of its trees. All processors work; one of Spark's workers
         has OMP_NUM_THREADS from Spark, and so as many as its task has.
         """
-        known = np.where(levels == missing, np.nan, levels.astype(np.float64))
-        return np.asarray(self.booster.predict(known), dtype=np.float64)
+        floats = np.where(levels == missing, np.nan, levels.astype(np.float64))
+        return np.asarray(self.booster.predict(floats), dtype=np.float64)
 
     @property
     def booster(self) -> lightgbm.Booster:
@@ -137,6 +137,6 @@ class _Forest:
         self.value.append(value)
 
     def trees(self) -> SparkTrees:
-        whole = [np.array(own, dtype=np.int32) for own in (self.roots, self.feature, self.right)]
+        whole = [np.array(column, dtype=np.int32) for column in (self.roots, self.feature, self.right)]
         threshold, value = np.array(self.threshold), np.array(self.value)
         return SparkTrees(whole[0], whole[1], threshold, whole[2], value)

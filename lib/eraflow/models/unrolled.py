@@ -46,8 +46,8 @@ class Candidates:
 
     def spread(self, weights: Tensor, values: Tensor) -> Tensor:
         """W u: of each node the sum of its neighbours' values, by the weights of their edges."""
-        there = values.new_zeros(self.nodes).index_add(0, self.first, weights * values[self.second])
-        return there.index_add(0, self.second, weights * values[self.first])
+        sums = values.new_zeros(self.nodes).index_add(0, self.first, weights * values[self.second])
+        return sums.index_add(0, self.second, weights * values[self.first])
 
 
 class UnrolledLearner(nn.Module):
@@ -73,8 +73,8 @@ class UnrolledLearner(nn.Module):
         v = -single_nodes(graph.nearest, a[0], b[0])
         w = torch.relu(-graph.sums(v) / 2.0 - graph.z) / b[0]
         for layer in range(self.layers):
-            own = layer % len(a)
-            w, v = _step(graph, w, v, a[own], b[own], step[own])
+            at = layer % len(a)
+            w, v = _step(graph, w, v, a[at], b[at], step[at])
         return torch.relu(w)
 
 
@@ -116,12 +116,12 @@ class L2gmomNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, graph: Candidates, values: Tensor) -> Tensor:
-        own = values @ self.head.weight[0]
+        scores = values @ self.head.weight[0]
         if self.learner is None:
-            return own + self.head.bias
+            return scores + self.head.bias
         if not len(graph.z):
-            return torch.zeros_like(own) + self.head.bias
+            return torch.zeros_like(scores) + self.head.bias
         weights = self.learner(graph)
         scale = torch.rsqrt(graph.degrees(weights) + NOTHING)
         normalised = weights * scale[graph.first] * scale[graph.second]
-        return graph.spread(normalised, own) + self.head.bias
+        return graph.spread(normalised, scores) + self.head.bias
