@@ -55,7 +55,7 @@ def main(
     with shown() as progress:
         data = classic.dataset(Store(spark, tables), config, progress)
     seconds["pack"] = time.monotonic() - started
-    eras = [era for era in data.eras.known if era <= int(last_era)]
+    eras = [era for era in data.eras.labelled if era <= int(last_era)]
     seconds["values"] = data.training.labelled(eras).count() * len(data.training.feature_names)
     lightgbm_spark.LightGBMRegressor = Timed  # type: ignore[misc]
     model = registry.build(config.models["lightgbm"], data.training.target, config.run.seed)

@@ -75,7 +75,7 @@ class Root:
             for fold in splitter(config).split(data.eras.spans):
                 parts = fitting.parts(model, fitting.fold_of(name, fold).train)
                 found[f"{name} {fold.number}"] = fitting.fit_key(model, parts)
-            found[f"{name} final"] = fitting.fit_key(model, fitting.parts(model, data.eras.known, final=True))
+            found[f"{name} final"] = fitting.fit_key(model, fitting.parts(model, data.eras.labelled, final=True))
         return found
 
     def run(self, name: str, runs: str = "runs") -> Path:

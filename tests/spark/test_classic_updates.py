@@ -54,7 +54,7 @@ def keys(spark: SparkSession, folder: Path, tables: Path) -> dict[str, str]:
     data = classic.dataset(Store(spark, str(tables)), config, PlainProgress())
     fitting, (model,) = Fitting(config, data, Cells(folder, PlainProgress())), config.models.values()
     parts = [fitting.parts(model, fold.train) for fold in splitter(config).split(data.eras.spans)]
-    parts.append(fitting.parts(model, data.eras.known, final=True))
+    parts.append(fitting.parts(model, data.eras.labelled, final=True))
     return {str(own.every): fitting.fit_key(model, own) for own in parts}
 
 

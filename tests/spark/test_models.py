@@ -154,8 +154,8 @@ def sample(spark: SparkSession, base: Path, overlays: list[str], settings: list[
     """The tables that a configuration makes; two years are learned from, the next but few weeks are for later."""
     config = load(overlays, [*settings, f"tables.root={base}/tables"])
     made = signals.dataset(Store(spark, config.tables.root), config, PlainProgress())
-    known = made.eras.known
-    return Sample(made.training, known[-200:-100], known[-92:-76], known[-70:], least)
+    labelled = made.eras.labelled
+    return Sample(made.training, labelled[-200:-100], labelled[-92:-76], labelled[-70:], least)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from eraflow import scoring
 from eraflow.config import load
 from eraflow.errors import InputError
 from eraflow.pipeline.folder import RunFolder
-from eraflow.pipeline.foreign import known as known_of
+from eraflow.pipeline.foreign import scored_against
 from eraflow.pipeline.report import report
 from eraflow.scoring.compare import differences
 from eraflow.tables import Store
@@ -201,13 +201,15 @@ def test_tables_that_were_made_anew_are_known_by_their_content_not_by_their_numb
         f"{tmp_path}/tables any more"
     )
     store.remove(first.table)
-    assert known_of(spark, run).lacking == (gone,)
+    assert scored_against(spark, run).lacking == (gone,)
     written([0, 0, 0], "of other rows")  # has the number that the run had read
-    assert known_of(spark, run).lacking == (gone,)
+    assert scored_against(spark, run).lacking == (gone,)
     written([1, 2, 3], "b")
     written([4, 4, 4], "of later rows")
-    assert known_of(spark, run).lacking == ()
-    (part,) = [part for part in known_of(spark, run).against.references.parts if "features_of_own" in part.columns]
+    assert scored_against(spark, run).lacking == ()
+    (part,) = [
+        part for part in scored_against(spark, run).against.references.parts if "features_of_own" in part.columns
+    ]
     assert {tuple(row[0]) for row in part.select("features_of_own").distinct().collect()} == {(1, 2, 3)}
 
 

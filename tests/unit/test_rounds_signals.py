@@ -144,7 +144,7 @@ def test_a_live_file_of_another_version_is_not_put_beside_the_others(at_round: S
 
 def test_a_run_is_given_the_places_and_late_countries_of_the_day() -> None:
     config = load([], ["dates.late_countries=[Japan, 'Hong Kong']", "dates.holidays=days.csv", "prices.path=a.csv"])
-    given = _Predicting(lambda: None, config, PlainProgress())._told()  # type: ignore[arg-type, return-value]
+    given = _Predicting(lambda: None, config, PlainProgress())._data_settings()  # type: ignore[arg-type, return-value]
     found = load([], given)
     assert (found.dates, found.prices) == (config.dates, config.prices)
 

@@ -92,7 +92,7 @@ class Cells:
                 continue
             try:
                 if self._is_idle(place, key in used, before):
-                    count, size = count + (place.name == key), size + _own_bytes(place)
+                    count, size = count + (place.name == key), size + _unshared_bytes(place)
                     if not dry_run:
                         _removed(place)
             finally:
@@ -158,6 +158,6 @@ def _removed(place: Path) -> None:
     shutil.rmtree(gone)
 
 
-def _own_bytes(place: Path) -> int:
+def _unshared_bytes(place: Path) -> int:
     """Of files that no run's folder names, too."""
     return sum(file.stat().st_size for file in place.rglob("*") if file.is_file() and file.stat().st_nlink == 1)

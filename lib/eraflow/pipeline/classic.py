@@ -73,7 +73,7 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
         .collect()
     )
     found = Classic(store, config, tables, folder, sets, chosen, training, live, rows, checks)
-    if not found.eras.known:
+    if not found.eras.labelled:
         raise InputError(f"{folder.path}: no era knows {chosen.main}; add train.parquet or validation.parquet.")
     for note in found.notes:
         progress.note(note)
@@ -177,11 +177,11 @@ class Classic:
         """Nothing: there are no prices."""
 
     def shown(self) -> Shown:
-        target, known, training = self.targets.main, self.eras.known, self.training
+        target, eras, training = self.targets.main, self.eras.labelled, self.training
         lacking = _lacking(self.round)
         facts = {
             "source": str(self.folder.path),
-            "eras": f"{len(known)} weekly eras with a target, {known[0]} to {known[-1]}; live era {self.eras.live}",
+            "eras": f"{len(eras)} weekly eras with a target, {eras[0]} to {eras[-1]}; live era {self.eras.live}",
             "rows": ", ".join(f"{split} {count:,}" for split, count in self._surveyed["rows"].items()),
             "live rows": f"{len(self.round.ids):,}",
             "features": f"{len(training.feature_names)} ({', '.join(self.config.classic.features)})",
@@ -250,7 +250,7 @@ def _quality(rows: Sequence[Row], manifest: Mapping[str, Any], checks: Sequence[
     some = [era for era, count in lacking.items() if count]
     without = [row["era"] for row in rows if row["unknown"]]
     gaps = manifest["gaps"]
-    told = [
+    found = [
         ("null values", nulls, f"of {values:,} feature values; they count as missing"),
         (
             "eras that lack features",
@@ -269,7 +269,7 @@ def _quality(rows: Sequence[Row], manifest: Mapping[str, Any], checks: Sequence[
         ),
         *checks,
     ]
-    return pd.DataFrame(told, columns=["check", "count", "detail"])
+    return pd.DataFrame(found, columns=["check", "count", "detail"])
 
 
 def _notes(config: Config, manifest: Mapping[str, Any], target: str) -> tuple[str, ...]:

@@ -101,14 +101,14 @@ def eras_step(site: Site, folder: Folder) -> Step:
     state = [list(file) for file in folder.identity(LABELLED_FILES)]
     place = folder.path  # where models of others are looked for
 
-    def found(there: Version | None) -> Made:
+    def found(current: Version | None) -> Made:
         catalogue = classic_files.catalogue(folder)
         splits = classic_files.splits(folder, catalogue, LABELLED)
         for target in splits[0].targets:
             horizon(target)  # refused before anything is written
         contents = classic_files.contents(spark, splits)
         described = _described(folder, catalogue, contents, splits) | {"files": state}
-        before = _unchanged(site.store, there, described) if there else []
+        before = _unchanged(site.store, current, described) if current else []
         read = [split for split in splits if split.name not in {row["split"] for row in before}]
         surveyed = classic_survey.survey(spark, folder, read, catalogue.features, splits[0].targets)
         rows = sorted([*map(tuple, before), *(_era_row(part, contents) for part in surveyed)])
@@ -118,7 +118,7 @@ def eras_step(site: Site, folder: Folder) -> Step:
     def make() -> Made:
         return found(None)
 
-    return Step(ERAS, None, (), make, found, state=lambda there: [place, state])
+    return Step(ERAS, None, (), make, found, state=lambda current: [place, state])
 
 
 def sets(config: Config, eras: Version) -> PackedSets:
@@ -145,12 +145,12 @@ def packed_step(site: Site, folder: Folder, eras: Version) -> Step:
     def make() -> Made:
         return Made(frame(rows), {**described, PACKED_FROM: {str(era): files_now for era in rows}})
 
-    def make_later(there: Version) -> Made | None:
-        changed = _changed(site.store, there, rows, OF_FEATURES)
+    def make_later(current: Version) -> Made | None:
+        changed = _changed(site.store, current, rows, OF_FEATURES)
         if changed is None:
             return None
         new = {era: rows[era] for era in changed if era in rows}
-        packed_from = {str(era): there.manifest[PACKED_FROM].get(str(era)) for era in rows}
+        packed_from = {str(era): current.manifest[PACKED_FROM].get(str(era)) for era in rows}
         manifest = {**described, PACKED_FROM: packed_from | {str(era): files_now for era in new}}
         return Made(frame(new), manifest, _part(changed, block))
 
@@ -179,11 +179,11 @@ def targets_step(site: Site, folder: Folder, eras: Version, packed: Version) -> 
     def make() -> Made:
         return Made(frame(list(rows)), manifest, None, content)
 
-    def make_later(there: Version) -> Made | None:
-        changed = _changed(store, there, rows, OF_LABELS)
+    def make_later(current: Version) -> Made | None:
+        changed = _changed(store, current, rows, OF_LABELS)
         if changed is None:
             return None
-        before = there.manifest[PACKED_FROM]
+        before = current.manifest[PACKED_FROM]
         moved = {int(era) for era, files in packed_from.items() if before.get(era) != files}
         changed = sorted(moved.union(changed))
         return Made(frame([era for era in changed if era in rows]), manifest, _part(changed, block), content)
@@ -215,7 +215,7 @@ def residuals_step(
         folder.identity(MODEL_FILES) if config.source == "classic" else _invented(config),
     ]
     return Step(
-        "classic_residuals", settings, (packed, labels), make, partition_by=("era_block",), state=lambda there: state
+        "classic_residuals", settings, (packed, labels), make, partition_by=("era_block",), state=lambda current: state
     )
 
 
@@ -226,13 +226,13 @@ def live(folder: Folder, eras: Version, features: Sequence[str]) -> LiveFile:
     return classic_live.read(folder, split, features)
 
 
-def _unchanged(store: Store, there: Version, described: Mapping[str, Any]) -> list[Row]:
-    """The rows of `there` whose files are as they were, where features and targets are so too."""
-    if any(there.manifest[key] != described[key] for key in ("features", "targets")):
+def _unchanged(store: Store, current: Version, described: Mapping[str, Any]) -> list[Row]:
+    """The rows of `current` whose files are as they were, where features and targets are so too."""
+    if any(current.manifest[key] != described[key] for key in ("features", "targets")):
         return []
-    then, now = ({tuple(file) for file in files} for files in (there.manifest["files"], described["files"]))
+    then, now = ({tuple(file) for file in files} for files in (current.manifest["files"], described["files"]))
     same = {name.removesuffix(".parquet") for name, *_ in then & now}
-    return [row for row in _rows(store, there).values() if row["split"] in same]
+    return [row for row in _rows(store, current).values() if row["split"] in same]
 
 
 def _rows(store: Store, eras: Version) -> dict[int, Row]:
@@ -240,9 +240,9 @@ def _rows(store: Store, eras: Version) -> dict[int, Row]:
     return {row["era"]: row for row in store.read(eras).collect()}
 
 
-def _changed(store: Store, there: Version, now: Mapping[int, Row], keys: Sequence[str]) -> list[int] | None:
-    """The eras that are others than those that `there` was made from; None where that is not known any more."""
-    made_from = store.input_of(there, ERAS)
+def _changed(store: Store, current: Version, now: Mapping[int, Row], keys: Sequence[str]) -> list[int] | None:
+    """The eras that are others than those that `current` was made from; None where that is not known any more."""
+    made_from = store.input_of(current, ERAS)
     if made_from is None:
         return None
     before = _rows(store, made_from)

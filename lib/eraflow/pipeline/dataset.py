@@ -44,7 +44,7 @@ class Eras:
     unlabelled: Sequence[int] = ()
 
     @property
-    def known(self) -> list[int]:
+    def labelled(self) -> list[int]:
         """The eras with a known target."""
         return [span.era for span in self.spans]
 
@@ -53,13 +53,13 @@ class Eras:
         if isinstance(first, date) and not self.dates:
             raise InputError(f"validation.holdout_from: eras have no dates here; name one by its number, not {first}.")
         if isinstance(first, date):
-            later = [era for era in self.known if self.dates[era] >= first]
+            later = [era for era in self.labelled if self.dates[era] >= first]
         else:
-            later = [era for era in self.known if era >= first]
+            later = [era for era in self.labelled if era >= first]
         if not later:
             raise InputError(
                 f"validation.holdout_from: no era with a known target is at {first} or later; the last is "
-                f"{self.dates.get(self.known[-1], self.known[-1])}."
+                f"{self.dates.get(self.labelled[-1], self.labelled[-1])}."
             )
         return len(later)
 

@@ -21,7 +21,7 @@ def eras_step(site: Site, days: Days, raw: Version, signals: Version | None) -> 
         return Made(frame, {"first_week": found.first_week.isoformat(), "late": newest})
 
     inputs = (raw, *([signals] if signals else []))
-    return Step("eras", [targets.horizons, targets.lag], inputs, make, state=lambda there: days.named)
+    return Step("eras", [targets.horizons, targets.lag], inputs, make, state=lambda current: days.named)
 
 
 def signals_step(site: Site, raw: Version) -> Step:
@@ -35,7 +35,7 @@ def signals_step(site: Site, raw: Version) -> Step:
 
     files = [(file.path, file.size, file.modified) for file in signals_files.files(site.store.spark, chosen)]
     settings = [chosen.features, targets, chosen.mapping is None, chosen.mapping_columns.model_dump()]
-    return Step("signals", settings, (), make, state=lambda there: [files, fingerprint(names)])
+    return Step("signals", settings, (), make, state=lambda current: [files, fingerprint(names)])
 
 
 def signals_match_step(site: Site, days: Days, raw: Version, signals: Version) -> Step:
@@ -47,4 +47,4 @@ def signals_match_step(site: Site, days: Days, raw: Version, signals: Version) -
         faults = signals_files.map_faults(theirs, site.config.signals, lives.names(bars))
         return Made(signals_files.compared(at_eras, theirs, found.first_week, faults).coalesce(1), {})
 
-    return Step("signals_match", None, (raw, signals), make, state=lambda there: days.named)
+    return Step("signals_match", None, (raw, signals), make, state=lambda current: days.named)

@@ -260,7 +260,7 @@ class Explaining:
 
     @cached_property
     def _known(self) -> set[int]:
-        return set(self.data.eras.known)
+        return set(self.data.eras.labelled)
 
     def _rows(self, wanted: Sequence[int]) -> DataFrame:
         return eras.labelled_rows(self.data.training, [era for era in wanted if era in self._known])

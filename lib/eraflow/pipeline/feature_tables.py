@@ -32,18 +32,18 @@ def features_step(site: Site, raw: Version) -> Step:
     def make() -> Made:
         return Made(daily_features(prices.kept(store.read(raw)), wanted, engine), manifest)
 
-    def make_later(there: Version) -> Made | None:
-        first = store.changed_since(raw.table, there.inputs[raw.table], labels=reads_sectors(wanted))
+    def make_later(current: Version) -> Made | None:
+        first = store.changed_since(raw.table, current.inputs[raw.table], labels=reads_sectors(wanted))
         last = None
         if first == date.min:
             return None
         if rebuild:
             first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
-        later = later_features(prices.kept(store.read(raw)), wanted, store.read(there), first, last, engine)
+        later = later_features(prices.kept(store.read(raw)), wanted, store.read(current), first, last, engine)
         return Made(later, manifest, from_day(first, last))
 
     settings = [engine, sets.fingerprint(wanted), sets.fingerprint(sets.EXPOSURES)]
-    return Step("features", settings, (raw,), make, make_later, ("year",), again=lambda there: rebuild is not None)
+    return Step("features", settings, (raw,), make, make_later, ("year",), again=lambda current: rebuild is not None)
 
 
 def graphs_step(site: Site, days: Days, raw: Version, signals: Version | None, features: Version) -> Step:
@@ -63,13 +63,13 @@ def graphs_step(site: Site, days: Days, raw: Version, signals: Version | None, f
     def make() -> Made:
         return Made(frame(wanted()), {})
 
-    def make_later(there: Version) -> Made | Version | None:
-        first = store.changed_since(features.table, there.inputs[features.table])
+    def make_later(current: Version) -> Made | Version | None:
+        first = store.changed_since(features.table, current.inputs[features.table])
         later = {era: day for era, day in wanted().items() if day >= first}
         if first == date.min:
             return None
         if not later:
-            return there  # the newest graph is of an earlier week
+            return current  # the newest graph is of an earlier week
         return Made(frame(later), {}, _part(later, era_block))
 
     settings = [rules.model_dump(mode="json"), era_block]
@@ -83,8 +83,8 @@ def edges_step(site: Site, days: Days, raw: Version, signals: Version | None, gr
     def make() -> Made:
         return Made(graph_edges(store.read(graphs)), {})
 
-    def make_later(there: Version) -> Made | None:
-        first = store.changed_since(graphs.table, there.inputs[graphs.table])
+    def make_later(current: Version) -> Made | None:
+        first = store.changed_since(graphs.table, current.inputs[graphs.table])
         later = {era: day for era, day in days.of(raw, signals).last_sessions.items() if day >= first}
         if first == date.min or not later:
             return None

@@ -70,11 +70,11 @@ def config_of(manifest: Mapping[str, Any]) -> Config:
     Sections that decide no result, and keys of what jobs after it go by, which eraflow did not have when the run was
     made, are as base.yml has them; keys that it has no more are left out.
     """
-    base, told = load([], []), manifest["config"]
+    base, saved = load([], []), manifest["config"]
     idle = {key: value for key, value in base.resolved().items() if key not in base.decisive()}
-    later = {section: {key: told[section].get(key, value) for key, value in idle[section].items()}
-             for section in LATER if section in told}  # fmt: skip
-    return Config.model_validate({**idle, **told, **later})
+    later = {section: {key: saved[section].get(key, value) for key, value in idle[section].items()}
+             for section in LATER if section in saved}  # fmt: skip
+    return Config.model_validate({**idle, **saved, **later})
 
 
 def finished(base: Path, name: str) -> FinishedRun:

@@ -87,8 +87,8 @@ class Fitting:
             with timed(took, FIT):
                 fitted = self._fit(settings, parts, self.cells.work(FITS, key))
             learned = {"first": min(parts.every), "last": max(parts.every), "count": len(parts.every)}
-            own = settings.without_preset.model_dump(mode="json")
-            facts = {"kind": settings.kind, "settings": own, "eras": learned}
+            dumped = settings.without_preset.model_dump(mode="json")
+            facts = {"kind": settings.kind, "settings": dumped, "eras": learned}
             save(replace(fitted, facts=facts), folder)
             return {"train_eras": len(parts.every), **took}
 
@@ -142,8 +142,8 @@ class Fitting:
         """
         built = self._built(settings)
         parts = [*((one.model, one.network) for one in built.members), (built.selecting,)]
-        own = {root(type(part)) for part in chain.from_iterable(parts) if part is not None}
-        return own | {root(Members), root(Training), root(Fitted), root(save)} | set(self.data.reading)
+        found = {root(type(part)) for part in chain.from_iterable(parts) if part is not None}
+        return found | {root(Members), root(Training), root(Fitted), root(save)} | set(self.data.reading)
 
     def _fit(self, settings: AnyModel, parts: FitEras, work: Path | None) -> Fitted:
         model, sampling = self._built(settings, work), self.config.sampling

@@ -42,7 +42,7 @@ class Known:
     lacking: tuple[str, ...] = ()
 
 
-def known(spark: SparkSession, run: RunFolder) -> Known:
+def scored_against(spark: SparkSession, run: RunFolder) -> Known:
     """What the run in this folder was scored against: its tables as it had read them, and files as they are now."""
     manifest = manifest_of(run.path.parent, run.path.name)
     try:
@@ -127,7 +127,7 @@ def theirs(spark: SparkSession, run: RunFolder, path: str, label: str, progress:
 
     InputError where the file has none of the run's ids, or too few of an era's.
     """
-    given, held = foreign(spark, path), known(spark, run)
+    given, held = foreign(spark, path), scored_against(spark, run)
     keys = ["id", "era"] if "era" in given.columns else ["id"]
     targets = predictions.targets(spark.read.parquet(uri(run.out_of_fold)))
     rows = predictions.as_model(targets.join(given, on=keys, how="left"), label)

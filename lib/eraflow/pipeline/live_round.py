@@ -44,7 +44,7 @@ class _Predicting:
     progress: Progress
 
     def __call__(self, run: str, live: LiveFiles) -> None:
-        settings = [f"run.dir={self.config.run.dir}", *self._told()]
+        settings = [f"run.dir={self.config.run.dir}", *self._data_settings()]
         of_run = config_of_run([], settings, run=run)
         if of_run.source == "classic":
             of_run = config_of_run([], [*settings, f"classic.path={live.folder}", "classic.dataset=null"], run=run)
@@ -57,7 +57,7 @@ class _Predicting:
             force=True,
         )  # fmt: skip
 
-    def _told(self) -> list[str]:
+    def _data_settings(self) -> list[str]:
         """Where this command's configuration says that data lie: prices come anew each day."""
         prices, signals, dates = self.config.prices, self.config.signals, self.config.dates
         found = {

@@ -60,15 +60,15 @@ def config_of_run(overlays: Sequence[str], settings: Sequence[str], run: str | N
     trained = settings_of(base, run, "--run")[1]
     wanted = laid_over(trained, overlays, settings)
     found = placed(trained, wanted)
-    here, there = ({name: one.resolved()[name] for name in ROWS} for one in (wanted, found))
-    if here != there:
+    here, of_run = ({name: one.resolved()[name] for name in ROWS} for one in (wanted, found))
+    if here != of_run:
         raise InputError(
-            f"--run {run} was trained with other settings than --config and --set say ({difference(there, here)}); "
+            f"--run {run} was trained with other settings than --config and --set say ({difference(of_run, here)}); "
             "leave them out, or train a run with them."
         )
-    own = {"name": run, "dir": given.run.dir}
+    place = {"name": run, "dir": given.run.dir}
     chosen = {"tables": wanted.tables, "explain": wanted.explain}
-    return found.model_copy(update={"run": trained.run.model_copy(update=own), **chosen})
+    return found.model_copy(update={"run": trained.run.model_copy(update=place), **chosen})
 
 
 def placed(trained: Config, wanted: Config) -> Config:

@@ -34,8 +34,8 @@ def prices_step(site: Site, days: Days) -> Step:
     settings, files = _source(site.config, site.store, days)
     read = fingerprint(settings, site.config.quality.policies, files)
 
-    def state(there: Version | None) -> str:
-        seen = seen_with(site.store, there) if there else None
+    def state(current: Version | None) -> str:
+        seen = seen_with(site.store, current) if current else None
         if seen and seen.manifest["read"] == read:
             return str(seen.manifest["state"])  # of the files that the table was made from: these held the same
         return read
@@ -43,12 +43,12 @@ def prices_step(site: Site, days: Days) -> Step:
     def make() -> Made:
         return _Prices(site, days, read, f"{SEEN}/{step.recipe}").whole()
 
-    def make_later(there: Version) -> Made | Version | None:
-        before = seen_with(site.store, there)
-        return _Prices(site, days, read, f"{SEEN}/{step.recipe}").later(there, before) if before else None
+    def make_later(current: Version) -> Made | Version | None:
+        before = seen_with(site.store, current)
+        return _Prices(site, days, read, f"{SEEN}/{step.recipe}").later(current, before) if before else None
 
-    def again(there: Version) -> bool:
-        return seen_with(site.store, there) is None  # somebody has removed what the files held: all is read again
+    def again(current: Version) -> bool:
+        return seen_with(site.store, current) is None  # somebody has removed what the files held: all is read again
 
     step = Step("prices", [settings, site.config.quality.policies], (), make, make_later, ("year",), state, again)
     return step
@@ -64,7 +64,7 @@ def quality_step(site: Site, raw: Version) -> Step:
         found = quality.findings(site.store.read(raw), site.store.read(seen))
         return Made(found.coalesce(1), {"policies": site.config.quality.policies})
 
-    return Step("quality", None, (raw,), make, state=lambda there: seen.manifest["faults"])
+    return Step("quality", None, (raw,), make, state=lambda current: seen.manifest["faults"])
 
 
 def seen_with(store: Store, made: Version) -> Version | None:
@@ -128,10 +128,10 @@ class _Prices:
             written = self._write(seen, found, self.read)
         return self._made(prices.bars(sound, raw.read.calendars, self._policies), written, raw)
 
-    def later(self, there: Version, before: Version) -> Made | Version:
+    def later(self, current: Version, before: Version) -> Made | Version:
         store, policies = self.site.store, self._policies
         raw = self._raw()
-        stored, earlier, calendars = store.read(there), store.read(before), raw.read.calendars
+        stored, earlier, calendars = store.read(current), store.read(before), raw.read.calendars
         with (
             _let_go_of(raw.source),
             reading(),
@@ -149,9 +149,9 @@ class _Prices:
                 update = updates.compare(recent, old)
                 self.site.progress.note(f"table prices: {update}")
                 if update.since is None:
-                    self._write(seen, found, before.manifest["state"], same_as=there)
+                    self._write(seen, found, before.manifest["state"], same_as=current)
                     raw.source.unpersist()
-                    return there
+                    return current
                 self._refuse_few_tickers(raw.read)
                 written = self._write(seen, found, self.read)
             frames = []

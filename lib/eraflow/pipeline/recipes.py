@@ -70,11 +70,11 @@ class Recipe:
     def scores(self, metric: str) -> dict[int, float]:
         """Its submission's scores by era. InputError where it does not have the metric."""
         all_of_it, model = self.run.per_era, f"{self.name}/{self.config.submission}"
-        own = all_of_it[(all_of_it["model"] == model) & (all_of_it["metric"] == metric)]
-        if own.empty:
-            there = ", ".join(sorted(set(all_of_it.loc[all_of_it["model"] == model, "metric"])))
-            raise InputError(f"retrain.metric is {metric}, which {model} was not scored by; there are {there}.")
-        return {int(era): float(value) for era, value in zip(own["era"], own["value"], strict=True)}
+        rows = all_of_it[(all_of_it["model"] == model) & (all_of_it["metric"] == metric)]
+        if rows.empty:
+            available = ", ".join(sorted(set(all_of_it.loc[all_of_it["model"] == model, "metric"])))
+            raise InputError(f"retrain.metric is {metric}, which {model} was not scored by; there are {available}.")
+        return {int(era): float(value) for era, value in zip(rows["era"], rows["value"], strict=True)}
 
     def facts(self) -> dict[str, Any]:
         """What a decision's manifest says of it."""
@@ -106,15 +106,15 @@ def settings_of_champion(overlays: Sequence[str], settings: Sequence[str]) -> Co
     """
     given, base = load(overlays or [BASE], settings), load([BASE], [])
     run = Champion.of(local_path(given.run.dir, "run.dir"), given.retrain.champion).run
-    own = settings_of(local_path(given.run.dir, "run.dir"), run, "retrain.champion: run")[1]
+    of_run = settings_of(local_path(given.run.dir, "run.dir"), run, "retrain.champion: run")[1]
     sections = {}
     for section, keys in {**PLACES, "tables": Tables.model_fields}.items():
         here, usual = getattr(given, section), getattr(base, section)
         said = {key: getattr(here, key) for key in keys if getattr(here, key) != getattr(usual, key)}
-        sections[section] = getattr(own, section).model_copy(update=said)
-    found = placed(own, own.model_copy(update=sections))
+        sections[section] = getattr(of_run, section).model_copy(update=said)
+    found = placed(of_run, of_run.model_copy(update=sections))
     commands = {name: getattr(given, name) for name in COMMANDS}
-    place = own.run.model_copy(update={"dir": given.run.dir})
+    place = of_run.run.model_copy(update={"dir": given.run.dir})
     return found.model_copy(update={**commands, "tables": sections["tables"], "run": place})
 
 
@@ -127,11 +127,11 @@ def varied(config: Config, overlays: Sequence[str]) -> Config | None:
         return None
     found = recipe(config, overlays)
     for part in ("source", "targets", "validation", "scoring"):
-        here, there = ({part: one.resolved()[part]} for one in (found, config))
-        if here != there:
+        here, of_champion = ({part: one.resolved()[part]} for one in (found, config))
+        if here != of_champion:
             raise InputError(
-                f"retrain.challenger changes what scores are held against ({difference(there, here)}); leave that out, "
-                "or train such a run and name it by jobs/retrain.py --install."
+                f"retrain.challenger changes what scores are held against ({difference(of_champion, here)}); leave "
+                "that out, or train such a run and name it by jobs/retrain.py --install."
             )
     return None if recipe_hash(found) == recipe_hash(config) else found
 

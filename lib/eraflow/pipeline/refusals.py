@@ -48,7 +48,7 @@ class Refusals:
                 raise InputError(f"{key} names {unknown[0]!r}, which is no feature of the training table; mend it.")
         for name, model in self.config.models.items():
             parts = [self.fitting.fold_of(name, fold).train for fold in folds]
-            for eras in (*parts, self.data.eras.known):
+            for eras in (*parts, self.data.eras.labelled):
                 self.fitting.parts(model, eras)
             if name == self.config.search.model:
                 for eras in (*parts, self.seen):

@@ -151,12 +151,12 @@ class Run:
 
     def _track(self, identity: Mapping[str, Any]) -> None:
         settings = self.config.tracking
-        told = f"tracked-{fingerprint(settings)}"  # another store is told of it, too
-        if settings.enabled and not self.folder.is_done(told):
+        mark = f"tracked-{fingerprint(settings)}"  # another store is told of it, too
+        if settings.enabled and not self.folder.is_done(mark):
             self.progress.stage("telling MLflow")
             base = local_path(self.config.run.dir, "run.dir")
             tell_run(settings, base, self.config.run.name, identity, git_revision())
-            self.folder.mark_done(told, {})
+            self.folder.mark_done(mark, {})
 
     def _identity(self, folds: Sequence[Fold]) -> dict[str, Any]:
         """What decides the content of the run; where it and its tables are written does not."""
@@ -209,14 +209,14 @@ class Run:
 
     def _fit_model(self, name: str, folds: Sequence[Fold]) -> None:
         """The model of each fold and the final one, those side by side that learn by one thread each."""
-        own = [self._fitting.fold_of(name, common) for common in folds]
-        left = [fold for fold in own if not self.folder.is_done(f"{name}-fold-{fold.number}")]
+        purged = [self._fitting.fold_of(name, common) for common in folds]
+        left = [fold for fold in purged if not self.folder.is_done(f"{name}-fold-{fold.number}")]
         at_once = 1 if name == self.config.search.model else self._fitting.at_once(self.config.models[name])
         with side_by_side(self.store.spark, at_once) as begun:
             is_left = not self.folder.is_done(f"{name}-{LIVE}")
             final = begun(self._final, name) if is_left else None  # first, since it takes longest
             validated = {fold.number: begun(self._validated, name, f"fold-{fold.number}", fold) for fold in left}
-            for number in (fold.number for fold in own):
+            for number in (fold.number for fold in purged):
                 self.progress.step(f"{name}: fold {number} of {len(folds)}", number - 1, len(folds))
                 if number not in validated:
                     self.progress.note(f"{name}: fold {number} was finished before")
@@ -239,14 +239,14 @@ class Run:
     def _final(self, name: str) -> Cell:
         """A model of all eras with a known label (trees leave out those that they watch)."""
         settings = self._searching.settings(name, FINAL, self._seen)
-        fit = self._fitting.fitted(settings, self.data.eras.known, final=True)
+        fit = self._fitting.fitted(settings, self.data.eras.labelled, final=True)
         self._note(fit, f"{name}: the final model was fitted before")
         return fit
 
     def _predict_live(self, name: str, final: Callable[[], Cell]) -> None:
         """The live predictions of the final model."""
         took: dict[str, float] = {}
-        learned = self._fitting.parts(self.config.models[name], self.data.eras.known, final=True).every
+        learned = self._fitting.parts(self.config.models[name], self.data.eras.labelled, final=True).every
         self.progress.stage(f"{name}: final model on {len(learned)} eras")
         fit = final()
         self._put_together(name, FINAL, fit)

@@ -35,13 +35,13 @@ def signals_references(
     sets = config.scoring.feature_sets
     if strange := [name for name in sets if name != OWN]:
         raise InputError(f"scoring.feature_sets: there is no set {strange[0]!r} of price features; take [{OWN}] or [].")
-    own_features = {OWN: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
+    price_features = {OWN: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
     rows = training.table.select("id", "era")
     others = neutralizers(store.spark, config.signals, rows, signals, first_week)
     present = {column for part in others for column in part.columns}
     return References(
         (*([training.table.select("id", "era", "features")] if sets else []), *others),
-        features=own_features,
+        features=price_features,
         neutralizers=NEUTRALIZERS if NEUTRALIZERS in present else None,
         weights=WEIGHTS if WEIGHTS in present else None,
     )

@@ -59,8 +59,8 @@ class Searching:
         cell = cells.taken(SEARCHES, key, make)
         self.folder.note_search(part, key)
         best = cell.facts["settings"]
-        told = ", ".join(f"{key} {value}" for key, value in best.items())
-        self.progress.note(f"{name}: {search.trials} trials for {part} have found {told}")
+        found = ", ".join(f"{key} {value}" for key, value in best.items())
+        self.progress.note(f"{name}: {search.trials} trials for {part} have found {found}")
         return changed(settings, best)
 
     def trials(self) -> pd.DataFrame:
@@ -80,12 +80,12 @@ class Searching:
     def _key(self, settings: AnyModel, eras: Sequence[int]) -> str:
         """A hash of all that a search depends on: its fits, the folds inside, and what trials are scored by."""
         spans = self.data.spans(settings.targets)
-        own, search = set(eras), self.config.search
+        wanted, search = set(eras), self.config.search
         tried = [changed(settings, {key: one}) for key, values in search.space.items() for one in values.extremes]
         return fingerprint(
             search.model_dump(mode="json", exclude={"model"}),
             self.fitting.fit_key(settings, FitEras(eras, (), eras)),
-            [asdict(span) for span in spans if span.era in own],
+            [asdict(span) for span in spans if span.era in wanted],
             [self.config.validation.purge, self.config.sampling.model_dump()],
             self.fitting.hashes(settings, eras, (self.data.training.target,)),
             self._references,
@@ -106,8 +106,8 @@ class Searching:
     def folds(self, settings: AnyModel, eras: Sequence[int]) -> list[Fold]:
         """The folds inside a training part, purged by what the model learns. InputError where it is too short."""
         search, asked = self.config.search, self.config.validation
-        own = set(eras)
-        spans = [span for span in self.data.spans(settings.targets) if span.era in own]
+        wanted = set(eras)
+        spans = [span for span in self.data.spans(settings.targets) if span.era in wanted]
         try:
             return WalkForward(search.folds, search.min_train_eras, None, asked.purge).split(spans)
         except InputError as error:
@@ -118,11 +118,11 @@ class Searching:
 
     def metrics(self) -> tuple[str, ...]:
         """The metrics that the objective weighs. InputError where one of them is not scored with these data."""
-        there = scoring.available(self.data.references, self.data.asset)
-        if unknown := [name for name in self.config.search.weights if name not in there]:
+        available = scoring.available(self.data.references, self.data.asset)
+        if unknown := [name for name in self.config.search.weights if name not in available]:
             raise InputError(
-                f"search.objective: {unknown[0]!r} is not scored here; choose from {', '.join(there)}, or name more in "
-                "scoring.feature_sets."
+                f"search.objective: {unknown[0]!r} is not scored here; choose from {', '.join(available)}, or name "
+                "more in scoring.feature_sets."
             )
         return tuple(dict.fromkeys(filter(None, map(scoring.metric_of, self.config.search.weights))))
 

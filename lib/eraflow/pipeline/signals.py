@@ -76,16 +76,16 @@ class Signals:
 
     @cached_property
     def eras(self) -> Eras:
-        own = self._labels[self._horizon]
-        known = set(
+        labels = self._labels[self._horizon]
+        labelled = set(
             self._hashes[self.config.targets.main].dropna().index
         )  # a label may have ended with too few known returns for a target
         return Eras(
-            [span for span in own.spans if span.era in known],
-            own.overlap,
+            [span for span in labels.spans if span.era in labelled],
+            labels.overlap,
             max(self._dates),
             self._dates,
-            [span.era for span in own.spans if span.era not in known],
+            [span.era for span in labels.spans if span.era not in labelled],
         )
 
     def spans(self, targets: Sequence[str]) -> Sequence[EraSpan]:

@@ -24,10 +24,10 @@ def collected(rows: DataFrame, era: int, names: tuple[str, ...], missing: int, h
 
     `history` are the rows of the training table, these among them.
     """
-    own = rows.select("id", "features").toPandas().sort_values("id")
-    levels = np.array(own["features"].tolist(), dtype=np.int8).reshape(len(own), len(names))
+    live = rows.select("id", "features").toPandas().sort_values("id")
+    levels = np.array(live["features"].tolist(), dtype=np.int8).reshape(len(live), len(names))
     frames = None if history is None else lambda: (rows, history)
-    return LiveRows(era, own["id"].tolist(), levels, names, missing, frames)
+    return LiveRows(era, live["id"].tolist(), levels, names, missing, frames)
 
 
 @dataclass(frozen=True)

@@ -52,8 +52,8 @@ class Step:
     make: Callable[[], Made]
     make_later: Callable[[Version], Made | Version | None] | None = None
     partition_by: tuple[str, ...] = ()
-    state: Callable[[Version | None], object] = lambda there: None
-    again: Callable[[Version], bool] = lambda there: False
+    state: Callable[[Version | None], object] = lambda current: None
+    again: Callable[[Version], bool] = lambda current: False
     needs: object = None
     by_content: tuple[str, ...] = ()
 
@@ -66,14 +66,14 @@ class Step:
     def table(self) -> str:
         return f"{self.name}/{self.recipe}"
 
-    def asked(self, there: Version | None) -> str:
+    def asked(self, current: Version | None) -> str:
         """A hash of what the table would be made from now."""
         inputs = self.needs or [version.fingerprint for version in self.inputs]
-        return fingerprint(self.recipe, self.state(there), inputs)
+        return fingerprint(self.recipe, self.state(current), inputs)
 
-    def is_fresh(self, there: Version) -> bool:
+    def is_fresh(self, current: Version) -> bool:
         """Whether this version is what would be made now."""
-        return there.manifest.get("asked") == self.asked(there) and not self.again(there)
+        return current.manifest.get("asked") == self.asked(current) and not self.again(current)
 
 
 Versions = dict[str, Version]  # by the names of their tables
@@ -106,16 +106,16 @@ class Steps:
             return self._fresh(step) or self._made(step, self.store.latest(step.table))
 
     def _fresh(self, step: Step) -> Version | None:
-        there = self.store.latest(step.table)
-        if there is None or not step.is_fresh(there):
+        current = self.store.latest(step.table)
+        if current is None or not step.is_fresh(current):
             return None
-        self.progress.note(f"table {there.name}: version {there.number} is fresh")
-        return there
+        self.progress.note(f"table {current.name}: version {current.number} is fresh")
+        return current
 
-    def _made(self, step: Step, there: Version | None) -> Version:
+    def _made(self, step: Step, current: Version | None) -> Version:
         self.progress.stage(f"building table {step.name}")
-        asked = step.asked(there)
-        made = step.make_later(there) if there and step.make_later else None
+        asked = step.asked(current)
+        made = step.make_later(current) if current and step.make_later else None
         if isinstance(made, Version):
             return made
         made = made or step.make()

@@ -42,14 +42,14 @@ def tell_champion(settings: Tracking, base: Path, champion: Champion, progress: 
     tracking.required()
     progress.stage("telling MLflow")
     runs = dict(zip(ALIASES, (found[-1].champion, found[-1].challenger), strict=True))
-    ids = {alias: None if run is None else _known(settings, base, run) for alias, run in runs.items()}
+    ids = {alias: None if run is None else _run_id(settings, base, run) for alias, run in runs.items()}
     versions = tracking.set_aliases(settings, base, champion.name, ids)
     write_json(file, mark)
-    told = ", ".join(f"{alias} is version {version}" for alias, version in versions.items())
-    return (f"MLflow: of the model {champion.name} {told}",)
+    listed = ", ".join(f"{alias} is version {version}" for alias, version in versions.items())
+    return (f"MLflow: of the model {champion.name} {listed}",)
 
 
-def _known(settings: Tracking, base: Path, run: str) -> str:
+def _run_id(settings: Tracking, base: Path, run: str) -> str:
     """The id of a run at MLflow, which is told of it if it was trained untracked."""
     manifest = manifest_of(base, run)
     return tell_run(settings, base, run, manifest["identity"], manifest["git_revision"] or git_revision())

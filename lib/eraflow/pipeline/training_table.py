@@ -45,9 +45,9 @@ def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
         found = days.of(upstream.prices, upstream.signals)
         return Made(_frame(site, upstream, found, min(found.eras), horizons), _manifest(config))
 
-    def make_later(there: Version) -> Made | None:
-        first, signals = _changed(site, upstream, there), upstream.signals
-        if first == date.min or (signals and signals.number != there.inputs[signals.table]):
+    def make_later(current: Version) -> Made | None:
+        first, signals = _changed(site, upstream, current), upstream.signals
+        if first == date.min or (signals and signals.number != current.inputs[signals.table]):
             return None
         targets, found = config.targets, days.of(upstream.prices, signals)
         labels = found.labels(targets.horizons, targets.lag)
@@ -57,7 +57,7 @@ def training_step(site: Site, days: Days, upstream: Upstream) -> Step:
         rows = _frame(site, upstream, found, era, horizons)
         return Made(rows, _manifest(config), Part(found.eras[era], condition))
 
-    def again(there: Version) -> bool:
+    def again(current: Version) -> bool:
         return site.rebuild is not None
 
     return Step("training", _settings(config), upstream.all, make, make_later, ("era_block",), again=again)
@@ -89,10 +89,10 @@ def _manifest(config: Config) -> dict[str, Any]:
     }
 
 
-def _changed(site: Site, upstream: Upstream, there: Version) -> date:
-    """The first day on which sectors, features or networks may differ from those that `there` was made from."""
+def _changed(site: Site, upstream: Upstream, current: Version) -> date:
+    """The first day on which sectors, features or networks may differ from those that `current` was made from."""
     inputs = (upstream.prices, upstream.features, *([upstream.edges] if upstream.edges else []))
-    return min(site.store.changed_since(made.table, there.inputs[made.table], labels=True) for made in inputs)
+    return min(site.store.changed_since(made.table, current.inputs[made.table], labels=True) for made in inputs)
 
 
 def _frame(site: Site, upstream: Upstream, days: Calendars, first: int, horizons: Sequence[int]) -> DataFrame:

@@ -26,8 +26,8 @@ def ingest(spark: SparkSession, config: Config, progress: Progress) -> tuple[str
     store = Store(spark, config.tables.root, config.tables.wait)
     if config.is_classic:
         site = Site(store, config, progress)
-        return _told(classic_steps.eras(site, classic_steps.files(config, progress)))
-    return _told(signals_steps.prices(Site(store, config, progress)))
+        return _lines(classic_steps.eras(site, classic_steps.files(config, progress)))
+    return _lines(signals_steps.prices(Site(store, config, progress)))
 
 
 def build(
@@ -50,12 +50,12 @@ def build(
     if config.is_classic:
         if first or export:
             raise InputError("--from, --to and --export are for price features; leave them out with Numerai Classic.")
-        return _told(classic_steps.tables(Site(store, config, progress)))
+        return _lines(classic_steps.tables(Site(store, config, progress)))
     if export:
         refuse_taken(spark, export)
     config = traded_money.settled(spark, config, progress)
     tables = signals_steps.tables(Site(store, config, progress, (first, last or date.max) if first else None))
-    lines = _told(tables)
+    lines = _lines(tables)
     if export:
         progress.stage(f"exporting to {export}")
         wanted = chosen(config)
@@ -80,5 +80,5 @@ def prune(spark: SparkSession, config: Config, progress: Progress, dry_run: bool
     return (*lines, *(f"  table {table}" for table in removal.tables), cells)
 
 
-def _told(versions: Versions) -> tuple[str, ...]:
+def _lines(versions: Versions) -> tuple[str, ...]:
     return tuple(f"table {name}: version {version.number}" for name, version in versions.items())
