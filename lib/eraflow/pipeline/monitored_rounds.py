@@ -74,7 +74,7 @@ def _alike(books: Path, sent: Sent, predicted: Predicted) -> dict[str, float]:
 
 def _moved(sent: Sent, predicted: Predicted, before: Predicted | None) -> dict[str, float]:
     """How far the ranks have moved since the round before; nothing of Classic, whose ids are new each round."""
-    if before is None or sent.prediction not in before.told["predictions"]:
+    if before is None or sent.prediction not in before.manifest["predictions"]:
         return {}
     try:
         earlier = _values(before, sent.prediction)

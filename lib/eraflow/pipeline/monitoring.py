@@ -201,10 +201,10 @@ class _Call:
         learned: Mapping[int, Mapping[str, float]],
     ) -> pd.DataFrame:  # fmt: skip
         """A round's rows for the table."""
-        look = one.told["predictions"][sent.prediction].get("look", {})
+        look = one.manifest["predictions"][sent.prediction].get("look", {})
         beside = {
             **others(self.folder, sent, one, before),
-            **learned.get(int(one.told["live"].get("era") or -1), {}),
+            **learned.get(int(one.manifest["live"].get("era") or -1), {}),
         }
         return records.live_rows(sent, held, live, self.config.monitor.drift_rate, look, beside)
 
@@ -214,7 +214,7 @@ class _Call:
         for one in [one for one in rounds if one.date in set(kept["date"])][-LATE:]:
             own = kept[kept["date"] == one.date]
             prediction = str(own["prediction"].iloc[-1])
-            sent = Sent(one.tournament, name, one.told.get("round"), one.date, slot.run, prediction)
+            sent = Sent(one.tournament, name, one.manifest.get("round"), one.date, slot.run, prediction)
             since = {key: value for key, value in of_books(books, sent).items() if key not in set(own["statistic"])}
             if since:
                 found.append(records.beside_rows(sent, since))
@@ -293,7 +293,7 @@ class _Seen:
 
 
 def _sent(name: str, slot: Slot, one: Predicted) -> Sent:
-    return Sent(one.tournament, name, one.told.get("round"), one.date, slot.run, one.name(slot.prediction))
+    return Sent(one.tournament, name, one.manifest.get("round"), one.date, slot.run, one.name(slot.prediction))
 
 
 def _unread(why: Sequence[str]) -> tuple[str, ...]:

@@ -244,11 +244,11 @@ class _Call:
     def _unsent(self, current: Round, name: str) -> Outcome:
         """Told once: a scheduler that calls every few minutes need not hear it again."""
         lines = self.books.of(current.tournament, name, current.number)
-        known = any(line["event"] == Event.MISSED for line in lines)
-        if not known:
+        is_noted = any(line["event"] == Event.MISSED for line in lines)
+        if not is_noted:
             facts = {"tournament": current.tournament, "round": current.number, "slot": name}
             self.books.add(Event.MISSED, self.world.now(), **facts)
-        code = Code.NOTHING_TO_DO if known else Code.TOO_LATE
+        code = Code.NOTHING_TO_DO if is_noted else Code.TOO_LATE
         return Outcome(code, (f"{name}: {current} closed at {current.closes:%Y-%m-%d %H:%M} UTC; nothing was sent",))
 
     def _slot(self, desk: Desk, name: str, slot: Slot, models: Mapping[str, str]) -> Outcome:
@@ -291,7 +291,9 @@ class _Call:
         """Lets a run predict the round where it has not, or has got the model that is meant only since then."""
         if self.predict is not None:
             found = desk.predicted(run)
-            is_lacking = found is not None and prediction is not None and prediction not in found.told["predictions"]
+            is_lacking = (
+                found is not None and prediction is not None and prediction not in found.manifest["predictions"]
+            )
             is_newer = is_lacking and (self.runs / run / f"models/{prediction}/{FINAL}/model.json").is_file()
             if found is None or is_newer:
                 self.progress.stage(f"{run} predicts {desk.live.round}")

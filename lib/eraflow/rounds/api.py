@@ -91,13 +91,13 @@ class Numerai:
 
     def submissions(self, model: str) -> list[Submission]:
         """All of a model's, the newest last."""
-        told = self._asked(SUBMISSIONS, "submissions", {"modelId": model})
-        return sorted(self._read(lambda: [_submission(one) for one in told]), key=lambda one: one.inserted)
+        answer = self._asked(SUBMISSIONS, "submissions", {"modelId": model})
+        return sorted(self._read(lambda: [_submission(one) for one in answer]), key=lambda one: one.inserted)
 
     def content(self, submission: str) -> bytes | None:
         """The file that the server holds of a submission; None where it holds none."""
-        told = self._asked(DOWNLOAD, "submissionDownloadAuth", {"id": submission})
-        answer = self.api.transferred("GET", told["url"], None)
+        download = self._asked(DOWNLOAD, "submissionDownloadAuth", {"id": submission})
+        answer = self.api.transferred("GET", download["url"], None)
         if answer.status_code in (403, 404, 410):  # as a store answers for what it does not hold
             return None
         _expect_ok(answer)
@@ -111,8 +111,8 @@ class Numerai:
         """The server's name for a file that is to be uploaded, and the address to put it."""
         endpoint = AUTHS[self.tournament]
         wanted = {"filename": filename, "tournament": self.api.tournament_id, "modelId": model}
-        told = self._asked(AUTH % endpoint, endpoint, wanted)
-        return str(told["filename"]), str(told["url"])
+        answer = self._asked(AUTH % endpoint, endpoint, wanted)
+        return str(answer["filename"]), str(answer["url"])
 
     def put(self, url: str, content: bytes) -> None:
         """Uploads, and checks the status and, where the store tells it, the hash of what has come."""
@@ -138,10 +138,10 @@ class Numerai:
 
     def _asked(self, query: str, field: str, variables: Mapping[str, Any], with_key: bool = True) -> Any:
         """What a query's one field is; UnreachableError where the answer has none."""
-        told = self.api.raw_query(query, variables, authorization=with_key)["data"].get(field)
-        if told is None:
+        answer = self.api.raw_query(query, variables, authorization=with_key)["data"].get(field)
+        if answer is None:
             raise UnreachableError(f"an answer without {field}")
-        return told
+        return answer
 
     def _read(self, read: Callable[[], Any]) -> Any:
         """What numerapi, or we, read of an answer; UnreachableError where it is not as it should be."""
@@ -157,17 +157,17 @@ def _expect_ok(answer: Any) -> None:
         raise UnreachableError(f"HTTP {answer.status_code}")
 
 
-def _submission(told: Mapping[str, Any]) -> Submission:
+def _submission(answer: Mapping[str, Any]) -> Submission:
     taken = ("id", "filename", "insertedAt", "round", "status", "errorInfo")
-    number = (told.get("round") or {}).get("number")
+    number = (answer.get("round") or {}).get("number")
     return Submission(
-        str(told["id"]),
-        str(told.get("filename") or ""),
-        utc(datetime.fromisoformat(told["insertedAt"])),
+        str(answer["id"]),
+        str(answer.get("filename") or ""),
+        utc(datetime.fromisoformat(answer["insertedAt"])),
         None if number is None else int(number),
-        told.get("status"),
-        told.get("errorInfo"),
-        {key: value for key, value in told.items() if key not in taken and value is not None},
+        answer.get("status"),
+        answer.get("errorInfo"),
+        {key: value for key, value in answer.items() if key not in taken and value is not None},
     )
 
 

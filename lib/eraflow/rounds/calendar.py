@@ -62,21 +62,21 @@ class Round:
         return f"{self.tournament} round {self.number}"
 
 
-def of_api(tournament: str, told: Mapping[str, Any]) -> Round:
+def of_api(tournament: str, answer: Mapping[str, Any]) -> Round:
     """The round that `rounds(...)` describes, its times parsed. ValueError where number, opening or close is absent."""
-    opens, closes = told.get("openTime"), told.get("closeStakingTime")
-    if told.get("number") is None or opens is None or closes is None:
+    opens, closes = answer.get("openTime"), answer.get("closeStakingTime")
+    if answer.get("number") is None or opens is None or closes is None:
         raise ValueError("a round without number, openTime or closeStakingTime")
-    stamp = told.get("dataDatestamp")
+    stamp = answer.get("dataDatestamp")
     digits = str(stamp or "")
     data_date = f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if len(digits) == 8 else None
     return Round(
         tournament,
-        int(told["number"]),
+        int(answer["number"]),
         utc(opens),
         utc(closes),
         data_date,
-        _pays(told.get("roundScoreConfigs") or ()),
+        _pays(answer.get("roundScoreConfigs") or ()),
     )
 
 

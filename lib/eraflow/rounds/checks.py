@@ -51,10 +51,10 @@ def check_origin(predicted: Predicted, live: LiveFiles, is_real: bool) -> None:
     name, current = str(predicted.folder), live.round
     if predicted.tournament != current.tournament:
         raise InputError(f"{name} is of {predicted.tournament}, and the round of {current.tournament}; mend the slot.")
-    number = predicted.told.get("round")
+    number = predicted.manifest.get("round")
     if number is not None and number != current.number:
         raise InputError(f"{name} is of round {number}, and round {current.number} is the current one; {AGAIN}.")
-    version = predicted.told.get("data_version")
+    version = predicted.manifest.get("data_version")
     if version is not None and live.version.rpartition("/")[2] != version.rpartition("/")[2]:
         raise InputError(
             f"{name} is of data version {version}, and the live file of {current} of {live.version}; train a run on it."
@@ -124,26 +124,26 @@ def check_bands(
     candidate: Candidate,
     others: Mapping[str, pd.Series[float]],
     bands: Mapping[str, Sequence[float] | None],
-    only_told: Collection[str] = (),
+    advisory: Collection[str] = (),
 ) -> tuple[list[str], list[str]]:
     """Refuses predictions that are unlike others on the same rows, by the bands that validation eras showed.
 
-    Returns facts to be told, and which of `only_told` they are unlike: these refuse nothing.
+    Returns facts for the user, and which of the `advisory` ones they are unlike: these refuse nothing.
     """
-    told, apart, mine = [], [], candidate.values
+    facts, apart, mine = [], [], candidate.values
     for name, other in others.items():
         band = bands.get(name)
         common = other[~other.index.duplicated()].reindex(mine.index)
         if common.notna().mean() < MIN_IN_COMMON or common.nunique() < 2:
-            told.append(f"{name} not compared: it has too few of these rows")
+            facts.append(f"{name} not compared: it has too few of these rows")
             continue
         found = float(mine.corr(common, method="spearman"))
         if band is None:
-            told.append(f"rank correlation with {name} {found:+.3f} (no band is known)")
+            facts.append(f"rank correlation with {name} {found:+.3f} (no band is known)")
             continue
         low, high = band
         is_inside = low <= found <= high
-        if not is_inside and name in only_told:
+        if not is_inside and name in advisory:
             apart.append(name)
         elif not is_inside:
             raise InputError(
@@ -152,9 +152,9 @@ def check_bands(
                 "submit.bands."
             )
         mark = "" if is_inside else ", WARNING: outside"
-        told.append(f"rank correlation with {name} {found:+.3f} (usual {low:+.3f} to {high:+.3f}{mark})")
+        facts.append(f"rank correlation with {name} {found:+.3f} (usual {low:+.3f} to {high:+.3f}{mark})")
     absent = [name for name, band in bands.items() if band is not None and name not in others]
-    return told + [f"{name} not compared: its live predictions are not there" for name in absent], apart
+    return facts + [f"{name} not compared: its live predictions are not there" for name in absent], apart
 
 
 def _check_header(candidate: Candidate, ids: Sequence[str], values: Sequence[str]) -> None:
@@ -183,8 +183,8 @@ def _check_exactly(candidate: Candidate) -> None:
     here, wanted = set(candidate.ids), set(candidate.live.ids)
     if not here & wanted:
         raise InputError(f"{candidate.name} is of another round: {candidate.live.round} has none of its ids; {AGAIN}.")
-    for some, told in ((wanted - here, "lacks"), (here - wanted, "has, beside")):
-        if some and told == "lacks":
+    for some, relation in ((wanted - here, "lacks"), (here - wanted, "has, beside")):
+        if some and relation == "lacks":
             raise InputError(
                 f"{candidate.name} lacks {len(some):,} of the {len(wanted):,} ids of {candidate.live.round}, e.g. "
                 f"{min(some)}; {AGAIN}."

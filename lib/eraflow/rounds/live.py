@@ -144,8 +144,8 @@ def _dataset(tournament: str, version: str | None, served: Sequence[str]) -> str
         if version is None:
             raise InputError("submit: no run says which version of Classic's data it reads; set classic.dataset=v5.3.")
         return version
-    known = (f"signals/{version}" for version in SIGNALS_VERSIONS)
-    found = next((dataset for dataset in known if f"{dataset}/{LIVE}" in served), None)
+    candidates = (f"signals/{version}" for version in SIGNALS_VERSIONS)
+    found = next((dataset for dataset in candidates if f"{dataset}/{LIVE}" in served), None)
     if found is None:
         versions = ", ".join(f"signals/{version}" for version in SIGNALS_VERSIONS)
         raise InputError(f"Numerai serves none of {versions}; look for a newer eraflow.")

@@ -29,8 +29,8 @@ def band(run: Path, model: str, before: Path, model_before: str) -> tuple[float,
     ]
     both = mine.merge(theirs, on=["era", "id"], how="inner", suffixes=("", "_before")).groupby("era")
     found = [group["prediction"].corr(group["prediction_before"], method="spearman") for _, group in both]
-    known = np.array([each for each in found if np.isfinite(each)])
-    if len(known) < LEAST_ERAS:
+    finite = np.array([each for each in found if np.isfinite(each)])
+    if len(finite) < LEAST_ERAS:
         return None
-    low, high = np.quantile(known, ENDS)
+    low, high = np.quantile(finite, ENDS)
     return float(low), float(high)

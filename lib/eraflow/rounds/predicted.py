@@ -23,47 +23,47 @@ class Predicted:
     """The predictions of a run for one round's live rows."""
 
     folder: Path
-    told: Mapping[str, Any]  # its manifest
+    manifest: Mapping[str, Any]
 
     @property
     def run(self) -> str:
-        return str(self.told["run"])
+        return str(self.manifest["run"])
 
     @property
     def tournament(self) -> str:
-        return str(self.told["tournament"])
+        return str(self.manifest["tournament"])
 
     @property
     def is_invented(self) -> bool:
-        return bool(self.told["invented"])
+        return bool(self.manifest["invented"])
 
     @property
     def date(self) -> str:
         """The live data's, YYYY-MM-DD."""
-        return str(self.told["date"])
+        return str(self.manifest["date"])
 
     @property
     def ids(self) -> str:
         """The hash of the live rows' ids."""
-        return str(self.told["live"]["ids_sha256"])
+        return str(self.manifest["live"]["ids_sha256"])
 
     @property
     def live_sha256(self) -> str | None:
         """The hash of the file of the live rows, where they are in one."""
-        found: str | None = self.told["live"].get("file_sha256")
+        found: str | None = self.manifest["live"].get("file_sha256")
         return found
 
     def name(self, prediction: str | None) -> str:
         """The model or ensemble that is meant; None is the run's submission. InputError where there is none."""
-        wanted = prediction or str(self.told["submission"])
-        if wanted not in self.told["predictions"]:
-            present = ", ".join(self.told["predictions"])
+        wanted = prediction or str(self.manifest["submission"])
+        if wanted not in self.manifest["predictions"]:
+            present = ", ".join(self.manifest["predictions"])
             raise InputError(f"run {self.run} has no prediction {wanted!r}; in {self.folder} are {present}.")
         return wanted
 
     def content(self, prediction: str | None) -> bytes:
         """The bytes of a prediction's file. InputError where they are not those that the manifest names."""
-        facts = self.told["predictions"][self.name(prediction)]
+        facts = self.manifest["predictions"][self.name(prediction)]
         path = self.folder / facts["file"]
         content = _bytes(path)
         if hashlib.sha256(content).hexdigest() != facts["sha256"]:
@@ -72,12 +72,12 @@ class Predicted:
 
     def frame(self, prediction: str | None) -> pd.DataFrame:
         """The prediction's file as a frame."""
-        path = self.folder / self.told["predictions"][self.name(prediction)]["file"]
+        path = self.folder / self.manifest["predictions"][self.name(prediction)]["file"]
         return frame_of(self.content(prediction), str(path))
 
     def bands(self, prediction: str | None) -> Mapping[str, Sequence[float] | None]:
         """What validation eras showed of the rank correlation with others, by their name."""
-        found: Mapping[str, Sequence[float] | None] = self.told.get("bands", {}).get(self.name(prediction), {})
+        found: Mapping[str, Sequence[float] | None] = self.manifest.get("bands", {}).get(self.name(prediction), {})
         return found
 
 
@@ -111,15 +111,15 @@ def read(folder: Path) -> Predicted:
     """The predictions in a folder. InputError where its manifest is none, or of another version."""
     path = folder / MANIFEST
     try:
-        told = json.loads(_bytes(path))
-        if told["format"] != FORMAT:
+        manifest = json.loads(_bytes(path))
+        if manifest["format"] != FORMAT:
             raise InputError(f"{path} is of another version of eraflow; remove {folder} and predict again.")
-        complete = {"run", "tournament", "date", "invented", "predictions", "submission"} <= set(told)
-        if not complete or not isinstance(told["live"]["ids_sha256"], str):
+        complete = {"run", "tournament", "date", "invented", "predictions", "submission"} <= set(manifest)
+        if not complete or not isinstance(manifest["live"]["ids_sha256"], str):
             raise KeyError
     except (ValueError, KeyError, TypeError):
         raise InputError(f"{path} is no manifest of a round; remove {folder} and predict again.") from None
-    return Predicted(folder, told)
+    return Predicted(folder, manifest)
 
 
 def _bytes(path: Path) -> bytes:

@@ -50,7 +50,7 @@ class Scores:
         faults: dict[str, str] = {}
         for (tournament, slot), model in self.models().items():
             try:
-                found += [_row(tournament, slot, told) for told in clients[tournament].scores(model)]
+                found += [_row(tournament, slot, answer) for answer in clients[tournament].scores(model)]
             except (UnreachableError, RefusedError) as error:
                 faults[slot] = str(error)
         before = self._read(SCORES, COLUMNS)
@@ -62,8 +62,8 @@ class Scores:
     def compare(self, scores: pd.DataFrame, validation: Path, target: str) -> pd.DataFrame:
         """`slot, round, name, numerai, ours, difference` of Classic's rounds whose rows are in `validation` by now."""
         before = self._read(COMPARED, ["slot", "round", "name", "numerai", "ours", "difference"])
-        known = set(zip(before["slot"], before["round"], strict=True))
-        sent = {key: file for key, file in self._sent().items() if key not in known}
+        compared = set(zip(before["slot"], before["round"], strict=True))
+        sent = {key: file for key, file in self._sent().items() if key not in compared}
         named = scores[scores["name"].astype(str).str.contains(CORRELATION) & (scores["tournament"] == CLASSIC)]
         named = named.sort_values("day").drop_duplicates(["slot", "round"], keep="last")
         wanted = {(one["slot"], one["round"]): one for one in named.to_dict("records")}
@@ -98,12 +98,12 @@ def _longer(table: pd.DataFrame, rows: Sequence[tuple[Any, ...]]) -> pd.DataFram
     return pd.concat([each for each in (table, more) if len(each)], ignore_index=True) if len(table) or rows else table
 
 
-def _row(tournament: str, slot: str, told: Mapping[str, Any]) -> tuple[Any, ...]:
-    date = told.get("date")
+def _row(tournament: str, slot: str, answer: Mapping[str, Any]) -> tuple[Any, ...]:
+    date = answer.get("date")
     return (
-        tournament, slot, told.get("roundNumber"), told.get("displayName"), told.get("version"), told.get("day"),
-        told.get("value"), told.get("percentile"), None if date is None else str(date)[:10], told.get("resolved"),
-        told.get("submissionId"),
+        tournament, slot, answer.get("roundNumber"), answer.get("displayName"), answer.get("version"),
+        answer.get("day"), answer.get("value"), answer.get("percentile"), None if date is None else str(date)[:10],
+        answer.get("resolved"), answer.get("submissionId"),
     )  # fmt: skip
 
 
@@ -113,12 +113,12 @@ def _targets(files: Mapping[Any, pd.DataFrame], validation: Path, target: str) -
     if not files or target not in data.schema.names:
         return {}
     probes = [str(one) for frame in files.values() for one in frame.iloc[:PROBES, 0]]
-    there = set(_rows(data, probes, target).index)
-    some = {key: frame for key, frame in files.items() if there & set(frame.iloc[:PROBES, 0])}
+    present = set(_rows(data, probes, target).index)
+    some = {key: frame for key, frame in files.items() if present & set(frame.iloc[:PROBES, 0])}
     if not some:
         return {}
-    known = _rows(data, [str(one) for frame in some.values() for one in frame.iloc[:, 0]], target).dropna()
-    found = {key: known.reindex(frame.iloc[:, 0]).dropna() for key, frame in some.items()}
+    labels = _rows(data, [str(one) for frame in some.values() for one in frame.iloc[:, 0]], target).dropna()
+    found = {key: labels.reindex(frame.iloc[:, 0]).dropna() for key, frame in some.items()}
     return {key: targets for key, targets in found.items() if len(targets) >= MIN_KNOWN * len(files[key])}
 
 

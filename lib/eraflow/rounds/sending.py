@@ -160,9 +160,9 @@ class Sending:
     def _effective(self, parcel: Parcel, newest: Submission) -> Sent:
         self.world.at("read-back")
         lines = self._lines(parcel)
-        known = [line for line in lines if line["event"] == Event.EFFECTIVE]
-        if known and known[-1].get("submission") == newest.id:
-            if known[-1].get("server") != dict(newest.says):  # such as churn, which it finds out later
+        noted = [line for line in lines if line["event"] == Event.EFFECTIVE]
+        if noted and noted[-1].get("submission") == newest.id:
+            if noted[-1].get("server") != dict(newest.says):  # such as churn, which it finds out later
                 self._note_effective(parcel, newest)
             return Sent(Code.NOTHING_TO_DO, f"{parcel.slot}: {self.round} has {parcel.origin} already", newest)
         self._note_effective(parcel, newest)
@@ -172,8 +172,8 @@ class Sending:
 
     def _note_effective(self, parcel: Parcel, newest: Submission) -> None:
         pays = [asdict(pay) for pay in self.round.pays]  # what the round pays, not what conf assumes
-        told = {"submission": newest.id, "server": dict(newest.says), "status": newest.status, "pays": pays}
-        self._note(Event.EFFECTIVE, parcel, **told)
+        facts = {"submission": newest.id, "server": dict(newest.says), "status": newest.status, "pays": pays}
+        self._note(Event.EFFECTIVE, parcel, **facts)
 
     def _made(self, parcel: Parcel, submissions: Sequence[Submission]) -> list[Submission]:
         """Those that the server has made of this very file for this round, or of which it has not said for which."""
@@ -208,9 +208,9 @@ class Sending:
                 continue
             if mine.is_valid and mine.round is not None and mine.round > self.round.number:
                 return self._queued(parcel, mine)
-            there = self.client.content(made)
-            if not same(there, parcel.content):
-                if there is not None and mine.is_valid:
+            held = self.client.content(made)
+            if not same(held, parcel.content):
+                if held is not None and mine.is_valid:
                     raise _OtherError(made)
                 raise UnreachableError(f"submission {made} does not hold what was sent")
             if not mine.is_valid:
@@ -234,11 +234,11 @@ class Sending:
                 return None
             if self.rules.queue:
                 return None
-        known = any(line["event"] == Event.MISSED for line in self._lines(parcel))
-        if not known:
+        is_noted = any(line["event"] == Event.MISSED for line in self._lines(parcel))
+        if not is_noted:
             self._note(Event.MISSED, parcel)
         return Sent(
-            Code.NOTHING_TO_DO if known else Code.TOO_LATE,
+            Code.NOTHING_TO_DO if is_noted else Code.TOO_LATE,
             f"{parcel.slot}: {self.round} closed at {self.round.closes:%Y-%m-%d %H:%M} UTC; nothing is sent any more, "
             "since Numerai would take it for the next round (submit.queue)",
         )
@@ -265,12 +265,12 @@ def effective(submissions: Sequence[Submission], number: int) -> Submission | No
     return max(mine, key=lambda one: one.inserted, default=None)
 
 
-def same(there: bytes | None, here: bytes) -> bool:
+def same(theirs: bytes | None, ours: bytes) -> bool:
     """Whether a file that the server holds says what ours says, in whatever order and digits it has written it."""
-    if there is None or there == here:
-        return there is not None
+    if theirs is None or theirs == ours:
+        return theirs is not None
     try:
-        a, b = frame_of(there, "it"), frame_of(here, "it")
+        a, b = frame_of(theirs, "it"), frame_of(ours, "it")
     except InputError:
         return False
     if list(a.columns) != list(b.columns) or len(a) != len(b):
@@ -278,7 +278,7 @@ def same(there: bytes | None, here: bytes) -> bool:
     by = a.columns[0]
     a, b = a.sort_values(by, ignore_index=True), b.sort_values(by, ignore_index=True)
     try:
-        there_values, here_values = (each.iloc[:, 1].to_numpy(dtype="float64") for each in (a, b))
+        their_values, our_values = (each.iloc[:, 1].to_numpy(dtype="float64") for each in (a, b))
     except (ValueError, IndexError):
         return False
-    return bool(a[by].equals(b[by]) and np.allclose(there_values, here_values, rtol=0.0, atol=1e-9))
+    return bool(a[by].equals(b[by]) and np.allclose(their_values, our_values, rtol=0.0, atol=1e-9))

@@ -51,11 +51,11 @@ class Desk:
 
     def checked(self, name: str, slot: Slot, model: str | None) -> Checked:
         """The slot's file, checked. `model` is its id at Numerai, where the account is known. InputError: refused."""
-        predicted = self._there(slot.run)
+        predicted = self._required(slot.run)
         checks.check_origin(predicted, self.live, self.client.is_real)
         prediction, content = predicted.name(slot.prediction), predicted.content(slot.prediction)
         candidate = Candidate(
-            str(predicted.folder / predicted.told["predictions"][prediction]["file"]),
+            str(predicted.folder / predicted.manifest["predictions"][prediction]["file"]),
             frame_of(content, str(predicted.folder)),
             self.live,
         )
@@ -73,7 +73,7 @@ class Desk:
             facts["apart"] = apart
         return Checked(content, f"{slot.run}/{prediction}", facts, tuple(f"  {line}" for line in lines))
 
-    def _there(self, run: str) -> Predicted:
+    def _required(self, run: str) -> Predicted:
         """What a run has predicted for the round's live rows. InputError where there is nothing that fits."""
         predicted = self.predicted(run)
         if predicted is not None:
@@ -100,8 +100,8 @@ class Desk:
                 absent = [f"predecessor {slot.predecessor} not compared: {first_line(error)}"]
         # Of many bands of 98 % a good file leaves one now and then: benchmarks refuse only where that is asked for.
         benchmarks = [name for name in others if name.startswith(BENCHMARK) and name not in self.settings.bands]
-        told, apart = checks.check_bands(candidate, others, {**bands, **self.settings.bands}, benchmarks)
-        return [*told, *absent], apart
+        facts, apart = checks.check_bands(candidate, others, {**bands, **self.settings.bands}, benchmarks)
+        return [*facts, *absent], apart
 
     def _before(self, run: str, mine: str, model: str) -> tuple[pd.Series[float], tuple[float, float] | None]:
         """What a predecessor says of these rows, and the band that it and `model` of the run `mine` have shown."""
@@ -138,7 +138,7 @@ class Desk:
         try:
             if earlier := self._earlier(name):
                 found = smoothing.change(frame, self.live, earlier)
-                lines.append(found.told(self.settings.churn_limit, self.settings.turnover_limit))
+                lines.append(found.line(self.settings.churn_limit, self.settings.turnover_limit))
         except Exception as error:  # estimates of another's library, over old files: they stop nothing
             lines.append(f"churn and turnover not estimated: {first_line(error)}")
         return content, lines

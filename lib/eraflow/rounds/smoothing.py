@@ -31,7 +31,7 @@ class Change:
     neutral_churn: float  # the mean
     kept: float  # of a positive payout, by the mean neutral churn
 
-    def told(self, churn_limit: float, turnover_limit: float) -> str:
+    def line(self, churn_limit: float, turnover_limit: float) -> str:
         return (
             f"estimates against the past week: max churn {self.churn:.3f} (Numerai's limit {churn_limit:g}), max "
             f"turnover {self.turnover:.3f} (limit {turnover_limit:g}), mean neutral churn {self.neutral_churn:.3f}, "

@@ -23,8 +23,8 @@ def signals(live: pd.DataFrame, names: Mapping[str, str] | None = None) -> pd.Da
     tickers, column = live["id"].str.rsplit("_", n=1).str[0], "ticker"
     if names is not None:
         tickers, column = tickers.map(names), "numerai_ticker"
-    known = tickers.notna()
-    frame = pd.DataFrame({column: tickers[known], "signal": _quantiles(live.loc[known, "prediction"])})
+    is_mapped = tickers.notna()
+    frame = pd.DataFrame({column: tickers[is_mapped], "signal": _quantiles(live.loc[is_mapped, "prediction"])})
     frame = frame.sort_values(column, ignore_index=True)
     check_size(len(frame))
     try:

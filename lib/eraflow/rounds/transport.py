@@ -79,8 +79,8 @@ def _errors(content: Any) -> str:
     found = content.get("errors") if isinstance(content, dict) else None
     if isinstance(found, Mapping):
         return str(found.get("detail") or "an error without words")
-    told = [str(one.get("message", one)) if isinstance(one, Mapping) else str(one) for one in found or ()]
-    return "; ".join(told)
+    messages = [str(one.get("message", one)) if isinstance(one, Mapping) else str(one) for one in found or ()]
+    return "; ".join(messages)
 
 
 class _Classic(_Patient, NumerAPI):

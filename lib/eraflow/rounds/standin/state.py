@@ -49,7 +49,7 @@ class StandIn:
     ) -> None:
         """A round that pays what Numerai paid in 2026."""
         kind = NUMBERS[tournament]
-        told = {
+        record = {
             "id": str(uuid.uuid4()), "tournament": kind, "number": number, "target": "ender",
             "openTime": _text(opens), "closeTime": _text(closes), "closeStakingTime": _text(closes),
             "scoreTime": _text(closes + timedelta(days=4)), "resolveTime": _text(closes + timedelta(days=31)),
@@ -57,7 +57,7 @@ class StandIn:
             "dataDatestamp": int(data_date.replace("-", "")) if data_date else None,
             "roundScoreConfigs": [_config(name, factor, days, CLIPS[kind]) for name, factor, days in PAID[kind]],
         }  # fmt: skip
-        self.rounds.append(told)
+        self.rounds.append(record)
 
     def add_model(self, tournament: str, name: str) -> str:
         """A model of the account; its id."""
