@@ -38,9 +38,9 @@ class Appended:
 
     def add(self, rows: pd.DataFrame) -> int:
         """Adds the rows whose keys are not there yet, all or none; returns how many."""
-        there = pd.MultiIndex.from_frame(self.rows()[list(self.keys)].astype(str))
+        existing = pd.MultiIndex.from_frame(self.rows()[list(self.keys)].astype(str))
         new = rows.drop_duplicates(list(self.keys))
-        new = new[~pd.MultiIndex.from_frame(new[list(self.keys)].astype(str)).isin(there)]
+        new = new[~pd.MultiIndex.from_frame(new[list(self.keys)].astype(str)).isin(existing)]
         if new.empty:
             return 0
         columns = [field.split()[0] for field in self.schema.split(", ")]

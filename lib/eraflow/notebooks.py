@@ -187,8 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     out = asked.out or Path("var/notebooks") / f"{asked.file.stem}.html"
     try:
         if not asked.file.is_file():
-            known = ", ".join(sorted(str(file) for file in asked.file.parent.glob("*.py")))
-            raise InputError(f"there is no notebook {asked.file}; there are {known or 'none'}.")
+            available = ", ".join(sorted(str(file) for file in asked.file.parent.glob("*.py")))
+            raise InputError(f"there is no notebook {asked.file}; there are {available or 'none'}.")
         written(asked.file, out, session(), dict(_pair(text) for text in asked.given))
     except InputError as error:
         print(f"eraflow: {error}", file=sys.stderr)

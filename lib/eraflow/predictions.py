@@ -33,8 +33,8 @@ def unlabelled(rows: DataFrame, fold: int) -> DataFrame:
 
 def targets(predictions: DataFrame) -> DataFrame:
     """`id, era, fold, target` of the rows with a known target, each once, whichever models predict it."""
-    known = predictions.where("target is not null and not isnan(target)")
-    return known.groupBy("id", "era").agg(F.min("fold").alias("fold"), F.max("target").alias("target"))
+    labelled = predictions.where("target is not null and not isnan(target)")
+    return labelled.groupBy("id", "era").agg(F.min("fold").alias("fold"), F.max("target").alias("target"))
 
 
 def coverage(rows: DataFrame) -> list[Row]:

@@ -33,7 +33,7 @@ def native() -> tuple[str, ...]:
 
 def write(file: Path) -> None:
     """Writes the zip: eraflow without its configurations and jobs, and the pure packages that its tasks import."""
-    members = dict(_own())
+    members = dict(_package_files())
     for name in sorted(_imported()):
         for found in _pure(name) or ():
             members |= dict(_files(found))
@@ -69,15 +69,15 @@ def _pure(name: str) -> tuple[Distribution, ...] | None:
 
 def _requirements(package: Distribution) -> list[str]:
     """Normal names of what a package needs here, extras left out."""
-    told = map(Requirement, package.requires or ())
-    return [_normal(each.name) for each in told if each.marker is None or each.marker.evaluate({"extra": ""})]
+    requirements = map(Requirement, package.requires or ())
+    return [_normal(each.name) for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})]
 
 
 def _normal(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _own() -> Iterator[tuple[str, Path]]:
+def _package_files() -> Iterator[tuple[str, Path]]:
     apart = {"conf", "jobs", "__pycache__"}
     for file in PACKAGE.rglob("*"):
         place = file.relative_to(PACKAGE.parent)

@@ -36,9 +36,9 @@ def build(settings: AnyModel, target: str, seed: int, work: Path | None = None) 
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
     each = tuple(
-        Unfitted(_kind(settings, own, work / f"{name}-{own}" if work else None), name, own, _network(settings, own))
+        Unfitted(_kind(settings, each, work / f"{name}-{each}" if work else None), name, each, _network(settings, each))
         for name in targets
-        for own in seeds
+        for each in seeds
     )
     return Members(each, settings.features, _selecting(settings, seed))
 

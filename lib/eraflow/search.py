@@ -90,11 +90,11 @@ class Study:
         return None
 
     def _tried(self, optuna: Any, study: Any, trial: Any, evaluate: Evaluate) -> None:
-        known = study.trials[trial.number].intermediate_values
-        mean = known[max(known)] if known else 0.0
+        scores = study.trials[trial.number].intermediate_values
+        mean = scores[max(scores)] if scores else 0.0
         try:
             for fold in range(1, self.config.folds + 1):
-                if fold not in known:
+                if fold not in scores:
                     mean += (evaluate(trial.params, fold) - mean) / fold
                     trial.report(mean, fold)
                 if fold < self.config.folds and trial.should_prune():

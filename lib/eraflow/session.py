@@ -135,10 +135,10 @@ def javas_output(spark: SparkSession) -> Iterator[Callable[[Path], None]]:
 
 def slots(spark: SparkSession) -> int:
     """Tasks that can run at once."""
-    told = spark.sparkContext.defaultParallelism
+    parallelism = spark.sparkContext.defaultParallelism
     cores, executors = spark.sparkContext.getConf().get("spark.executor.cores"), _executors(spark)
     # A cluster of one core calls itself two, and tasks that wait for each other would wait for ever.
-    return min(told, int(cores) * executors) if cores and executors else told
+    return min(parallelism, int(cores) * executors) if cores and executors else parallelism
 
 
 def threads(spark: SparkSession) -> int:

@@ -53,7 +53,7 @@ class Jar:
         return self.is_at(folder) and Jar.of(folder / self.name) == self
 
 
-def known_jars(listing: Path = JARS_LIST) -> tuple[Jar, ...]:
+def listed_jars(listing: Path = JARS_LIST) -> tuple[Jar, ...]:
     """The jars of a list whose lines are `sha256 bytes name`."""
     # Sizes are listed too, so that a job's start can tell a whole jar from a broken one without reading it.
     rows = (line.split() for line in listing.read_text().splitlines() if line and not line.startswith("#"))

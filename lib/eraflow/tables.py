@@ -142,7 +142,7 @@ class Store:
     def recipes(self, name: str) -> list[str]:
         """The addresses of all tables of this name, whatever their recipe."""
         if self._is_catalog:
-            return sorted(f"{own}/{recipe}" for own, recipe in self._in_schema() if own == name)
+            return sorted(f"{table}/{recipe}" for table, recipe in self._in_schema() if table == name)
         folders = self._folders(f"{self.root.rstrip('/')}/{name}")
         return sorted(f"{name}/{part}" for part in folders if self._exists(f"{name}/{part}"))
 
@@ -274,7 +274,7 @@ class Store:
         """Name and recipe of eraflow's tables in the catalog's schema, in which others may stand, too."""
         rows = self.spark.sql(f"SHOW TABLES IN {self.root}").collect()  # one row a table
         found = (OWN_TABLE.fullmatch(row["tableName"]) for row in rows)
-        return [(own[1], own[2]) for own in found if own]
+        return [(match[1], match[2]) for match in found if match]
 
     def _forget(self, table: str) -> None:
         for kind in (REMOVED, USED, HASHES):

@@ -61,10 +61,10 @@ def track(
     try:
         client = mlflow.MlflowClient(store(tracking, base))
         experiment = _experiment(client, tracking, base)
-        for known in client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{tags[FINGERPRINT]}'"):
-            if known.info.status == FINISHED:
-                return str(known.info.run_id)
-            client.delete_run(known.info.run_id)
+        for existing in client.search_runs([experiment], f"tags.`{FINGERPRINT}` = '{tags[FINGERPRINT]}'"):
+            if existing.info.status == FINISHED:
+                return str(existing.info.run_id)
+            client.delete_run(existing.info.run_id)
         run = client.create_run(experiment, run_name=name, tags=dict(tags)).info.run_id
         _log(mlflow, client, run, folder, config)
         client.set_terminated(run, FINISHED)
@@ -104,9 +104,9 @@ def set_aliases(tracking: Tracking, base: Path, model: str, runs: Mapping[str, s
 
 def _version(client: Any, model: str, run: str) -> str:
     """The number of the run's version of the model, made where there is none."""
-    known = [one for one in client.search_model_versions(f"name = '{model}'") if one.run_id == run]
-    if known:
-        return str(known[0].version)
+    existing = [one for one in client.search_model_versions(f"name = '{model}'") if one.run_id == run]
+    if existing:
+        return str(existing[0].version)
     source = f"{client.get_run(run).info.artifact_uri}/models"
     return str(client.create_model_version(model, source, run).version)
 
@@ -121,8 +121,8 @@ def _mlflow() -> Any:
 
 def _experiment(client: Any, tracking: Tracking, base: Path) -> str:
     """Its number; made where there is none. A server knows where its files are; those of a store are below `base`."""
-    if known := client.get_experiment_by_name(tracking.experiment):
-        return str(known.experiment_id)
+    if existing := client.get_experiment_by_name(tracking.experiment):
+        return str(existing.experiment_id)
     is_server = store(tracking, base).startswith(("http:", "https:", "databricks"))
     return str(
         client.create_experiment(tracking.experiment, None if is_server else (base.absolute() / FILES_BELOW).as_uri())

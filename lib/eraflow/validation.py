@@ -37,7 +37,7 @@ class Fold:
         parts = {"train": self.train, "purged": self.purged, "embargoed": self.embargoed, "validation": self.validation}
         every = sorted(era for eras in parts.values() for era in eras)
         step = min((b - a for a, b in pairwise(every)), default=1)
-        return f"{self.number}: " + " | ".join(f"{name} {_told(eras, step)}" for name, eras in parts.items() if eras)
+        return f"{self.number}: " + " | ".join(f"{name} {_ranges(eras, step)}" for name, eras in parts.items() if eras)
 
 
 @dataclass(frozen=True)
@@ -367,5 +367,5 @@ def _runs(numbers: Sequence[int], step: int) -> list[tuple[int, int]]:
     return [(numbers[low], numbers[high - 1]) for low, high in pairwise(edges)]
 
 
-def _told(eras: Sequence[int], step: int) -> str:
+def _ranges(eras: Sequence[int], step: int) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in _runs(eras, step))

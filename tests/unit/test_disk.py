@@ -21,6 +21,6 @@ def test_a_full_disk_is_known_from_what_it_broke() -> None:
 
 
 def test_places_that_are_no_paths_are_not_named(tmp_path: Path) -> None:
-    told = disk.told({"tables.root": "catalog.schema", "run.dir": "s3://bucket/runs", "classic.path": None})
+    message = disk.message({"tables.root": "catalog.schema", "run.dir": "s3://bucket/runs", "classic.path": None})
 
-    assert told.startswith("SPARK_LOCAL_DIRS: ")
+    assert message.startswith("SPARK_LOCAL_DIRS: ")

@@ -17,7 +17,7 @@ from packaging.version import Version
 from eraflow import environment
 from eraflow.environment import Machine, checks, full_checks, install, missing, settings
 from eraflow.errors import InputError
-from eraflow.spark_jars import COORDINATES, Jar, java_trust_store, known_jars, place
+from eraflow.spark_jars import COORDINATES, Jar, java_trust_store, listed_jars, place
 
 ROOT = Path(__file__).parents[2]
 ENGINE = Jar("engine-1.jar", 6, hashlib.sha256(b"engine").hexdigest())
@@ -174,7 +174,7 @@ def test_jars_like_their_list_are_placed_whole(tmp_path: Path) -> None:
 
 
 def test_the_list_has_the_jar_of_each_coordinate() -> None:
-    names = {jar.name for jar in known_jars()}
+    names = {jar.name for jar in listed_jars()}
     assert {"{}_{}-{}.jar".format(*coordinate.split(":")) for coordinate in COORDINATES} <= names
 
 

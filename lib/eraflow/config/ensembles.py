@@ -56,10 +56,13 @@ def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(defaults, Mapping) or not isinstance(ensembles, Mapping) or not isinstance(models, Mapping):
         return dict(layers)  # what is wrong there is told by the validation
     whole = {"models": list(models), **defaults}
-    own = {name: told for name, told in ensembles.items() if told is not None}
+    given = {name: settings for name, settings in ensembles.items() if settings is not None}
     return {
         **layers,
-        "ensembles": {name: {**whole, **told} if isinstance(told, Mapping) else told for name, told in own.items()},
+        "ensembles": {
+            name: {**whole, **settings} if isinstance(settings, Mapping) else settings
+            for name, settings in given.items()
+        },
     }
 
 

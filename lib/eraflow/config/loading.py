@@ -108,8 +108,8 @@ def _find(name: str) -> Path:
     for path in (Path(name), *shipped):
         if path.is_file():
             return path
-    known = ", ".join(sorted(f"conf/{path.name}" for path in conf_dir().glob("*.yml") if path.name != "base.yml"))
-    raise InputError(f"--config {name}: there is no such file; give the path of a YAML file, or one of {known}.")
+    available = ", ".join(sorted(f"conf/{path.name}" for path in conf_dir().glob("*.yml") if path.name != "base.yml"))
+    raise InputError(f"--config {name}: there is no such file; give the path of a YAML file, or one of {available}.")
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -159,7 +159,7 @@ def _explain(error: ValidationError, layers: Layers, merged: Mapping[str, Any]) 
     origin, place = _origin(place, layers, merged)
     key = ".".join(str(part) for part in place)
     if fault["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(key, [*_known_keys(Config), *models.model_keys(place)], n=1, cutoff=0.5)
+        near = difflib.get_close_matches(key, [*_all_keys(Config), *models.model_keys(place)], n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else "conf/base.yml lists every key."
         return f"{origin}: unknown config key {key}; {hint}"
     if fault["type"] == "model_type":
@@ -185,9 +185,9 @@ def _holds(layer: Mapping[str, Any], place: Sequence[str | int]) -> bool:
     return True
 
 
-def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
+def _all_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
         yield prefix + name
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _known_keys(kind, f"{prefix}{name}.")
+            yield from _all_keys(kind, f"{prefix}{name}.")

@@ -55,14 +55,14 @@ def described(key: str, overlays: Sequence[str], settings: Sequence[str]) -> tup
 
     InputError: a layer does not fit, or there is no such key; the sentence names the nearest.
     """
-    own = layered(overlays, settings)
-    values = dict(_leaves(own.config.resolved()))
+    layers = layered(overlays, settings)
+    values = dict(_leaves(layers.config.resolved()))
     found = [each for each in values if each == key or each.startswith(f"{key}.")]
     if not found:
         near = difflib.get_close_matches(key, _with_sections(values), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else "`eraflow config` lists the sections."
         raise InputError(f"there is no setting {key}; {hint}")
-    return tuple(_setting(each, values[each], own, _defaults()) for each in found)
+    return tuple(_setting(each, values[each], layers, _defaults()) for each in found)
 
 
 @cache
@@ -70,20 +70,20 @@ def _defaults() -> Mapping[str, Any]:
     return dict(_leaves(layered([str(conf_dir() / "base.yml")], []).config.resolved()))
 
 
-def _setting(key: str, value: Any, own: Layered, defaults: Mapping[str, Any]) -> Setting:
-    origin, at = own.origin(tuple(key.split(".")))
+def _setting(key: str, value: Any, layers: Layered, defaults: Mapping[str, Any]) -> Setting:
+    origin, at = layers.origin(tuple(key.split(".")))
     by = ".".join(map(str, at))
     shipped = Path(origin).parent == conf_dir()
     origin = f"conf/{Path(origin).name}" if shipped else origin
-    standard = [name for name in (key, *_stand_ins(key, own)) if name in defaults]
+    standard = [name for name in (key, *_stand_ins(key, layers)) if name in defaults]
     return Setting(
-        key, value, defaults[standard[0]] if standard else value, origin, by, meaning(key, _stand_ins(key, own))
+        key, value, defaults[standard[0]] if standard else value, origin, by, meaning(key, _stand_ins(key, layers))
     )
 
 
-def _stand_ins(key: str, own: Layered) -> tuple[str, ...]:
+def _stand_ins(key: str, layers: Layered) -> tuple[str, ...]:
     """The keys that say what the same setting of the user's own models and ensembles is where it says nothing."""
-    return tuple(".".join(map(str, place)) for place in places(tuple(key.split(".")), own.merged))
+    return tuple(".".join(map(str, place)) for place in places(tuple(key.split(".")), layers.merged))
 
 
 def meaning(key: str, stand_ins: Sequence[str] = ()) -> str:

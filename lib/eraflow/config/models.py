@@ -30,8 +30,8 @@ class Selection(Section):
         return count
 
     def __str__(self) -> str:
-        told = f"{self.keep} features" if isinstance(self.keep, int) else f"{self.keep:.0%} of the features"
-        return f"{told} by {self.by}" + ("" if self.by == "exposure" else f" over {self.blocks} blocks")
+        amount = f"{self.keep} features" if isinstance(self.keep, int) else f"{self.keep:.0%} of the features"
+        return f"{amount} by {self.by}" + ("" if self.by == "exposure" else f" over {self.blocks} blocks")
 
 
 class Model(Section):
@@ -244,42 +244,42 @@ def expanded(layers: Mapping[str, Any]) -> dict[str, Any]:
     if not all(isinstance(layers.get(key), Mapping) for key in ("models", "kinds", "presets", "feature_network")):
         return dict(layers)  # what is wrong there is told by the validation
     models, network = layers["models"], layers["feature_network"]
-    own = {name: settings for name, settings in models.items() if settings is not None}
-    if not own:
+    given = {name: settings for name, settings in models.items() if settings is not None}
+    if not given:
         raise InputError("models: no model is left; name at least one, e.g. --set models.lightgbm.kind=lightgbm.")
     return {
         **layers,
-        "models": {name: _with_network(_complete(name, told, layers), network) for name, told in own.items()},
+        "models": {name: _with_network(_complete(name, settings, layers), network) for name, settings in given.items()},
     }
 
 
 def _with_network(model: Any, defaults: Mapping[str, Any]) -> Any:
-    if isinstance(model, Mapping) and isinstance(told := model.get("network"), Mapping):
-        return {**model, "network": {**defaults, **told}}
+    if isinstance(model, Mapping) and isinstance(given := model.get("network"), Mapping):
+        return {**model, "network": {**defaults, **given}}
     return model
 
 
-def _complete(name: str, own: Any, layers: Mapping[str, Any]) -> Any:
-    if not isinstance(own, Mapping):
-        return own
+def _complete(name: str, model: Any, layers: Mapping[str, Any]) -> Any:
+    if not isinstance(model, Mapping):
+        return model
     kinds, presets = layers["kinds"], layers["presets"]
-    of_kind = kinds.get(own.get("kind"))
-    preset = own.get("preset", of_kind.get("preset") if isinstance(of_kind, Mapping) else None)
+    of_kind = kinds.get(model.get("kind"))
+    preset = model.get("preset", of_kind.get("preset") if isinstance(of_kind, Mapping) else None)
     if preset is not None and preset not in presets:
         raise InputError(f"models.{name}.preset: there is no preset {preset!r}; choose one of {', '.join(presets)}.")
-    told = _laid(presets[preset] if preset is not None else {}, own)
-    if told.get("kind") not in kinds:
+    settings = _laid(presets[preset] if preset is not None else {}, model)
+    if settings.get("kind") not in kinds:
         raise InputError(
-            f"models.{name}.kind: there is no kind of model {told.get('kind')!r}; choose one of {', '.join(kinds)}."
+            f"models.{name}.kind: there is no kind of model {settings.get('kind')!r}; choose one of {', '.join(kinds)}."
         )
-    return _laid(kinds[told["kind"]], {**told, "preset": preset})
+    return _laid(kinds[settings["kind"]], {**settings, "preset": preset})
 
 
 def _laid(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
     """Settings over others: each by itself, and so those of the selection."""
     laid = {**low, **high}
-    own, other = low.get("selection"), high.get("selection")
-    return laid | {"selection": {**own, **other}} if isinstance(own, Mapping) and isinstance(other, Mapping) else laid
+    base, other = low.get("selection"), high.get("selection")
+    return laid | {"selection": {**base, **other}} if isinstance(base, Mapping) and isinstance(other, Mapping) else laid
 
 
 def untagged(place: tuple[int | str, ...]) -> tuple[int | str, ...]:

@@ -57,7 +57,7 @@ class Monitor(Section):
         return self
 
     @model_validator(mode="after")
-    def _charts_are_told_apart(self) -> Monitor:
+    def _charts_are_distinct(self) -> Monitor:
         seen = set()
         for one in self.charts:
             key = (one.overlap, one.weekly, one.labels)

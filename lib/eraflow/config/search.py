@@ -23,8 +23,8 @@ class Dimension(Section):
 
     @model_validator(mode="before")
     @classmethod
-    def _list(cls, told: Any) -> Any:
-        return {"choices": told} if isinstance(told, list | tuple) else told
+    def _list(cls, value: Any) -> Any:
+        return {"choices": value} if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _has_something(self) -> Dimension:
@@ -78,16 +78,16 @@ class Search(Section):
 
 def changed(settings: AnyModel, found: Mapping[str, Any]) -> AnyModel:
     """A model's settings with others in place of its own; `selection.keep` names one of a section."""
-    told = settings.model_dump()
+    dumped = settings.model_dump()
     for key, value in found.items():
         *sections, name = key.split(".")
-        place = told
+        place = dumped
         for section in sections:
             place = place[section]
         if name not in place:
             raise KeyError(key)
         place[name] = value
-    return type(settings).model_validate(told)
+    return type(settings).model_validate(dumped)
 
 
 def value_of(settings: AnyModel, key: str) -> Any:
@@ -114,6 +114,6 @@ def fault(search: Search, models: Mapping[str, AnyModel]) -> str | None:
             except (KeyError, TypeError):
                 return f"search.space.{key}: {settings.kind} has no such setting; conf/base.yml lists them under kinds"
             except ValidationError as error:
-                told = error.errors()[0]["msg"]
-                return f"search.space.{key}: {value!r} does not fit ({told[:1].lower()}{told[1:]})"
+                message = error.errors()[0]["msg"]
+                return f"search.space.{key}: {value!r} does not fit ({message[:1].lower()}{message[1:]})"
     return None

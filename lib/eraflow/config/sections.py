@@ -95,10 +95,10 @@ class Prices(Section):
             return form
         day = datetime(2021, 11, 23, 16, 5, 7)
         try:
-            known = datetime.strptime(day.strftime(form), form).date() == day.date()
+            is_day = datetime.strptime(day.strftime(form), form).date() == day.date()
         except ValueError:
-            known = False
-        if not known:
+            is_day = False
+        if not is_day:
             raise ValueError("it names no day; write it as Python's strptime does, e.g. %m/%d/%Y or %b %d, %Y")
         return form
 
@@ -236,8 +236,8 @@ class Targets(Section):
     @property
     def names(self) -> dict[str, int]:
         """Target name -> horizon in trading days."""
-        own = {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
-        return own | {name: int(name.rpartition("_")[2]) for name in self.signals}
+        computed = {f"target_{kind}_{h}": h for h in self.horizons for kind in ("raw", "sector", "neutral")}
+        return computed | {name: int(name.rpartition("_")[2]) for name in self.signals}
 
     @model_validator(mode="after")
     def _signals_have_a_horizon(self) -> Targets:
@@ -285,7 +285,7 @@ class Validation(Section):
         return self
 
     @model_validator(mode="after")
-    def _holdout_is_told_once(self) -> Validation:
+    def _holdout_is_named_once(self) -> Validation:
         if self.holdout and self.holdout_from is not None:
             raise ValueError("holdout and holdout_from both name eras to hold back; keep one of them")
         return self
@@ -312,9 +312,9 @@ class Sampling(Section):
         return [era for era in recent if era % self.every == self.offset]
 
     def __str__(self) -> str:
-        told = [f"era numbers that leave {self.offset} when divided by {self.every}"] if self.every > 1 else []
-        told += [f"the last {self.recent} eras"] if self.recent else []
-        told += [f"{self.rows:.0%} of the rows"] if self.rows < 1.0 else []
-        told = [", ".join(told) or "all rows"]
-        told += [f"a row weighs half of one that is {self.half_life:g} eras younger"] if self.half_life else []
-        return "models learn from " + "; ".join(told)
+        parts = [f"era numbers that leave {self.offset} when divided by {self.every}"] if self.every > 1 else []
+        parts += [f"the last {self.recent} eras"] if self.recent else []
+        parts += [f"{self.rows:.0%} of the rows"] if self.rows < 1.0 else []
+        parts = [", ".join(parts) or "all rows"]
+        parts += [f"a row weighs half of one that is {self.half_life:g} eras younger"] if self.half_life else []
+        return "models learn from " + "; ".join(parts)

@@ -82,7 +82,7 @@ class Config(Section):
         return tuple(dict.fromkeys([self.targets.main, *named]))
 
     @model_validator(mode="after")
-    def _signals_are_there(self) -> Config:
+    def _signals_exist(self) -> Config:
         if self.targets.signals and self.signals.path is None:
             raise ValueError("targets.signals: names targets, but signals.path no folder")
         return self
@@ -102,8 +102,8 @@ class Config(Section):
         named += [(f"models.{name}.targets", target) for name, model in self.models.items() for target in model.targets]
         for key, target in named:
             if target not in self.targets.names:
-                known = ", ".join(self.targets.names)
-                raise ValueError(f"{key}: there is no target {target!r}; choose one of {known}")
+                available = ", ".join(self.targets.names)
+                raise ValueError(f"{key}: there is no target {target!r}; choose one of {available}")
         return self
 
     @model_validator(mode="after")
@@ -111,8 +111,8 @@ class Config(Section):
         if fault := ensembles.fault(self.ensembles, self.models):
             raise ValueError(fault)
         if self.submission not in (*self.models, *self.ensembles):
-            known = ", ".join((*self.models, *self.ensembles))
-            raise ValueError(f"run.submission: there is no model {self.submission!r}; choose one of {known}")
+            available = ", ".join((*self.models, *self.ensembles))
+            raise ValueError(f"run.submission: there is no model {self.submission!r}; choose one of {available}")
         return self
 
     @model_validator(mode="after")

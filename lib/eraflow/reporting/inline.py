@@ -39,8 +39,8 @@ def _files(folder: Path, key: str) -> Sequence[Path]:
     panels = [file for file in folder.glob(f"{key}-*.svg") if file.stem.removeprefix(f"{key}-").isdigit()]
     found = [file for file in (folder / f"{key}.svg",) if file.is_file()] or sorted(panels, key=_panel)
     if not found:
-        there = sorted({file.stem for file in folder.glob("*.svg")})
-        hint = f"there are {', '.join(there)}." if there else "has the run been finished?"
+        available = sorted({file.stem for file in folder.glob("*.svg")})
+        hint = f"there are {', '.join(available)}." if available else "has the run been finished?"
         raise InputError(f"{folder} has no figure {key}; {hint}")
     return found
 

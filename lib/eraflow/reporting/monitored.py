@@ -119,8 +119,8 @@ def _said(one: Monitored) -> str:
 
 def resolved(one: Monitored) -> int:
     """How many rounds of the slot have a resolved score."""
-    known = one.scores[one.scores["value"].notna()]
-    return int(known["round"].nunique())
+    scored = one.scores[one.scores["value"].notna()]
+    return int(scored["round"].nunique())
 
 
 def _scores(slots: Sequence[Monitored]) -> Section | None:
@@ -177,9 +177,9 @@ def _rows(slots: Sequence[Monitored]) -> Section | None:
 def _live(slots: Sequence[Monitored], key: str, heading: str, caption: str, names: Mapping[str, str]) -> Figure | None:
     panels, frames = [], []
     for one in slots:
-        own = one.live[one.live["statistic"].isin(list(names))]
-        if len(own):
-            shown = _last_dates(own)
+        chosen = one.live[one.live["statistic"].isin(list(names))]
+        if len(chosen):
+            shown = _last_dates(chosen)
             panels.append(Panel(one.slot, charts.live_lines(shown, names)))
             frames.append(shown)
     if not panels:
@@ -203,8 +203,8 @@ def _others(slots: Sequence[Monitored]) -> Figure | None:
 
 
 def _with(one: Monitored, live: pd.DataFrame) -> Monitored:
-    told: dict[str, Any] = {**vars(one), "live": live.assign(statistic=live["subject"])}
-    return Monitored(**told)
+    fields: dict[str, Any] = {**vars(one), "live": live.assign(statistic=live["subject"])}
+    return Monitored(**fields)
 
 
 def _last_dates(rows: pd.DataFrame) -> pd.DataFrame:

@@ -39,10 +39,10 @@ def network_section(
         degrees("network-degrees", {"": nodes["degree"]}, "tickers", f"Rests on the graph of {last}."),
         _picture(*picture, len(nodes), last),
     ]
-    return Section("Network", (_PROSE, _told(frame, last, certificates)), tuple(figures), (_edge_table(nodes, edges),))
+    return Section("Network", (_PROSE, _facts(frame, last, certificates)), tuple(figures), (_edge_table(nodes, edges),))
 
 
-def _told(frame: pd.DataFrame, last: str, certificates: tuple[float, float]) -> str:
+def _facts(frame: pd.DataFrame, last: str, certificates: tuple[float, float]) -> str:
     newest, (kkt, gap) = frame.iloc[-1], certificates
     degree = number(2 * newest["edges"] / newest["nodes"], 1)
     return (

@@ -22,8 +22,8 @@ def replayed_section(costs: pd.DataFrame, changes: pd.DataFrame) -> Section:
     cost = Table("Policies", heads, (Group(rows),), _COST)
     names = ("Era", "Date", "Recipe", "Why")
     groups = tuple(
-        Group(tuple(map(_change, own.to_dict(orient="records"))), str(policy))
-        for policy, own in changes.groupby("policy", sort=False)
+        Group(tuple(map(_change, group.to_dict(orient="records"))), str(policy))
+        for policy, group in changes.groupby("policy", sort=False)
     )
     when = Table("Refits", tuple(Cell(name, figure=name == "Era") for name in names), groups)
     prose = tuple(f"{row.policy}: {row.what}." for row in costs.itertuples(index=False))

@@ -73,11 +73,11 @@ def expected_best_sharpe(sharpes: list[float], trials: int, effective: float) ->
     2014, The Deflated Sharpe Ratio, equation 1). 0 where there is one trial. The spread is never less than what a
     worthless trial of so many effective eras varies by itself: trials that are shown may be each other's twins.
     """
-    known = np.array([x for x in sharpes if np.isfinite(x)])
+    finite = np.array([x for x in sharpes if np.isfinite(x)])
     if trials < MIN_TRIALS:
         return 0.0
     alone = 1 / sqrt(effective)
-    spread = max(known.std(ddof=1), alone) if len(known) >= MIN_TRIALS else alone
+    spread = max(finite.std(ddof=1), alone) if len(finite) >= MIN_TRIALS else alone
     quantiles = (1 - EULER) * stats.norm.ppf(1 - 1 / trials) + EULER * stats.norm.ppf(1 - 1 / (trials * e))
     return float(spread * quantiles)
 

@@ -161,13 +161,13 @@ class Block:
         """Rows whose reference is known; None where it is constant, or Numerai would refuse it as too short."""
         if reference is None:
             return None
-        is_known: Mask = np.logical_not(np.isnan(reference.reshape(len(reference), -1)).any(axis=1))
-        count, predicted, both = int(is_known.sum()), int(self.rows.sum()), int((is_known & self.rows).sum())
-        if both < COVERED * max(predicted, count) or count < COVERED * len(is_known):
+        is_observed: Mask = np.logical_not(np.isnan(reference.reshape(len(reference), -1)).any(axis=1))
+        count, predicted, both = int(is_observed.sum()), int(self.rows.sum()), int((is_observed & self.rows).sum())
+        if both < COVERED * max(predicted, count) or count < COVERED * len(is_observed):
             return None
-        if reference.ndim == 1 and not varying(reference[is_known, None])[0]:
+        if reference.ndim == 1 and not varying(reference[is_observed, None])[0]:
             return None
-        return is_known
+        return is_observed
 
     @property
     def nothing(self) -> Matrix:

@@ -117,12 +117,12 @@ def _rows(block: Block, metric: Metric) -> Iterator[Row]:
         details = dict(zip(scorable.models.tolist(), named, strict=False))
         for model in block.models.tolist():
             # One that was not there in the era before does not have what compares with it.
-            if "previous" in metric.needs and model in values and not _was_there(era, model):
+            if "previous" in metric.needs and model in values and not _had_predicted(era, model):
                 continue
             yield era.models[model], name, values.get(model, np.nan), details.get(model)
 
 
-def _was_there(era: Era, model: int) -> bool:
+def _had_predicted(era: Era, model: int) -> bool:
     return era.previous is not None and not bool(np.isnan(era.previous[:, model]).all())
 
 

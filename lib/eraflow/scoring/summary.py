@@ -49,12 +49,12 @@ def with_payout(scores: pd.DataFrame, payout: Payout) -> pd.DataFrame:
     """
     key = [name for name in ("model", "era", "fold") if name in scores]
     paid = {metric: weight for metric, weight in payout.weights.items() if weight}
-    own = scores[scores["metric"].isin(paid)]
-    complete = own.groupby("model")["metric"].nunique() == len(paid)
-    own = own[own["model"].map(complete).astype(bool)] if paid else own
-    if own.empty:
+    weighted = scores[scores["metric"].isin(paid)]
+    complete = weighted.groupby("model")["metric"].nunique() == len(paid)
+    weighted = weighted[weighted["model"].map(complete).astype(bool)] if paid else weighted
+    if weighted.empty:
         return scores
-    wide = own.pivot(index=key, columns="metric", values="value")
+    wide = weighted.pivot(index=key, columns="metric", values="value")
     total = (wide[list(paid)] * pd.Series(paid)).sum(axis=1, skipna=False) * payout.factor
     paying = total.clip(-payout.limit, payout.limit).rename("value").reset_index().assign(metric=PAYOUT)
     both = pd.concat([scores, paying], ignore_index=True)[list(scores.columns)]
@@ -95,8 +95,8 @@ def summarise(
         summary.setdefault(model, {})[metric] = found
     if by_fold is None:
         return summary
-    for fold, own in by_fold.groupby("fold"):
-        for model, metric, values in _series(own):
+    for fold, group in by_fold.groupby("fold"):
+        for model, metric, values in _series(group):
             spanned = overlap if isinstance(overlap, int) else overlap[model]
             folds = summary[model][metric].setdefault("folds", {})
             folds[str(fold)] = _summary(values, spanned, metric == PAYOUT)

@@ -134,11 +134,11 @@ def volatilities(returns: Values, at: Whole) -> Values:
     """
     padded = np.concatenate([np.full(VOLATILITY_BARS, np.nan), returns])
     windows = np.lib.stride_tricks.sliding_window_view(padded, VOLATILITY_BARS)[at + 1]
-    is_known = ~np.isnan(windows)
-    count = np.maximum(is_known.sum(axis=1), 1)
-    mean = np.where(is_known, windows, 0.0).sum(axis=1) / count
-    squares = np.where(is_known, windows - mean[:, None], 0.0) ** 2
-    return np.where(is_known.sum(axis=1) >= LEAST_BARS, np.sqrt(squares.sum(axis=1) / count), np.nan)
+    is_observed = ~np.isnan(windows)
+    count = np.maximum(is_observed.sum(axis=1), 1)
+    mean = np.where(is_observed, windows, 0.0).sum(axis=1) / count
+    squares = np.where(is_observed, windows - mean[:, None], 0.0) ** 2
+    return np.where(is_observed.sum(axis=1) >= LEAST_BARS, np.sqrt(squares.sum(axis=1) / count), np.nan)
 
 
 def _averaged(rows: pa.RecordBatch) -> tuple[npt.NDArray[np.intp], Values]:

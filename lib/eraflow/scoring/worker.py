@@ -144,18 +144,18 @@ class _Placed:
         """Whether the column is known for any row of the era."""
         if column is None:
             return False
-        return bool(_is_known(self.rows.column(column)).any())
+        return bool(_is_observed(self.rows.column(column)).any())
 
     def single(self, column: str) -> Matrix:
         """A number each, NaN where it is not known."""
-        at, values = self._known(column)
+        at, values = self._observed(column)
         found = np.full(self.size, np.nan)
         found[at] = values.to_numpy(zero_copy_only=False)
         return found
 
     def packed(self, column: str, missing: np.int8 | np.float64) -> npt.NDArray[Any]:
         """Rows of arrays as one matrix, `missing` where there is none."""
-        at, values = self._known(column)
+        at, values = self._observed(column)
         width = pc.list_value_length(self.rows.column(column).drop_null())[0].as_py()
         if set(pc.unique(pc.list_value_length(values)).to_pylist()) - {width}:
             raise InputError(f"rows do not have {width} values of {column!r} each; make all of one length")
@@ -163,13 +163,13 @@ class _Placed:
         matrix[at] = values.flatten().to_numpy(zero_copy_only=False).reshape(len(at), width)
         return matrix
 
-    def _known(self, column: str) -> tuple[Place, pa.Array]:
+    def _observed(self, column: str) -> tuple[Place, pa.Array]:
         values = self.rows.column(column)
-        is_known = (self.place >= 0) & _is_known(values)
-        at = self.place[is_known]
+        is_observed = (self.place >= 0) & _is_observed(values)
+        at = self.place[is_observed]
         if len(at) and np.bincount(at).max() > 1:
             raise InputError(f"an id has two rows with {column!r}; keep one")
-        return at, values.filter(pa.array(is_known))
+        return at, values.filter(pa.array(is_observed))
 
 
 def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
@@ -179,7 +179,7 @@ def _batch(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
     )
 
 
-def _is_known(values: pa.Array) -> Mask:
+def _is_observed(values: pa.Array) -> Mask:
     is_number = pa.types.is_floating(values.type)
     found: Mask = ~pc.is_null(values, nan_is_null=is_number).to_numpy(zero_copy_only=False)
     return found
