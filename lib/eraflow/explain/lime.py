@@ -38,7 +38,7 @@ def lime(
     """
     trees = _booster(model)
     part, held = model.parts[0], [name for name in top if name in model.names][:MOST]
-    rows, around = (_known(part.member.columns(read, at), model.missing) for read, at in
+    rows, around = (_filled(part.member.columns(read, at), model.missing) for read, at in
                     ((levels, eras), (background, np.full(len(background), eras[0]))))  # fmt: skip
     place = [model.names.index(name) for name in held]
     columns = [part.places.index(at) for at in place]
@@ -75,7 +75,7 @@ def _booster(model: Additive) -> LightGbmTrees:
     return estimator
 
 
-def _known(levels: Levels, missing: int) -> Matrix:
+def _filled(levels: Levels, missing: int) -> Matrix:
     """Levels with the middle one where one is unknown: samples are drawn around numbers."""
     return np.where(levels == missing, CENTRE, levels).astype(np.float64)
 

@@ -138,8 +138,8 @@ class Champion:
         found = self.decisions
         if found:
             return found[-1].champion
-        there = sorted(place.parent.name for place in (self.base / FOLDER).glob("*/decisions"))
-        others = f"there are {', '.join(there)}" if there else "there is none yet"
+        available = sorted(place.parent.name for place in (self.base / FOLDER).glob("*/decisions"))
+        others = f"there are {', '.join(available)}" if available else "there is none yet"
         raise InputError(
             f"there is no champion {self.name} below {self.base} ({others}); jobs/retrain.py --install RUN --set "
             f"retrain.champion={self.name} makes a finished run one."

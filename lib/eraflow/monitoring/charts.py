@@ -59,11 +59,11 @@ def carried(scores: Values, overlap: int) -> Values:
 
     So each counts for one label at most, and as much as in a slot that plays every round; farther rounds stay NaN.
     """
-    known = ~np.isnan(scores)
-    if known.all():
+    observed = ~np.isnan(scores)
+    if observed.all():
         return scores
     places = np.arange(scores.shape[-1])
-    last = np.maximum.accumulate(np.where(known, places, -overlap), axis=-1)
+    last = np.maximum.accumulate(np.where(observed, places, -overlap), axis=-1)
     values = np.take_along_axis(scores, np.maximum(last, 0), axis=-1)
     return np.where(places - last < overlap, values, np.nan)
 
@@ -89,9 +89,9 @@ def rolling_z(scores: Values, baseline: Baseline, overlap: int, window: int) -> 
     baseline's own mean, s^2 / its labels.
     """
     deviations = baseline.deviations(scores)
-    known = ~np.isnan(deviations)
-    total = _last(np.where(known, deviations, 0.0), window)
-    count = _last(known.astype(np.float64), window)
+    observed = ~np.isnan(deviations)
+    total = _last(np.where(observed, deviations, 0.0), window)
+    count = _last(observed.astype(np.float64), window)
     most = int(count.max(initial=1.0))
     variance = np.array([_mean_variance(max(n, 1), overlap) for n in range(most + 1)])[count.round().astype(np.int64)]
     enough = count >= 2 * overlap

@@ -45,11 +45,11 @@ class Usual:
     @classmethod
     def of(cls, values: Values, floor: Values) -> Usual:
         """Of eras x features; `floor` is the least deviation that a feature counts with. NaN is an era without it."""
-        known = np.isfinite(values).sum(axis=0)
+        count = np.isfinite(values).sum(axis=0)
         total = np.where(np.isfinite(values), values, 0.0)
-        mean = np.where(known > 0, total.sum(axis=0) / np.maximum(known, 1), np.nan)
+        mean = np.where(count > 0, total.sum(axis=0) / np.maximum(count, 1), np.nan)
         apart = np.where(np.isfinite(values), values - mean, 0.0)
-        deviation = np.sqrt((apart**2).sum(axis=0) / np.maximum(known - 1, 1))
+        deviation = np.sqrt((apart**2).sum(axis=0) / np.maximum(count - 1, 1))
         return cls(mean, np.maximum(deviation, floor), _widened(apart, deviation, floor))
 
     def p_values(self, values: Values, eras: int, is_upper: bool) -> Values:
@@ -66,8 +66,8 @@ def _widened(apart: Values, deviation: Values, floor: Values) -> float:
     if not varied.any():
         return 1.0
     # Each era against the others: r sqrt((n - 2) / (n - 1 - r^2)) of its own deviation r has n - 2 degrees of freedom.
-    own = np.abs(apart[:, varied] / deviation[varied]) * np.sqrt(eras / (eras - 1))
-    student = own * np.sqrt((eras - 2) / np.maximum(eras - 1 - own**2, 1e-9))
+    standardised = np.abs(apart[:, varied] / deviation[varied]) * np.sqrt(eras / (eras - 1))
+    student = standardised * np.sqrt((eras - 2) / np.maximum(eras - 1 - standardised**2, 1e-9))
     tail = max(TAIL, 5 / student.size)
     return float(max(1.0, np.quantile(student, 1 - tail) / stats.t.isf(tail / 2, eras - 2)))
 
@@ -98,9 +98,9 @@ class Reference:
         values = {name: np.array([getattr(one, name) for one in every]) for name in (LEVEL, SPREAD)}
         values[MISSING] = np.array([rooted(one) for one in every])
         together: Values = np.asarray(np.mean([one.together for one in every], axis=0, dtype=np.float64))
-        own, count = len(places(len(names))), len(every)
+        correlated, count = len(places(len(names))), len(every)
         # Against the mean of the other eras, as live rows are against that of all.
-        far = [off_pattern(one.together, _without(together, one.together, count), own) for one in every]
+        far = [off_pattern(one.together, _without(together, one.together, count), correlated) for one in every]
         values[CORRELATION] = np.array(far) ** NORMAL
         floors = _floors(values, float(np.median(rows)))
         usual = {name: Usual.of(values[name], floors[name]) for name in STATISTICS}
@@ -244,5 +244,5 @@ def _floors(values: Mapping[str, Values], rows: float) -> dict[str, Values]:
 
 
 def _means(values: Values) -> Values:
-    known = np.isfinite(values)
-    return np.asarray(np.where(known, values, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1))
+    observed = np.isfinite(values)
+    return np.asarray(np.where(observed, values, 0.0).sum(axis=0) / np.maximum(observed.sum(axis=0), 1))

@@ -20,10 +20,10 @@ def profiles(rows: DataFrame, features: int, missing: int) -> dict[int, Profile]
     """
 
     def look(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for own in groups(batches, "era"):
-            found = profile(matrix(own.column("features"), features), missing)
+        for of_era in groups(batches, "era"):
+            found = profile(matrix(of_era.column("features"), features), missing)
             yield pa.RecordBatch.from_pydict({
-                "era": pa.array([own.column("era")[0].as_py()], pa.int32()),
+                "era": pa.array([of_era.column("era")[0].as_py()], pa.int32()),
                 "profile": pa.array([found.written()], pa.binary()),
             })  # fmt: skip
 

@@ -76,16 +76,18 @@ def profile(levels: Levels, missing: int) -> Profile:
     """Of levels, rows x features, in which `missing` stands for what is unknown. InputError without rows."""
     if not len(levels):
         raise InputError("there are no rows to look at; predict again.")
-    known = levels != missing
-    count = known.sum(axis=0)
+    observed = levels != missing
+    count = observed.sum(axis=0)
     some = np.maximum(count, 1)
-    total = np.where(known, levels, np.int8(0)).sum(axis=0, dtype=np.int64)
-    squares = np.einsum("ij,ij->j", *(2 * [np.where(known, levels, np.int8(0)).astype(np.float32)]), dtype=np.float64)
+    total = np.where(observed, levels, np.int8(0)).sum(axis=0, dtype=np.int64)
+    squares = np.einsum(
+        "ij,ij->j", *(2 * [np.where(observed, levels, np.int8(0)).astype(np.float32)]), dtype=np.float64
+    )
     level = total / some
     spread = np.sqrt(np.maximum(squares / some - level**2, 0.0))
     nothing = np.where(count > 0, 0.0, np.nan)
-    own = places(levels.shape[1])
-    apart = np.where(known[:, own], levels[:, own] - level[own].astype(np.float32), np.float32(0.0))
+    chosen = places(levels.shape[1])
+    apart = np.where(observed[:, chosen], levels[:, chosen] - level[chosen].astype(np.float32), np.float32(0.0))
     return Profile(
         len(levels), 1 - count / len(levels), level + nothing, spread + nothing, correlations(apart.astype(np.float32))
     )
@@ -101,10 +103,10 @@ def correlations(apart: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def exposures(levels: Levels, missing: int, predictions: Values) -> Values:
     """By feature the correlation of its levels with the predictions of the rows; 0 where either does not vary."""
-    known = levels != missing
-    held = np.where(known, levels, np.int8(0)).astype(np.float32)
-    level = held.sum(axis=0, dtype=np.float64) / np.maximum(known.sum(axis=0), 1)
-    apart = np.where(known, held - level.astype(np.float32), np.float32(0.0))
+    observed = levels != missing
+    held = np.where(observed, levels, np.int8(0)).astype(np.float32)
+    level = held.sum(axis=0, dtype=np.float64) / np.maximum(observed.sum(axis=0), 1)
+    apart = np.where(observed, held - level.astype(np.float32), np.float32(0.0))
     other = (predictions - predictions.mean()).astype(np.float32)
     length = np.sqrt(np.einsum("ij,ij->j", apart, apart, dtype=np.float64) * float(other.astype(np.float64) @ other))
     return np.asarray((other @ apart).astype(np.float64) / np.where(length > 0, length, np.inf))

@@ -150,7 +150,7 @@ def judged_score(scores: list[str], metrics: set[str], horizon: int) -> str | No
 
 def kind_of(score: str, horizon: int) -> Kind:
     """How a score's rounds overlap: by the days in its name (corr20, corr20V2), else by those of the run's target."""
-    days = next((own for part, _ in METRICS if (own := _days(part, score))), horizon)
+    days = next((found for part, _ in METRICS if (found := _days(part, score))), horizon)
     return Kind(days, WEEKLY)
 
 
@@ -159,7 +159,7 @@ def horizon_of(target: str, weeks: int) -> int:
     days = target.rpartition("_")[2]
     if days.isdigit() and int(days):
         return int(days)
-    return next((known for known, spanned in HORIZONS if weeks in spanned), weeks * WEEKLY)
+    return next((horizon for horizon, spanned in HORIZONS if weeks in spanned), weeks * WEEKLY)
 
 
 def _days(part: str, score: str) -> int | None:

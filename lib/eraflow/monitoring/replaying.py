@@ -135,10 +135,10 @@ class _Playing:
             if change := self._change(moment):
                 self._refitted(moment, change)
             for recipe in self.policy.recipes:
-                own = {era: self.ahead[recipe][era] for era in moment.predicted if era in self.ahead[recipe]}
-                self.streams.setdefault(recipe, {}).update(own)
+                scored = {era: self.ahead[recipe][era] for era in moment.predicted if era in self.ahead[recipe]}
+                self.streams.setdefault(recipe, {}).update(scored)
                 if recipe == self.champion:
-                    self.live.update(own)
+                    self.live.update(scored)
         return Played(self.policy, self.live, self.changes, self.fits)
 
     @property
@@ -167,9 +167,9 @@ class _Playing:
         return Change(moment.number, era, better[0], f"{why}; {better[1]}", is_alarm, is_promotion=True)
 
     def _alarmed(self, moment: Moment) -> tuple[str | None, bool]:
-        known = [(era, self.live[era]) for era in moment.resolved if era in self.live]
-        before = [*self.validated, *(score for era, score in known if era < self.chart_from)]
-        why = self.alarm([score for era, score in known if era >= self.chart_from], before)
+        scored = [(era, self.live[era]) for era in moment.resolved if era in self.live]
+        before = [*self.validated, *(score for era, score in scored if era < self.chart_from)]
+        why = self.alarm([score for era, score in scored if era >= self.chart_from], before)
         return why, why is not None
 
     def _better(self, moment: Moment) -> tuple[str, str] | None:
@@ -178,15 +178,15 @@ class _Playing:
         if self.looks and era - self.looks[-1] < rules.compare_every:
             return None
         resolved = set(moment.resolved)
-        own = {
+        by_recipe = {
             recipe: {era: x for era, x in scores.items() if era in resolved} for recipe, scores in self.streams.items()
         }
         found = []
         look = at_look(rules.confidence, len(self.looks) + 1)
         confidence = 1 - (1 - look) / max(1, len(rules.recipes) - 1)  # shared by the challengers
         for recipe in rules.recipes:
-            if recipe != self.champion and own[recipe].keys() & own[self.champion].keys():
-                gain = paired(own[self.champion], own[recipe], self.overlap, confidence, rules.compare_from)
+            if recipe != self.champion and by_recipe[recipe].keys() & by_recipe[self.champion].keys():
+                gain = paired(by_recipe[self.champion], by_recipe[recipe], self.overlap, confidence, rules.compare_from)
                 if gain.verdict is not Verdict.UNKNOWN and self.looks[-1:] != [era]:
                     self.looks.append(era)
                 if gain.verdict is Verdict.BETTER:

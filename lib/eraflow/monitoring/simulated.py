@@ -61,8 +61,8 @@ class Universe:
         if change == "turned":
             sign[: self.group // 2] = -1.0
         factors = generator.standard_normal((rows, count), dtype=np.float32)[:, member]
-        own = generator.standard_normal((rows, self.features), dtype=np.float32)
-        values = (sign * loading).astype(np.float32) * factors + np.sqrt(1 - loading**2).astype(np.float32) * own
+        specific = generator.standard_normal((rows, self.features), dtype=np.float32)
+        values = (sign * loading).astype(np.float32) * factors + np.sqrt(1 - loading**2).astype(np.float32) * specific
         edges = np.quantile(values[: max(rows, 1)], np.arange(1, LEVELS) / LEVELS, axis=0)
         if change == "shifted":
             values[:, few] += np.float32(SHIFT)

@@ -61,7 +61,7 @@ def explain(
             asked = Asked(tuple(rows or ()), tuple(features or ()))
             explaining = Explaining(config, data, folder, folds, progress, asked)
             explaining.refuse_unknown()
-            results = explaining.told(names)
+            results = explaining.explained(names)
         out = folder.path / FOLDER
         write(out, name, results)
         if frames is not None:

@@ -111,7 +111,7 @@ class Explaining:
                 found.append(name)
         return found
 
-    def told(self, names: Sequence[str]) -> list[Explained]:
+    def explained(self, names: Sequence[str]) -> list[Explained]:
         """All that a page shows of these models and ensembles."""
         if not names:
             return []
@@ -153,7 +153,7 @@ class Explaining:
         self.progress.stage(f"permuting features in {len(chosen)} eras")
         references = self.data.references
         losses = permutation.losses(reduce(DataFrame.unionByName, parts), references, metrics(self.config, references))
-        every = {era for fold in self.folds for era in fold.validation if era in self._known}
+        every = {era for fold in self.folds for era in fold.validation if era in self._labelled}
         overlap = -(-self.data.eras.overlap * len(chosen) // len(every))
         found = summary.permutation_importance(losses, max(1, overlap))
         labels = [units[model][unit][:2] for model, unit in found[["model", "unit"]].itertuples(index=False)]
@@ -259,11 +259,11 @@ class Explaining:
         return {int(era): weights for era, weights in zip(wide.index, wide.to_numpy(dtype=np.float64), strict=True)}
 
     @cached_property
-    def _known(self) -> set[int]:
+    def _labelled(self) -> set[int]:
         return set(self.data.eras.labelled)
 
     def _rows(self, wanted: Sequence[int]) -> DataFrame:
-        return eras.labelled_rows(self.data.training, [era for era in wanted if era in self._known])
+        return eras.labelled_rows(self.data.training, [era for era in wanted if era in self._labelled])
 
     def _measured(self, held: Mapping[str, Additive], wanted: Sequence[int]) -> dict[str, Measures]:
         return eras.measured(self._rows(wanted), held, {name: self._groups(one) for name, one in held.items()})
@@ -307,7 +307,7 @@ class Explaining:
         fold_of: dict[int, int] = {}
         for fold in self.folds:
             for era in fold.validation:
-                if era in self._known:
+                if era in self._labelled:
                     fold_of.setdefault(era, fold.number)
         return {era: fold_of[era] for era in _spread(sorted(fold_of), self.config.explain.eras)}
 

@@ -52,7 +52,7 @@ def of_books(ledger: Ledger, sent: Sent) -> dict[str, float]:
         if "coverage" in line:
             found["coverage"] = float(line["coverage"])
         says = line.get("server") or {}
-        found |= {own: float(says[key]) for key, own in SERVER if says.get(key) is not None}
+        found |= {statistic: float(says[key]) for key, statistic in SERVER if says.get(key) is not None}
     return found
 
 

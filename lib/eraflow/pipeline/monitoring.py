@@ -120,7 +120,7 @@ class _Call:
     def looked(self) -> tuple[list[Monitored], dict[str, str]]:
         """What is to be told of each slot that has predicted a round; by slot why it cannot be looked at."""
         self._keep_scores()
-        there = self.live.rows()
+        stored = self.live.rows()
         seen: dict[str, _Seen] = {}
         faults: dict[str, str] = {}
         for name, asked in self.slots.items():
@@ -128,18 +128,18 @@ class _Call:
                 slot = of_champions(self.runs, asked)
                 rounds, odd = all_predicted(self.runs / slot.run)
                 if rounds:
-                    kept = there[(there["slot"] == name) & (there["run"] == slot.run)]
+                    kept = stored[(stored["slot"] == name) & (stored["run"] == slot.run)]
                     seen[name] = self._seen(name, slot, rounds, odd, kept)
                 elif odd:
                     raise odd[-1]
         new = [rows for one in seen.values() for rows in one.new]
         if new:
             self.live.add(pd.concat(new, ignore_index=True))
-        history, scored = self.live.rows() if new else there, self.scored.rows()
+        history, scored = self.live.rows() if new else stored, self.scored.rows()
         found = []
         for name, one in seen.items():
             with self._apart(name, faults):
-                found.append(self._told(name, one, history, scored))
+                found.append(self._monitored(name, one, history, scored))
         return found, faults
 
     @contextmanager
@@ -173,14 +173,14 @@ class _Call:
     ) -> _Seen:
         """What the rounds of a slot look like; of those that the table has only what is known late is added."""
         self.progress.stage(f"looking at the rounds of {name}")
-        held, why, known = None, "", set(kept["date"])
+        held, why, dates = None, "", set(kept["date"])
         unread, new = list(map(str, odd)), self._late(name, slot, rounds, kept)
         try:
             held = reference(self.spark, self.config, self.progress, slot.run)
-            learned = self._graphs(slot.run) if any(one.date not in known for one in rounds) else {}
+            learned = self._graphs(slot.run) if any(one.date not in dates for one in rounds) else {}
             for one, before in zip(rounds, (None, *rounds), strict=False):
                 try:
-                    if one.date not in known and (live := profile.read(one.folder)) is not None:
+                    if one.date not in dates and (live := profile.read(one.folder)) is not None:
                         new.append(self._rows(_sent(name, slot, one), one, before, held, live, learned))
                 except Exception as error:
                     unread.append(f"{one.date}: {self._why(f'{name} {one.date}', error)}")
@@ -212,18 +212,18 @@ class _Call:
         """What Numerai has said of rounds since they were first looked at: its own figures come after they are sent."""
         found, books = [], Ledger(self.folder)
         for one in [one for one in rounds if one.date in set(kept["date"])][-LATE:]:
-            own = kept[kept["date"] == one.date]
-            prediction = str(own["prediction"].iloc[-1])
+            of_date = kept[kept["date"] == one.date]
+            prediction = str(of_date["prediction"].iloc[-1])
             sent = Sent(one.tournament, name, one.manifest.get("round"), one.date, slot.run, prediction)
-            since = {key: value for key, value in of_books(books, sent).items() if key not in set(own["statistic"])}
+            since = {key: value for key, value in of_books(books, sent).items() if key not in set(of_date["statistic"])}
             if since:
                 found.append(records.beside_rows(sent, since))
         return found
 
-    def _told(self, name: str, seen: _Seen, history: pd.DataFrame, scored: pd.DataFrame) -> Monitored:
+    def _monitored(self, name: str, seen: _Seen, history: pd.DataFrame, scored: pd.DataFrame) -> Monitored:
         rows, moved, unseen = self._newest(name, seen)
-        own = scored[(scored["slot"] == name) & (scored["tournament"] == seen.newest.tournament)]
-        charts = charted(self.runs, self.config, seen.slot, own, seen.newest, Ledger(self.folder))
+        of_slot = scored[(scored["slot"] == name) & (scored["tournament"] == seen.newest.tournament)]
+        charts = charted(self.runs, self.config, seen.slot, of_slot, seen.newest, Ledger(self.folder))
         status = together([rows, charts.status])
         return Monitored(
             slot=name,
@@ -263,10 +263,10 @@ class _Call:
         document = Document(NAME, TITLE, self.config.run.name, (), monitored_sections(found))
         for file, data in Page(document).files():
             write_bytes(self.out / file, data)
-        told = {one.slot: _told_level(before.get(one.slot, {})) for one in found}
-        now = {one.slot: {**_plain(one), TOLD_LEVEL: told[one.slot]} for one in found}
+        notified = {one.slot: _notified_level(before.get(one.slot, {})) for one in found}
+        now = {one.slot: {**_plain(one), TOLD_LEVEL: notified[one.slot]} for one in found}
         self._write_json({**{name: one for name, one in before.items() if name in self.config.submit.slots}, **now})
-        return any(one.level != told[one.slot] for one in found)
+        return any(one.level != notified[one.slot] for one in found)
 
     def tell(self, webhook: str, outcome: Outcome, found: Sequence[Monitored]) -> None:
         """Tells the address, and notes that it has heard; what it did not hear the next call tells again."""
@@ -324,7 +324,7 @@ def _plain(one: Monitored) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _told_level(before: Mapping[str, Any]) -> str:
+def _notified_level(before: Mapping[str, Any]) -> str:
     """The level of a slot that the webhook has heard of last."""
     return str(before.get(TOLD_LEVEL, before.get("level", "ok")))
 

@@ -100,9 +100,9 @@ class Scorer:
             if key in self.kept:
                 continue
             self.progress.step(f"{policy}: {recipe} before era {fold.validation[0]}", number, len(wanted))
-            own = self.fitting.fold_of(recipe, fold)
+            purged = self.fitting.fold_of(recipe, fold)
             settings = self.config.models[recipe]
-            fit = self.fitting.fitted(settings, own.train)
+            fit = self.fitting.fitted(settings, purged.train)
             self.took[recipe, fold.number] = float(fit.facts[FIT])
             places.append(self._linked(policy, recipe, fold.number, self.fitting.predicted(fit, settings, list(eras))))
             self.kept[key] = {}
@@ -123,8 +123,8 @@ class Scorer:
         rows = spark.read.option("basePath", uri(base)).parquet(*map(uri, places))
         metric = self.config.retrain.metric
         if metric not in scoring.available(self.data.references, self.data.asset):
-            there = ", ".join(scoring.available(self.data.references, self.data.asset))
-            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {there}.")
+            available = ", ".join(scoring.available(self.data.references, self.data.asset))
+            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {available}.")
         # Models x folds x eras rows.
         found = scoring.collected(scoring.score_eras(rows, self.data.references, self.data.asset, (metric,)))
         found = found[(found["metric"] == metric) & found["value"].notna()]
@@ -155,9 +155,9 @@ class Replay:
 
     @cached_property
     def _moments(self) -> list[Moment]:
-        rules, own = self.config.validation, self.config.replay
-        walk = WalkForward(1, rules.min_train_eras, rules.window, rules.purge, rules.embargo, own.step)
-        return moments(self._spans, walk, own.start, self.data.eras.dates)
+        rules, asked = self.config.validation, self.config.replay
+        walk = WalkForward(1, rules.min_train_eras, rules.window, rules.purge, rules.embargo, asked.step)
+        return moments(self._spans, walk, asked.start, self.data.eras.dates)
 
     @property
     def _recipes(self) -> tuple[str, ...]:
@@ -200,9 +200,9 @@ class Replay:
     @cached_property
     def _validated(self) -> list[float]:
         """What the first model would have scored out of fold at the first moment; none where history is too short."""
-        known = set(self._moments[0].resolved)
+        resolved = set(self._moments[0].resolved)
         try:
-            folds = splitter(self.config).split([span for span in self._spans if span.era in known])
+            folds = splitter(self.config).split([span for span in self._spans if span.era in resolved])
         except InputError:
             self.progress.note("before the first moment nothing can be validated: charts begin with live scores")
             return []

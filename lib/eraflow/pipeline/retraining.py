@@ -98,7 +98,7 @@ class Retraining:
         """Makes a finished run the champion. InputError where there is no such run."""
         recipe = recipe_of(self.base, run, "--install")
         if self.champion.decisions and self.champion.run == run:
-            return Outcome(Code.DONE, (f"{run} is champion {self.champion.name} already", *self._told()))
+            return Outcome(Code.DONE, (f"{run} is champion {self.champion.name} already", *self._mlflow_lines()))
         return self._made(Ruling.INSTALL, recipe, "somebody named it")
 
     def roll_back(self) -> Outcome:
@@ -141,16 +141,16 @@ class Retraining:
         self.at("challenged")
         decision = self._decided(attempt, refit, challenger, time.monotonic() - started)
         self.at("decided")
-        told = self._told()
+        lines = self._mlflow_lines()
         self.at("told")
         referenced(lambda: store.spark, self.config, self.progress, decision.champion)
         self.champion.end()
         self.at("ended")
-        return Outcome(Code.DONE, (*_lines(decision), *([f"  {wait}"] if wait else []), *told))
+        return Outcome(Code.DONE, (*_lines(decision), *([f"  {wait}"] if wait else []), *lines))
 
     def _begun(self, store: Store, now: bool) -> Mapping[str, Any] | Outcome:
         """A new attempt, noted, where one is due."""
-        told, standing = self._told(), self._standing
+        lines, standing = self._mlflow_lines(), self._standing
         self.progress.stage("bringing data up to date")
         data = brought(store, traded_money.settled(store.spark, self.config, self.progress), self.progress)
         self.at("brought")
@@ -160,7 +160,7 @@ class Retraining:
         if not due:
             waits = f"champion {self.champion.name} is {standing.name}: {self._waits(passed, is_newer)}"
             early = self._too_early(standing)
-            return Outcome(Code.NOTHING_TO_DO, (waits, *([early] if early else []), *told))
+            return Outcome(Code.NOTHING_TO_DO, (waits, *([early] if early else []), *lines))
         refit = f"{self.champion.name}-{self.champion.next:04}" if is_newer else None
         begun = self.champion.begin({"due": due, "standing": standing.name, "refit": refit})
         self.at("begun")
@@ -185,11 +185,11 @@ class Retraining:
 
     def _alarms(self) -> list[str]:
         """What the monitor's last call said of slots that the champion fills, where it said `retrain`."""
-        told = last(local_path(self.config.submit.dir, "submit.dir") / FOLDER)
-        own = {slot: one for slot, one in told.items() if one.get("run") == self._standing.name}
+        monitored = last(local_path(self.config.submit.dir, "submit.dir") / FOLDER)
+        of_champion = {slot: one for slot, one in monitored.items() if one.get("run") == self._standing.name}
         return [
             f"{ALARM} of {slot}: {'; '.join(one.get('score_reasons') or one.get('reasons') or ())}"
-            for slot, one in own.items()
+            for slot, one in of_champion.items()
             if one.get("level") == "retrain"
         ]
 
@@ -263,11 +263,11 @@ class Retraining:
     def _made(self, ruling: Ruling, recipe: Recipe, why: str) -> Outcome:
         """A decision of somebody's own."""
         decision = self._written(ruling, recipe, why, self.champion.next, {})
-        return Outcome(Code.DONE, (*_lines(decision), *self._told()))
+        return Outcome(Code.DONE, (*_lines(decision), *self._mlflow_lines()))
 
     def _written(self, ruling: Ruling, recipe: Recipe, why: str, number: int, facts: Mapping[str, Any]) -> Decision:
         rules, before = self.config.retrain, self.champion.decisions
-        told: dict[str, Any] = {
+        manifest: dict[str, Any] = {
             "ruling": str(ruling),
             "why": why,
             "before": before[-1].champion if before else None,
@@ -279,10 +279,10 @@ class Retraining:
             "run": recipe.facts(),
             "clock": {"decided": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "seconds": facts.get("seconds")},
         }
-        own = {key: value for key, value in facts.items() if key != "seconds"}
-        return self.champion.decide(number, {**told, **own})
+        kept = {key: value for key, value in facts.items() if key != "seconds"}
+        return self.champion.decide(number, {**manifest, **kept})
 
-    def _told(self) -> tuple[str, ...]:
+    def _mlflow_lines(self) -> tuple[str, ...]:
         """What MLflow was told of the newest decision, if it had to be."""
         return tell_champion(self.config.tracking, self.base, self.champion, self.progress)
 
@@ -344,9 +344,10 @@ class Retraining:
 
 def _lines(decision: Decision) -> tuple[str, ...]:
     """What a user reads of a decision."""
-    told, lines = decision.manifest, [f"{decision.ruling}: champion {decision.manifest['name']} is {decision.champion}"]
-    lines.append(f"  {told['why']}")
-    for kept in told["compared"].values():
+    manifest = decision.manifest
+    lines = [f"{decision.ruling}: champion {manifest['name']} is {decision.champion}"]
+    lines.append(f"  {manifest['why']}")
+    for kept in manifest["compared"].values():
         found = Paired(**{key: value for key, value in kept["found"].items() if key != "verdict"})
         fits, look = kept["fits"], f" (look {kept['look']} at this recipe)" if "look" in kept else ""
         lines.append(f"  {found.said(kept['run'], kept['against']['run'], kept['metric'])}{look}")

@@ -300,7 +300,7 @@ class Run:
         explaining = Explaining(self.config, self.data, self.folder, folds, self.progress)
         names = [name for name in explaining.explainable(wanted(self.config)) if name not in failed]
         try:
-            return explaining.told(names)
+            return explaining.explained(names)
         except Exception as error:
             if disk.is_full(error):
                 raise

@@ -44,22 +44,22 @@ def charted(runs: Path, config: Config, slot: Slot, rows: pd.DataFrame, newest: 
     stream begins with the recipe that the slot has now, and anew once an alarm is answered.
     """
     played = _of_recipe(runs, slot, rows, newest, books)
-    own, notes = _since_alarm(runs, config, played, newest, books)
-    found = _charted(runs, config, slot, own, newest) if len(own) else Charted(notes=(UNRESOLVED,))
+    recent, notes = _since_alarm(runs, config, played, newest, books)
+    found = _charted(runs, config, slot, recent, newest) if len(recent) else Charted(notes=(UNRESOLVED,))
     return replace(found, notes=(*found.notes, *notes))
 
 
-def _charted(runs: Path, config: Config, slot: Slot, own: pd.DataFrame, newest: Predicted) -> Charted:
+def _charted(runs: Path, config: Config, slot: Slot, recent: pd.DataFrame, newest: Predicted) -> Charted:
     """The charts of all scores of these rows."""
     run = finished(runs, slot.run)
     model = f"{slot.run}/{newest.name(slot.prediction)}"
     mine = run.per_era[run.per_era["model"] == model]
-    names = sorted(map(str, own["score"].unique()))
+    names = sorted(map(str, recent["score"].unique()))
     horizon = records.horizon_of(run.target, run.overlap)
     chosen = records.judged_score(names, set(mine["metric"].dropna()), horizon)
     parts, found = [], Charted()
     for name in names:
-        stream = records.stream(own[own["score"] == name]).assign(score=name)
+        stream = records.stream(recent[recent["score"] == name]).assign(score=name)
         if name == chosen:
             eras = mine[mine["metric"] == records.metric_of(name)].sort_values("era")["value"].dropna().to_numpy()
             found, stream = _judged(config, stream, eras, run.overlap, records.kind_of(name, horizon))
@@ -91,10 +91,10 @@ def _judged(
 
 def _seldom(stream: pd.DataFrame) -> tuple[str, ...]:
     """What is told of a slot that plays few rounds."""
-    known, every = int(stream["value"].notna().sum()), len(stream)
-    if known >= OFTEN * every:
+    scored, every = int(stream["value"].notna().sum()), len(stream)
+    if scored >= OFTEN * every:
         return ()
-    return (f"{known:,} of {every:,} rounds have a score; each stands for those after it that share a label with it",)
+    return (f"{scored:,} of {every:,} rounds have a score; each stands for those after it that share a label with it",)
 
 
 def _of_recipe(runs: Path, slot: Slot, rows: pd.DataFrame, newest: Predicted, books: Ledger) -> pd.DataFrame:

@@ -74,8 +74,8 @@ class Watch:
 
     def _last(self, slot: str) -> list[str]:
         """What the monitor has said of the slot's scores, where that is not `ok`."""
-        told = last(local_path(self.config.submit.dir, "submit.dir") / FOLDER).get(slot, {})
-        level, reasons = str(told.get("level", "ok")), told.get("score_reasons") or []
+        monitored = last(local_path(self.config.submit.dir, "submit.dir") / FOLDER).get(slot, {})
+        level, reasons = str(monitored.get("level", "ok")), monitored.get("score_reasons") or []
         return [f"monitor of its scores: {level}: {'; '.join(reasons)}"] if reasons else []
 
     def _reference(self, run: str) -> Reference | None:

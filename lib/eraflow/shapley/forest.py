@@ -123,9 +123,9 @@ class Forest:
         out = np.zeros(levels.shape)
         for begin in range(0, len(levels), ROWS):
             part = codes(levels[begin : begin + ROWS], missing)
-            own = np.zeros(part.shape)
-            add_shapley(part, self.begins, self.feature, self.allowed, self.ratio, self.value, *RULES, own)
-            out[begin : begin + ROWS] = own.T
+            added = np.zeros(part.shape)
+            add_shapley(part, self.begins, self.feature, self.allowed, self.ratio, self.value, *RULES, added)
+            out[begin : begin + ROWS] = added.T
         return out
 
     def interactions(self, levels: Levels, missing: int, chosen: Sequence[int]) -> Matrix:

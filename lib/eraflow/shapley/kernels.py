@@ -43,15 +43,15 @@ def leaf_values(
     out[:depth] = 0.0
     for point in range(points):
         t, product = nodes[points, point], weights[points, point] * value
-        for own in range(depth):
-            before[own] = product
-            product *= (1 - t) * ratio[own] + t * ((pattern >> own) & 1)
+        for k in range(depth):
+            before[k] = product
+            product *= (1 - t) * ratio[k] + t * ((pattern >> k) & 1)
         product = 1.0
         for back in range(depth):
-            own = depth - 1 - back
-            known = (pattern >> own) & 1
-            out[own] += (known - ratio[own]) * before[own] * product
-            product *= (1 - t) * ratio[own] + t * known
+            k = depth - 1 - back
+            z = (pattern >> k) & 1
+            out[k] += (z - ratio[k]) * before[k] * product
+            product *= (1 - t) * ratio[k] + t * z
 
 
 @kernel
@@ -67,23 +67,23 @@ def add_shapley(
         low, depth = begins[leaf], begins[leaf + 1] - begins[leaf]
         shares = ratio[low : low + depth]
         pattern[:] = 0
-        for own in range(depth):
-            way, place = allowed[low + own], feature[low + own]
+        for k in range(depth):
+            way, place = allowed[low + k], feature[low + k]
             for row in range(rows):
-                pattern[row] |= ((way >> codes[place, row]) & 1) << own
+                pattern[row] |= ((way >> codes[place, row]) & 1) << k
         if 1 << depth <= rows:
             for one in range(1 << depth):
                 leaf_values(one, shares, value[leaf], nodes, weights, before, found)
                 table[:depth, one] = found[:depth]
-            for own in range(depth):
-                place = feature[low + own]
+            for k in range(depth):
+                place = feature[low + k]
                 for row in range(rows):
-                    out[place, row] += table[own, pattern[row]]
+                    out[place, row] += table[k, pattern[row]]
         else:
             for row in range(rows):
                 leaf_values(pattern[row], shares, value[leaf], nodes, weights, before, found)
-                for own in range(depth):
-                    out[feature[low + own], row] += found[own]
+                for k in range(depth):
+                    out[feature[low + k], row] += found[k]
 
 
 @kernel
@@ -96,14 +96,14 @@ def add_interactions(
     `place` of a feature is its number among the chosen, -1 of others. Both halves of a pair's effect get half of it:
     value (z_i - r_i) (z_j - r_j) / 2 times the integral of the other factors.
     """
-    known = np.empty(64)
+    z = np.empty(64)
     for row in range(codes.shape[1]):
         for leaf in range(len(value)):
             low, depth = begins[leaf], begins[leaf + 1] - begins[leaf]
             chosen = 0
-            for own in range(depth):
-                known[own] = (allowed[low + own] >> codes[feature[low + own], row]) & 1
-                chosen += place[feature[low + own]] >= 0
+            for k in range(depth):
+                z[k] = (allowed[low + k] >> codes[feature[low + k], row]) & 1
+                chosen += place[feature[low + k]] >= 0
             if chosen < 2:
                 continue
             points = depth // 2
@@ -118,10 +118,10 @@ def add_interactions(
                     total = 0.0
                     for point in range(points):
                         t, product = nodes[points, point], weights[points, point]
-                        for own in range(depth):
-                            if own not in (one, two):
-                                product *= (1 - t) * ratio[low + own] + t * known[own]
+                        for k in range(depth):
+                            if k not in (one, two):
+                                product *= (1 - t) * ratio[low + k] + t * z[k]
                         total += product
-                    apart = (known[one] - ratio[low + one]) * (known[two] - ratio[low + two])
+                    apart = (z[one] - ratio[low + one]) * (z[two] - ratio[low + two])
                     out[row, first, second] += 0.5 * value[leaf] * apart * total
                     out[row, second, first] += 0.5 * value[leaf] * apart * total
