@@ -48,10 +48,12 @@ def main(prices: str, root: str, other: str | None) -> None:
     config = load(["signals.yml"], [f"prices.path={prices}", f"tables.root={root}"])
     timed, begun = Timed(), time.monotonic()
     signals_steps.tables(Site(Store(spark, root), config, timed))
-    told: dict[str, object] = {"seconds": round(time.monotonic() - begun, 1), "tables": timed.seconds}
+    result: dict[str, object] = {"seconds": round(time.monotonic() - begun, 1), "tables": timed.seconds}
     if other:
-        told |= compared(table(spark, root, "features"), table(spark, other, "features"), table(spark, root, "prices"))
-    print("RESULT", json.dumps(told))
+        result |= compared(
+            table(spark, root, "features"), table(spark, other, "features"), table(spark, root, "prices")
+        )
+    print("RESULT", json.dumps(result))
     spark.stop()
 
 

@@ -58,10 +58,10 @@ def main(folder: Path, *stages: str) -> int:
             getattr(viewed, name).to_csv(folder / f"strategy_{name}.csv", index=False)
     if "page" in stages:
         histogram = prediction_histogram(predictions).toPandas()
-        own = Scored(predictions, scored.drop(columns="detail"), scoring.largest_exposures(scored), viewed)
-        print(f"eras without a known target: {own.unscored}")
+        ours = Scored(predictions, scored.drop(columns="detail"), scoring.largest_exposures(scored), viewed)
+        print(f"eras without a known target: {ours.unscored}")
         with timed("page"):
-            page(folder / "run", own, histogram)
+            page(folder / "run", ours, histogram)
     return 0
 
 

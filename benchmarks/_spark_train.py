@@ -45,11 +45,11 @@ def main(
     started = time.monotonic()
     spark = session("training benchmark")
     seconds: dict[str, Any] = {"session": time.monotonic() - started}
-    own = {**SETTINGS, "trees": trees}
+    chosen = {**SETTINGS, "trees": trees}
     config = load(
         ["classic.yml"],
         ["classic.dataset=null", f"classic.path={folder}", f"tables.root={tables}", f"classic.features={features}",
-         "run.seed=1", *(f"models.lightgbm.{key}={value}" for key, value in own.items()), *settings],
+         "run.seed=1", *(f"models.lightgbm.{key}={value}" for key, value in chosen.items()), *settings],
     )  # fmt: skip
     started = time.monotonic()
     with shown() as progress:

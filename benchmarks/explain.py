@@ -35,9 +35,9 @@ def main() -> int:
     ours, rows, agree = taken("kernel", FEW), list[dict[str, Any]](), True
     for peer in PEERS:
         theirs = taken(peer, FEW)
-        own, other = (WORK / f"{side}.npy" for side in ("kernel", peer))
+        kernel, other = (WORK / f"{side}.npy" for side in ("kernel", peer))
         is_done = theirs.exit_code == 0
-        apart = float(np.abs(np.load(own) - np.load(other)).max()) if is_done else None
+        apart = float(np.abs(np.load(kernel) - np.load(other)).max()) if is_done else None
         agree &= apart is None or apart < 1e-9 or peer == "woodelf"  # which promises 1e-5
         rows.append(row(f"{FEW:,} rows, one process", peer, ours, theirs if is_done else None, apart))
     whole = taken("spark", ROWS)

@@ -59,7 +59,7 @@ class Peer:
 def peers() -> dict[str, Peer]:
     ours, numerblox = sys.executable, os.environ.get("ERAFLOW_BENCH_NUMERBLOX", "")
     polars = ours if importlib.util.find_spec("polars") else ""
-    known = [
+    available = [
         Peer("pandas_talib", "pandas and TA-Lib, one process", ours),
         Peer("polars_talib", "polars and TA-Lib", polars, missing="polars is not installed"),
         Peer(
@@ -68,20 +68,22 @@ def peers() -> dict[str, Peer]:
             other_work="other work: 12 features of its own, none equal to ours",
         ),
     ]  # fmt: skip
-    return {peer.script: peer for peer in known}
+    return {peer.script: peer for peer in available}
 
 
 def main() -> int:
-    known = peers()
+    available = peers()
     parser = argparse.ArgumentParser(prog="bench-features", description=__doc__.splitlines()[0])
     parser.add_argument("--rows", nargs="+", type=float, default=[1.4e6, 10e6, 40e6], help="sizes of the universe")
-    parser.add_argument("--peers", nargs="+", choices=known, default=list(known), help="whom to run beside the project")
+    parser.add_argument(
+        "--peers", nargs="+", choices=available, default=list(available), help="whom to run beside the project"
+    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), help="of the project")
     asked = parser.parse_args()
     rows: list[dict[str, Any]] = []
     faults: list[str] = []
     for size in map(int, asked.rows):
-        rows += compared(size, asked.engines, [known[name] for name in asked.peers], faults)
+        rows += compared(size, asked.engines, [available[name] for name in asked.peers], faults)
         RESULTS.write_text(json.dumps(rows, indent=2) + "\n")  # after each size: the next takes long and may fail
     print(pd.DataFrame(rows).fillna("-").to_string(index=False))
     for fault in faults:

@@ -38,30 +38,30 @@ def main() -> int:
 
 
 def weekly(command: list[str]) -> dict:
-    told, seen = finished(command, "weekly")
-    return row(f"weekly graphs of {told['eras']} eras, {told['graphs']} solved", None, told, seen)
+    result, seen = finished(command, "weekly")
+    return row(f"weekly graphs of {result['eras']} eras, {result['graphs']} solved", None, result, seen)
 
 
 def sparse(command: list[str]) -> dict:
-    told, seen = finished(command, "sparse")
-    return row("7,000 nodes, one date, five look-backs", None, told, seen)
+    result, seen = finished(command, "sparse")
+    return row("7,000 nodes, one date, five look-backs", None, result, seen)
 
 
 def against(command: list[str], nodes: int) -> list[dict]:
-    own, seen = finished([*command, "newton", str(nodes)], f"newton-{nodes}")
+    ours, seen = finished([*command, "newton", str(nodes)], f"newton-{nodes}")
     out = []
     for peer in ("primal-dual", "cvxpy"):
-        told, theirs = finished([*command, peer, str(nodes)], f"{peer}-{nodes}", LIMIT_SECONDS)
-        out.append(row(f"one graph of {nodes} nodes", peer, own, seen, told, theirs))
+        other, theirs = finished([*command, peer, str(nodes)], f"{peer}-{nodes}", LIMIT_SECONDS)
+        out.append(row(f"one graph of {nodes} nodes", peer, ours, seen, other, theirs))
     return out
 
 
-def row(case: str, peer: str | None, own: dict, seen: Measured, told: dict | None = None,
+def row(case: str, peer: str | None, ours: dict, seen: Measured, other: dict | None = None,
         theirs: Measured | None = None) -> dict:  # fmt: skip
-    ended = bool(told)
-    return {"case": case, "peer": peer, "seconds": own["seconds"], "peer_seconds": told["seconds"] if ended else None,
-            "ratio": own["seconds"] / told["seconds"] if ended else None, "peak_gb": round(seen.peak_gb, 2),
-            "peer_peak_gb": round(theirs.peak_gb, 2) if theirs else None, "told": own, "peer_told": told,
+    ended = bool(other)
+    return {"case": case, "peer": peer, "seconds": ours["seconds"], "peer_seconds": other["seconds"] if ended else None,
+            "ratio": ours["seconds"] / other["seconds"] if ended else None, "peak_gb": round(seen.peak_gb, 2),
+            "peer_peak_gb": round(theirs.peak_gb, 2) if theirs else None, "told": ours, "peer_told": other,
             "peer_note": None if ended or peer is None else f"not done after {LIMIT_SECONDS} s"}  # fmt: skip
 
 
@@ -102,12 +102,12 @@ def weekly_child(prices: str) -> None:
     graphs, edges = tables["graphs"], tables["graph_edges"]
     each = store.read(graphs).select("era", "date", F.explode(F.arrays_zip("look_back", "look_back_nodes",
         "look_back_edges", "kkt", "gap")).alias("one")).select("era", "date", "one.*")  # fmt: skip
-    told = each.agg(F.count("*").alias("graphs"), F.countDistinct("era").alias("eras"), F.max("kkt").alias("kkt"),
+    totals = each.agg(F.count("*").alias("graphs"), F.countDistinct("era").alias("eras"), F.max("kkt").alias("kkt"),
                     F.max("gap").alias("gap"), F.max("look_back_nodes").alias("nodes"),
                     F.avg(2 * F.col("look_back_edges") / F.col("look_back_nodes")).alias("degree"))  # fmt: skip
     since = each.groupBy("look_back").agg(F.min("date").cast("string")).collect()  # a row a look-back
     stored = {"edges": store.read(edges).count(), "since": dict(sorted(map(tuple, since)))}
-    tell(seconds, **told.head().asDict(), **stored)
+    tell(seconds, **totals.head().asDict(), **stored)
     spark.stop()
 
 

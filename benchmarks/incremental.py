@@ -52,9 +52,9 @@ def finished(what: str, prices: Path, *roots: Path) -> dict:
     lines = [line for line in seen.output.splitlines() if line.startswith("RESULT ")]
     if seen.exit_code or not lines:
         raise SystemExit(f"{what}: exit code {seen.exit_code}\n{seen.output[-2000:]}")
-    told = json.loads(lines[-1].removeprefix("RESULT "))
-    print(f"{what}: {told['seconds']} s, {told['tables']}, peak {seen.peak_gb:.2f} GB", flush=True)
-    return told
+    result = json.loads(lines[-1].removeprefix("RESULT "))
+    print(f"{what}: {result['seconds']} s, {result['tables']}, peak {seen.peak_gb:.2f} GB", flush=True)
+    return result
 
 
 if __name__ == "__main__":

@@ -75,13 +75,13 @@ def against_baseline(run: Path, summary: dict) -> dict[str, tuple[float, float, 
     found = summary[BASELINE][METRIC]
     overlap = round(found["eras"] / found["effective_eras"])
     pairs = differences(pd.read_csv(run / "per_era.csv"), METRIC, overlap)
-    told = {}
+    gains = {}
     for model, other, mean, low, high in pairs[["model", "other", "mean", "low", "high"]].itertuples(index=False):
         if other == BASELINE:
-            told[model] = (mean, low, high)
+            gains[model] = (mean, low, high)
         elif model == BASELINE:
-            told[other] = (-mean, -high, -low)
-    return told
+            gains[other] = (-mean, -high, -low)
+    return gains
 
 
 def table(rows: list[dict]) -> str:

@@ -53,17 +53,17 @@ def fitted(command: list[str], name: str, eras: int) -> tuple[Measured, dict[str
     out = CASE.folder / f"{name}.parquet"
     words = (str(CASE.files), str(CASE.folder / "tables"), "all", str(eras), str(TREES), "1", str(out))
     seen = measure([*command, "benchmarks/_spark_train.py", *words], CASE.folder / f"{name}.log", train.LIMIT_GB)
-    told = train.last_json(train.told(seen, name))
-    if told is None:
+    result = train.last_json(train.result(seen, name))
+    if result is None:
         raise SystemExit(f"{name} did not end: see {CASE.folder / name}.log")
-    return seen, told
+    return seen, result
 
 
 def rows(case: str, ours: tuple[Measured, dict[str, Any]], peer: str, theirs: Any) -> list[dict[str, Any]]:
-    (seen, told), (peer_seen, peer_told) = ours, theirs
+    (seen, result), (peer_seen, peer_result) = ours, theirs
     return [
-        {"case": f"{case}: {part}", "peer": peer, "seconds": told["runs"][0][part],
-         "peer_seconds": peer_told["runs"][0][part], "ratio": told["runs"][0][part] / peer_told["runs"][0][part],
+        {"case": f"{case}: {part}", "peer": peer, "seconds": result["runs"][0][part],
+         "peer_seconds": peer_result["runs"][0][part], "ratio": result["runs"][0][part] / peer_result["runs"][0][part],
          "peak_gb": seen.peak_gb, "peer_peak_gb": peer_seen.peak_gb}
         for part in ("load", "trees", "predict")
     ]  # fmt: skip

@@ -43,9 +43,9 @@ def main() -> int:
     sides = {}
     for name, command in (("eraflow", OURS), ("loop", PEER)):
         seen = sides[name] = measure([*command, str(data), str(WORK / f"{name}.csv")], WORK / f"{name}.log", LIMIT_GB)
-        told = seen.output.strip().rpartition("\n")[2]
+        last = seen.output.strip().rpartition("\n")[2]
         print(
-            f"{name}: {seen.seconds:.1f} s, peak {seen.peak_gb:.2f} GB, exit code {seen.exit_code}; {told}", flush=True
+            f"{name}: {seen.seconds:.1f} s, peak {seen.peak_gb:.2f} GB, exit code {seen.exit_code}; {last}", flush=True
         )
         if seen.exit_code:
             return 1

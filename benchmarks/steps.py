@@ -139,8 +139,8 @@ def invent(weeks: int) -> None:
     file = WORK / "round/validation.parquet"
     table = pq.read_table(file)
     eras = sorted(set(table["era"].to_pylist()))
-    known = [era for era in eras if any(value is not None for value in _of_20_days(table, era))]
-    waits = pc.is_in(table["era"], pa.array(known[-WAITING:]))
+    labelled = [era for era in eras if any(value is not None for value in _of_20_days(table, era))]
+    waits = pc.is_in(table["era"], pa.array(labelled[-WAITING:]))
     for place, name in enumerate(table.schema.names):
         if name.endswith("_20"):
             hidden = pc.if_else(waits, pa.scalar(None, table[name].type), table[name])
@@ -155,8 +155,8 @@ def _of_20_days(table: pa.Table, era: str) -> list[float | None]:
 def taken(case: Case, log: Path) -> dict[str, Any]:
     """The row of the table; the benchmark ends where the command fails."""
     places = {"tables.root": WORK / "tables", "run.dir": WORK / "runs"}
-    own = {"classic.path": WORK / "round", "classic.dataset": "null"}
-    settings = places | (own if case.is_classic else {"prices.path": WORK / "prices.parquet"})
+    files = {"classic.path": WORK / "round", "classic.dataset": "null"}
+    settings = places | (files if case.is_classic else {"prices.path": WORK / "prices.parquet"})
     command = ["env", f"PYTHONPATH={COPY / 'lib'}", "spark-submit", "--properties-file", "conf/spark-local.conf"]
     command += [str(COPY / case.job), "--config", str(COPY / "conf" / case.conf), *case.arguments]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]

@@ -50,21 +50,21 @@ CASES = {
 def invent(case: Case) -> None:
     if (case.files / "features.json").exists():
         return
-    own = {"train_eras": case.eras, "validation_eras": KNOWN_AFTER, "rows_per_era": 4784, "features": case.features,
+    sizes = {"train_eras": case.eras, "validation_eras": KNOWN_AFTER, "rows_per_era": 4784, "features": case.features,
            "absent": "nulls"}  # native LightGBM would take an era of nothing but 2 for known levels  # fmt: skip
-    settings = [f"classic_synthetic.{key}={value}" for key, value in own.items()]
+    settings = [f"classic_synthetic.{key}={value}" for key, value in sizes.items()]
     code = (
         "from pathlib import Path; from eraflow.config import load; from eraflow.sources import classic_synthetic as c;"
         f" c.write(load(['classic-synthetic.yml'], {settings}).classic_synthetic, Path({str(case.files)!r}))"
     )
-    told(measure([sys.executable, "-c", code], case.folder / "invent.log"), "inventing the data")
+    checked(measure([sys.executable, "-c", code], case.folder / "invent.log"), "inventing the data")
 
 
 def submit(heap: str, *words: str) -> list[str]:
     return ["spark-submit", "--properties-file", "conf/spark-local.conf", "--driver-memory", heap, *words]
 
 
-def told(seen: Measured, what: str) -> Measured:
+def checked(seen: Measured, what: str) -> Measured:
     end = "over the limit" if seen.over_limit else f"exit code {seen.exit_code}"
     print(f"{what}: {seen.seconds:.0f} s, {seen.peak_gb:.2f} GB, {end}", flush=True)
     return seen
@@ -80,7 +80,7 @@ def pack(case: Case) -> None:
     settings = [f"classic.path={case.files}", "classic.dataset=null", f"tables.root={case.folder}/tables"]
     words = [word for setting in settings for word in ("--set", setting)]
     command = submit("3g", "jobs/features.py", "--config", "conf/classic.yml", *words)
-    told(measure(command, case.folder / "pack.log"), f"{case.name}: packing")
+    checked(measure(command, case.folder / "pack.log"), f"{case.name}: packing")
 
 
 def run(case: Case, side: str, trees: int, runs: int) -> tuple[Measured, dict[str, Any] | None]:
@@ -96,7 +96,7 @@ def run(case: Case, side: str, trees: int, runs: int) -> tuple[Measured, dict[st
         else:
             command = [sys.executable, "benchmarks/peers/native_lightgbm.py", *inputs, str(runs), side, out]
     seen = measure(command, case.folder / f"{side}-{trees}.log", LIMIT_GB)
-    return told(seen, f"{case.name}, {trees} trees: {side}"), last_json(seen)
+    return checked(seen, f"{case.name}, {trees} trees: {side}"), last_json(seen)
 
 
 def correlation(case: Case, side: str, trees: int) -> float:

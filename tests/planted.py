@@ -55,8 +55,8 @@ class Planted:
         return cls(levels, eras, np.minimum(np.floor(ranks * 5), 4) / 4)
 
     def rows(self, first: int, last: int) -> Sample:
-        own = (self.eras >= first) & (self.eras <= last)
-        return Sample(self.levels[own], self.eras[own], self.target[own])
+        kept = (self.eras >= first) & (self.eras <= last)
+        return Sample(self.levels[kept], self.eras[kept], self.target[kept])
 
     def learned(self, fold: int) -> Sample:
         """What folds have in common: the eras before all of them."""
@@ -67,16 +67,18 @@ class Planted:
         return self.rows(first, first + PERIOD - 1)
 
     def booster(self, fold: int, seed: int = 1, trees: int = 60) -> LightGbmTrees:
-        own = self.learned(fold)
-        told = {"verbosity": -1, "num_threads": 1, "num_leaves": 15, "learning_rate": 0.1, "max_bin": 7,
+        learned = self.learned(fold)
+        settings = {"verbosity": -1, "num_threads": 1, "num_leaves": 15, "learning_rate": 0.1, "max_bin": 7,
                 "min_data_in_leaf": 20, "seed": seed * 100 + fold, "feature_fraction": 0.5}  # fmt: skip
-        values = np.where(own.levels == MISSING, np.nan, own.levels.astype(float))
-        return LightGbmTrees(lightgbm.train(told, lightgbm.Dataset(values, own.target), trees).model_to_string())
+        values = np.where(learned.levels == MISSING, np.nan, learned.levels.astype(float))
+        return LightGbmTrees(
+            lightgbm.train(settings, lightgbm.Dataset(values, learned.target), trees).model_to_string()
+        )
 
     def model(self, fold: int) -> Additive:
-        own = self.validated(fold)
+        validated = self.validated(fold)
         fitted = Fitted(NAMES, MISSING, (Member("target", 1, (), self.booster(fold)),))
-        return Additive.of(fitted, own.levels, own.eras)
+        return Additive.of(fitted, validated.levels, validated.eras)
 
 
 def measures(model: Additive, rows: Sample, groups: dict[str, tuple[str, ...]] | None = None) -> Measures:
@@ -85,8 +87,8 @@ def measures(model: Additive, rows: Sample, groups: dict[str, tuple[str, ...]] |
     members = passes.members_of(model.names, held)
     numbers = np.unique(rows.eras)
     found = [
-        passes.of_era(model, members, rows.levels[own], rows.eras[own], rows.target[own])
-        for own in (rows.eras == era for era in numbers)
+        passes.of_era(model, members, rows.levels[in_era], rows.eras[in_era], rows.target[in_era])
+        for in_era in (rows.eras == era for era in numbers)
     ]
     parts = [np.stack([one[kind] for one in found]) for kind in passes.STATISTICS]
     return Measures(model.names, tuple(held), numbers, *parts[:-1], parts[-1][:, 0])
@@ -100,9 +102,9 @@ def losses(model: Additive, rows: Sample, units: permutation.Units, seed: int) -
     work = permutation.worker({"m": model}, {"m": units}, seed)
     made = pa.Table.from_batches(list(work([batch]))).to_pandas()
     rows_of = []
-    for era, own in made.groupby("era"):
-        wide = own.pivot(index="id", columns="model", values="prediction")
-        target = own.drop_duplicates("id").set_index("id")["target"]
+    for era, group in made.groupby("era"):
+        wide = group.pivot(index="id", columns="model", values="prediction")
+        target = group.drop_duplicates("id").set_index("id")["target"]
         scored = score_era(EraRows(wide, target), {"numerai_corr": METRICS["numerai_corr"]})
         corr = scored.set_index("model")["value"]
         rows_of += [("m", unit, era, "numerai_corr", corr["m:0"] - corr[f"m:{unit + 1}"]) for unit in range(len(units))]

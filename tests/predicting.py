@@ -57,8 +57,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data = {"tournament": "classic", "dataset": "v5.3", "invented": True, "catalogue": catalogue_hash(names),
             "dtype": "int8", "most_missing": {inputs[2]: 0.75}}  # fmt: skip
     for name, member in members.items():
-        own = Fitted(inputs, -1, (member,), absent=2, live=LIVE, facts={"kind": "linear", "data": data})
-        save(own, models_of / name / "final")
+        model = Fitted(inputs, -1, (member,), absent=2, live=LIVE, facts={"kind": "linear", "data": data})
+        save(model, models_of / name / "final")
     places = {name: models_of / name / "final" for name in members}
     save_blend(Blend(places, (0.75, 0.25), proportion=0.5), models_of / "both/final")
     config = load(["classic.yml"], [*MODELS, f"classic.path={base}/round", f"run.dir={base}/runs", "run.name=mine"])

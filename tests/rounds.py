@@ -102,10 +102,10 @@ def write_run(runs: Path, name: str, source: str) -> None:
 
 
 def write_predicted(
-    runs: Path, run: str, tournament: str, predictions: Mapping[str, pd.DataFrame], number: int = NUMBER, **told: Any
+    runs: Path, run: str, tournament: str, predictions: Mapping[str, pd.DataFrame], number: int = NUMBER, **changes: Any
 ) -> Path:
-    """`<run>/rounds/<date>/` in the shape that predict and submit have agreed on; `told` wins in its manifest."""
-    folder = runs / run / "rounds" / told.get("date", DATE)
+    """`<run>/rounds/<date>/` in the shape that predict and submit have agreed on; `changes` win in its manifest."""
+    folder = runs / run / "rounds" / changes.get("date", DATE)
     (folder / "predictions").mkdir(parents=True, exist_ok=True)
     facts = {}
     for name, made in predictions.items():
@@ -118,7 +118,7 @@ def write_predicted(
         "live": {"era": 1300, "rows": ROWS, "ids_sha256": ids_hash(names(tournament, number)), "file_sha256": None},
         "features_hash": "0", "data_version": "v5.3" if tournament == CLASSIC else None, "predictions": facts,
         "submission": next(iter(predictions)), "bands": {}, "software": {}, "made_at": "2026-12-01T12:04:00+00:00",
-    } | told  # fmt: skip
+    } | changes  # fmt: skip
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return folder
 

@@ -13,25 +13,25 @@ from numerai_tools import scoring as n
 
 
 def main(folder: Path, out: Path) -> None:
-    started, reading, told = time.monotonic(), 0.0, []
+    started, reading, scores = time.monotonic(), 0.0, []
     models = sorted(path.name.partition("=")[2] for path in (folder / "oof.parquet").glob("model=*"))
     folds = sorted(path.name for path in (folder / f"oof.parquet/model={models[0]}").glob("fold=*"))
     for fold in folds:
         began = time.monotonic()
-        own = {name: pd.read_parquet(folder / f"oof.parquet/model={name}/{fold}/part.parquet") for name in models}
-        first = own[models[0]]
+        frames = {name: pd.read_parquet(folder / f"oof.parquet/model={name}/{fold}/part.parquet") for name in models}
+        first = frames[models[0]]
         eras = (int(first["era"].min()), int(first["era"].max()))
-        rows = pd.concat({name: part.set_index(["era", "id"])["prediction"] for name, part in own.items()}, axis=1)
+        rows = pd.concat({name: part.set_index(["era", "id"])["prediction"] for name, part in frames.items()}, axis=1)
         rows["target"] = first.set_index(["era", "id"])["target"]
         for name in ("meta_model", "benchmarks", "features"):
             part = pd.read_parquet(folder / f"{name}.parquet", filters=[("era", ">=", eras[0]), ("era", "<=", eras[1])])
             rows = rows.join(part.set_index(["era", "id"]))
         reading += time.monotonic() - began
         for era, era_rows in rows.groupby(level="era"):
-            told += [(model, era, metric, value) for metric, values in scored(era_rows.droplevel("era"), models)
+            scores += [(model, era, metric, value) for metric, values in scored(era_rows.droplevel("era"), models)
                      for model, value in values.items()]  # fmt: skip
-    pd.DataFrame(told, columns=["model", "era", "metric", "value"]).to_csv(out, index=False)
-    print(f"{len(told)} values, {reading:.0f} s of {time.monotonic() - started:.0f} s reading and joining")
+    pd.DataFrame(scores, columns=["model", "era", "metric", "value"]).to_csv(out, index=False)
+    print(f"{len(scores)} values, {reading:.0f} s of {time.monotonic() - started:.0f} s reading and joining")
 
 
 def scored(rows: pd.DataFrame, models: list[str]):

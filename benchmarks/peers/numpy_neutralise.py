@@ -26,12 +26,12 @@ def main(solver: str, source: str, target: str) -> None:
         eras = rows["era"].to_numpy()
         levels = rows["features"].combine_chunks().flatten().to_numpy().reshape(len(eras), -1)
         for era in np.unique(eras):
-            own = levels[eras == era]
-            known = own != MISSING
-            means = np.where(known, own, 0).sum(axis=0) / known.sum(axis=0)
-            X = np.hstack([np.where(known, own, means), np.ones((len(own), 1))])
-            p = predictions["prediction"][place : place + len(own)].to_numpy()
-            place += len(own)
+            of_era = levels[eras == era]
+            observed = of_era != MISSING
+            means = np.where(observed, of_era, 0).sum(axis=0) / observed.sum(axis=0)
+            X = np.hstack([np.where(observed, of_era, means), np.ones((len(of_era), 1))])
+            p = predictions["prediction"][place : place + len(of_era)].to_numpy()
+            place += len(of_era)
             parts.append(p - X @ SOLVERS[solver](X, p))
     neutral = pa.array(np.concatenate(parts))
     pq.write_table(pa.table({"id": predictions["id"], "era": predictions["era"], "prediction": neutral}), target)

@@ -36,15 +36,15 @@ def on_cluster(job: str, base: Path) -> tuple[int, str]:
 
 def test_a_killed_task_is_told_within_the_minute_and_the_same_command_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "runs/demo"
-    code, told = on_cluster("tests/fault/killed_fit.py", tmp_path)
+    code, output = on_cluster("tests/fault/killed_fit.py", tmp_path)
 
-    assert code == 1, told
+    assert code == 1, output
     # The task may end at once, or be deep in native code: then its executor goes.
     assert re.search(
-        r"lightgbm: Spark has (killed a task: by hand|lost an executor: Command exited with code 50)", told
+        r"lightgbm: Spark has (killed a task: by hand|lost an executor: Command exited with code 50)", output
     )
     assert set(json.loads((run / "summary.json").read_text())) == {"other"}  # fitted by the cluster after that
-    killed = re.search(r"^killed at (.+)$", told, re.MULTILINE)
+    killed = re.search(r"^killed at (.+)$", output, re.MULTILINE)
     failed = re.search(r"^(\S+ \S+)  lightgbm failed$", (run / "log.txt").read_text(), re.MULTILINE)
     assert killed
     assert failed
@@ -52,8 +52,8 @@ def test_a_killed_task_is_told_within_the_minute_and_the_same_command_goes_on(tm
     assert timedelta(0) < took < timedelta(minutes=1)
     assert not (run / "run.json").exists()
 
-    code, told = on_cluster("jobs/train.py", tmp_path)
+    code, output = on_cluster("jobs/train.py", tmp_path)
 
-    assert code == 0, told
-    assert "other: fold 1 was finished before" in told
+    assert code == 0, output
+    assert "other: fold 1 was finished before" in output
     assert set(json.loads((run / "summary.json").read_text())) == {"lightgbm", "other"}

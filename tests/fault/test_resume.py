@@ -69,9 +69,9 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> int:
     return process.wait(timeout=60)
 
 
-def wait_for(there: Callable[[], bool], process: subprocess.Popen[bytes], base: Path) -> None:
+def wait_for(is_ready: Callable[[], bool], process: subprocess.Popen[bytes], base: Path) -> None:
     until = time.monotonic() + PATIENCE
-    while not there():
+    while not is_ready():
         assert process.poll() is None, log_of(base)
         assert time.monotonic() < until, log_of(base)
         time.sleep(0.02)

@@ -100,13 +100,13 @@ def house(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Hous
 
 
 def test_the_life_of_a_champion(house: House, capsys: pytest.CaptureFixture[str]) -> None:
-    champion, told = house.champion, lambda: capsys.readouterr().out
+    champion, printed = house.champion, lambda: capsys.readouterr().out
     assert (champion.run, house.retrain()) == ("first", Code.NOTHING_TO_DO)
-    assert "its data are the newest that there are" in told()
+    assert "its data are the newest that there are" in printed()
 
     house.until(LATER - 10)  # two weeks later
     assert house.retrain() == Code.NOTHING_TO_DO
-    assert "2 eras have passed since its newest, and retrain.every is 4" in told()
+    assert "2 eras have passed since its newest, and retrain.every is 4" in printed()
 
     # Eight weeks later it is due: killed anywhere before the decision, the champion stands and the next call goes on.
     house.until(0)
@@ -125,7 +125,7 @@ def test_the_life_of_a_champion(house: House, capsys: pytest.CaptureFixture[str]
     house.killed("challenged", *better)
     assert champion.run == "main-0002"
     assert house.retrain(settings=better) == 0
-    assert "promote: champion main is main-0003-" in told()
+    assert "promote: champion main is main-0003-" in printed()
     (*_, promotion) = champion.decisions
     assert promotion.ruling is Ruling.PROMOTE
     assert promotion.manifest["compared"]["challenger"]["found"]["low"] > 0
@@ -146,9 +146,9 @@ def test_the_life_of_a_champion(house: House, capsys: pytest.CaptureFixture[str]
     assert house.retrain("--rollback") == 0
     assert champion.run == "first"
     assert house.retrain("--rollback") == 2
-    told()
+    printed()
     assert house.retrain("--history") == 0
-    assert "made again from their manifests: all 5 the same; first" in told()
+    assert "made again from their manifests: all 5 the same; first" in printed()
 
 
 def test_a_decision_that_was_changed_is_told(house: House, capsys: pytest.CaptureFixture[str]) -> None:

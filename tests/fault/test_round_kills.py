@@ -42,8 +42,8 @@ def at_round(tmp_path: Path) -> Iterator[Scene]:
 
 
 def settings(made: Scene, *tournaments: str) -> list[str]:
-    own = [f"run.dir={made.runs}", f"submit.dir={made.folder}/rounds", f"submit.api={made.state.address}"]
-    return [*own, *(f"submit.slots.{SLOT[each]}.run={each}" for each in tournaments)]
+    places = [f"run.dir={made.runs}", f"submit.dir={made.folder}/rounds", f"submit.api={made.state.address}"]
+    return [*places, *(f"submit.slots.{SLOT[each]}.run={each}" for each in tournaments)]
 
 
 def sent(made: Scene, tournament: str, point: str) -> int:

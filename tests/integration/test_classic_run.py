@@ -80,14 +80,14 @@ def files(base: Path) -> Path:
 
 
 def test_folds_leave_out_as_many_eras_as_numerais_own_models(base: Path) -> None:
-    told = json.loads((base / "runs/classic-synthetic/run.json").read_text())
+    manifest = json.loads((base / "runs/classic-synthetic/run.json").read_text())
 
-    assert len(told["folds"]) == 3
-    for fold in told["folds"]:
+    assert len(manifest["folds"]) == 3
+    for fold in manifest["folds"]:
         assert len(fold["purged"]) == 16  # the alias is a target of 60 days
         assert max(fold["train"]) < min(fold["purged"])
         assert max(fold["purged"]) < min(fold["validation"])
-    assert max(told["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
+    assert max(manifest["folds"][-1]["validation"]) == LIVE - 12  # later targets of 60 days are not known yet
 
 
 def test_a_feature_set_is_the_one_that_the_files_name_block_by_block(base: Path) -> None:
@@ -124,8 +124,8 @@ def test_predictions_are_a_submission_of_the_live_rows(base: Path) -> None:
 
 def test_every_validated_row_is_predicted_and_the_planted_signal_is_found(base: Path) -> None:
     rows = pd.read_parquet(base / "runs/classic-synthetic/oof.parquet")
-    known = pd.read_parquet(files(base) / "validation.parquet", columns=["id", "era", "target_ender_60"])
-    both = rows.merge(known, on="id", validate="one_to_one")
+    labelled = pd.read_parquet(files(base) / "validation.parquet", columns=["id", "era", "target_ender_60"])
+    both = rows.merge(labelled, on="id", validate="one_to_one")
 
     assert rows.groupby("era").size().eq(60).all()
     assert (both["target"] == both["target_ender_60"]).all()
@@ -145,7 +145,7 @@ def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
              "validation.folds=1")  # fmt: skip
     assert job("", train, arguments(base, *models, *other)) == 0
 
-    told = json.loads((base / "runs/other/run.json").read_text())
+    manifest = json.loads((base / "runs/other/run.json").read_text())
     sets = json.loads((files(base) / "features.json").read_text())["feature_sets"]
     learned = {
         name: set(json.loads((base / f"runs/other/models/{name}/final/model.json").read_text())["feature_names"])
@@ -153,10 +153,10 @@ def test_another_set_and_another_target_use_the_same_tables(base: Path) -> None:
     }
     groups = {*sets["rain"], *sets["faith"]}
     assert learned == {"lightgbm": {*sets["small"], *groups}, "few": set(sets["small"]), "groups": groups}
-    assert {name: made["version"] for name, made in told["tables"].items()} == {
+    assert {name: made["version"] for name, made in manifest["tables"].items()} == {
         "classic_eras": 0, "classic_training": 0, "classic_targets": 0,
     }  # fmt: skip
-    assert len(told["folds"][0]["purged"]) == 8
+    assert len(manifest["folds"][0]["purged"]) == 8
     assert "Numerai pays on" not in (base / "runs/other/report.html").read_text()
     assert versions(base) == 1
 
@@ -210,8 +210,8 @@ def test_a_finished_run_predicts_from_the_live_file_alone_as_training_did(
         shutil.copy(files(base) / name, alone)
     monkeypatch.setattr(cli, "session", lambda: pytest.fail("Spark was started"))
     places = (f"run.dir={several.parent}", f"classic.path={tmp_path}", f"tables.root={tmp_path}/none")
-    own = ["--run", "several", "--date", "2026-11-28", *(part for text in places for part in ("--set", text))]
-    assert job("", predict, own, PREDICT, config_of_run, lazily=True) == 0
+    asked = ["--run", "several", "--date", "2026-11-28", *(part for text in places for part in ("--set", text))]
+    assert job("", predict, asked, PREDICT, config_of_run, lazily=True) == 0
 
     folder = several / "rounds/2026-11-28"
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -274,10 +274,10 @@ def test_predictions_that_are_there_twice_are_refused(base: Path, capsys: pytest
     shutil.copytree(files(base), folder)
     table = pq.read_table(folder / "train_benchmark_models.parquet")
     pq.write_table(pa.concat_tables([table, table.slice(5, 1)]), folder / "train_benchmark_models.parquet")
-    own = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-twice")
+    places = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-twice")
 
-    told = refusal(base, capsys, *own, f"models.lightgbm.targets=[{BENCHMARK}]")
-    assert told == (
+    sentence = refusal(base, capsys, *places, f"models.lightgbm.targets=[{BENCHMARK}]")
+    assert sentence == (
         f"eraflow: {folder}: predictions of id {table['id'][5].as_py()!r} are there twice; download the files again."
     )
 
@@ -362,8 +362,8 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
     assert "early_stopping_eras=99, and" in refusal(
         base, capsys, "models.lightgbm.early_stopping_rounds=5", "models.lightgbm.early_stopping_eras=99"
     )
-    assert "models.lightgbm.targets: " in (told := refusal(base, capsys, f"models.lightgbm.targets=[{BENCHMARK}x]"))
-    assert "has no predictions of 'v53_example_ender60x' for" in told
+    assert "models.lightgbm.targets: " in (sentence := refusal(base, capsys, f"models.lightgbm.targets=[{BENCHMARK}x]"))
+    assert "has no predictions of 'v53_example_ender60x' for" in sentence
     assert "sampling leaves none of the eras 1 to" in refusal(base, capsys, "sampling.every=97", "sampling.offset=96")
     assert "classic.path is not set" in refusal(base, capsys, "classic.path=null")
     assert job("", build, [*arguments(base), "--set", "run.name=x"]) == 0
@@ -372,13 +372,13 @@ def test_what_cannot_be_is_refused_in_a_sentence(base: Path, capsys: pytest.Capt
 def test_a_broken_download_leaves_the_tables_as_they_are(base: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = base / "broken"
     shutil.copytree(files(base), folder)
-    own = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-of-files")
-    assert job("", ingest, arguments(base, *own)) == 0
+    places = (f"classic.path={folder}", "source=classic", f"tables.root={base}/tables-of-files")
+    assert job("", ingest, arguments(base, *places)) == 0
     content = (folder / "train.parquet").read_bytes()
     (folder / "train.parquet").write_bytes(content[: len(content) // 2])
     capsys.readouterr()
 
-    assert job("", ingest, arguments(base, *own)) == 2
+    assert job("", ingest, arguments(base, *places)) == 2
 
     assert f"{folder}/train.parquet has no readable parquet footer: it is not whole" in capsys.readouterr().err
     log = folder_of(base / "tables-of-files", "classic_eras") / "_delta_log"
@@ -391,13 +391,13 @@ def test_a_run_of_classic_is_explained_and_permuted_by_what_numerai_pays(base: P
     settings = ("explain.eras=6", "explain.training_eras=3", "explain.rows=200", "explain.top=3",
                 "explain.metrics=[numerai_corr, mmc]")  # fmt: skip
     places = (f"tables.root={base}/tables", f"run.dir={base}/runs", *settings)
-    told = [part for text in places for part in ("--set", text)]
+    options = [part for text in places for part in ("--set", text)]
 
     code = job(
         "",
         lambda spark, config, progress: explain(spark, config, progress, **named, export=str(base / "explained")),
-        told,
-        read=lambda overlays, own, **_: config_of_run(overlays, own, "several"),
+        options,
+        read=lambda overlays, given, **_: config_of_run(overlays, given, "several"),
     )
 
     assert code == 0

@@ -87,10 +87,10 @@ def test_a_neutral_ensemble_shows_nothing_of_the_features(run: Path, spark: Spar
     table = spark.read.format("delta").load(str(folder_of(run.parents[1] / "tables", "training")))
     levels = table.select("id", "features").toPandas().set_index("id")["features"]
     for _, rows in wide(run).reset_index("era", drop=True).groupby(lambda id: id.rsplit("_", 1)[1]):
-        known = np.array(levels[rows.index].tolist(), dtype=float)
-        if (known == -1).any():
+        filled = np.array(levels[rows.index].tolist(), dtype=float)
+        if (filled == -1).any():
             continue
-        sizes = np.abs(exposures(rows[["given", "fitted"]].to_numpy(), known)).max(axis=1)
+        sizes = np.abs(exposures(rows[["given", "fitted"]].to_numpy(), filled)).max(axis=1)
         assert sizes[1] < 1e-9 < sizes[0]
 
 
@@ -153,7 +153,7 @@ def test_a_finished_run_predicts_its_data_date_again_and_stays_as_it_is(
 def test_rows_that_are_made_in_another_way_are_refused(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def told(change: Callable[[dict[str, Any]], object]) -> str:
+    def sentence(change: Callable[[dict[str, Any]], object]) -> str:
         shutil.rmtree(tmp_path / "other", ignore_errors=True)
         for part in ("run.json", "per_era.csv"):
             shutil.copytree(run / "models", tmp_path / "other/models", dirs_exist_ok=True)
@@ -166,11 +166,12 @@ def test_rows_that_are_made_in_another_way_are_refused(
         assert not (tmp_path / "other/rounds").exists()
         return capsys.readouterr().err.splitlines()[-1]
 
-    assert "its features were ranked by the recipe 0123 of table training, and this version of eraflow has" in told(
+    assert "its features were ranked by the recipe 0123 of table training, and this version of eraflow has" in sentence(
         lambda held: held["tables"]["training"].update(recipe="0123")
     )
-    assert "era 1 of its data began on 2014-12-20, and that of the prices begins on 2014-12-27; give prices" in told(
-        lambda held: held["data"].update(first_week="2014-12-20")
+    assert (
+        "era 1 of its data began on 2014-12-20, and that of the prices begins on 2014-12-27; give prices"
+        in sentence(lambda held: held["data"].update(first_week="2014-12-20"))
     )
     assert predicted(run, "synthetic.days=361") == 2
     assert "(synthetic.days was 360, is 361)" in capsys.readouterr().err
@@ -193,9 +194,9 @@ def test_a_holdout_is_seen_by_no_fold_and_each_opening_counts(run: Path) -> None
     )
     assert opened(base, "--open-holdout", "demo", "--runs", "demo") == 2
     held = pd.read_parquet(run / "holdout.parquet").pivot(index=["era", "id"], columns="model", values="prediction")
-    own = weights_before(run, last + 1, first["train_eras"])
+    weights = weights_before(run, last + 1, first["train_eras"])
     for _, rows in held.groupby("era"):
-        np.testing.assert_allclose(rows["ridge"], blend(rows[["lightgbm", "linear"]].to_numpy(), own), atol=1e-9)
+        np.testing.assert_allclose(rows["ridge"], blend(rows[["lightgbm", "linear"]].to_numpy(), weights), atol=1e-9)
     fnc = pd.read_csv(run / "holdout_per_era.csv").query("metric == 'exposure_rms_own'").groupby("model")["value"].max()
     assert fnc["fitted"] < 1e-6 < fnc["ridge"]
     out_of_fold_scores, of_holdout = (pd.read_csv(run / name) for name in ("per_era.csv", "holdout_per_era.csv"))
@@ -210,9 +211,9 @@ def test_a_models_predictions_from_a_file_are_scored_and_followed_as_the_runs_ow
     out, names = run.parent / "reports/demo-file", ["file", "demo/fitted"]
     for table in ("per_era.csv", "strategy.csv"):
         rows = pd.read_csv(out / table)
-        theirs, own = (rows[rows["model"] == name].drop(columns="model").reset_index(drop=True) for name in names)
-        assert len(own)
-        pd.testing.assert_frame_equal(theirs, own, rtol=1e-9)
+        theirs, ours = (rows[rows["model"] == name].drop(columns="model").reset_index(drop=True) for name in names)
+        assert len(ours)
+        pd.testing.assert_frame_equal(theirs, ours, rtol=1e-9)
     assert "Cost in basis points of what is traded" in (out / "report.html").read_text()
 
 
@@ -221,9 +222,9 @@ def weights_before(run: Path, held: int, train_eras: int) -> np.ndarray:
     rows = out_of_fold(run).query("model in ['lightgbm', 'linear'] and era <= @train_eras")
     assert train_eras <= held - 5  # labels of 2 + 20 trading days reach into the fifth week
     parts = []
-    for _, own in rows.groupby("era"):
-        wide = own.pivot(index="id", columns="model", values="prediction")
-        parts.append(era_moments(wide.to_numpy(), own.drop_duplicates("id").set_index("id")["target"][wide.index]))
+    for _, of_era in rows.groupby("era"):
+        wide = of_era.pivot(index="id", columns="model", values="prediction")
+        parts.append(era_moments(wide.to_numpy(), of_era.drop_duplicates("id").set_index("id")["target"][wide.index]))
     gram, target = (np.mean([part[place] for part in parts], axis=0) for place in range(2))
-    own = np.linalg.solve(gram + 0.1 * np.eye(2), target)
-    return own / np.abs(own).sum()
+    solved = np.linalg.solve(gram + 0.1 * np.eye(2), target)
+    return solved / np.abs(solved).sum()

@@ -33,20 +33,20 @@ def arguments(base: Path, *settings: str) -> list[str]:
 
 
 def explained(base: Path, *settings: str, **asked: object) -> int:
-    told = {"run": "demo", "models": None, "rows": None, "features": None, "export": None} | asked
+    options = {"run": "demo", "models": None, "rows": None, "features": None, "export": None} | asked
     return job(
         "",
-        lambda spark, config, progress: explain(spark, config, progress, **told),
+        lambda spark, config, progress: explain(spark, config, progress, **options),
         arguments(base, *FEW, *settings),
-        read=lambda overlays, own, **_: config_of_run(overlays, own, told["run"]),
+        read=lambda overlays, given, **_: config_of_run(overlays, given, options["run"]),
     )
 
 
 @pytest.fixture(scope="module")
 def base(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("explained")
-    own = ("explain.enabled=true", "explain.models=[lightgbm]", *FEW)
-    assert job("", train, arguments(base, *TINY, *MODELS, *own)) == 0
+    settings = ("explain.enabled=true", "explain.models=[lightgbm]", *FEW)
+    assert job("", train, arguments(base, *TINY, *MODELS, *settings)) == 0
     return base
 
 
@@ -97,10 +97,10 @@ def test_pages_and_tables_are_there_and_the_report_has_a_section(base: Path, exp
 
 
 def test_a_round_has_its_own_page(base: Path) -> None:
-    told = {"run": "demo", "day": None, "number": None, "era": None, "force": False}
-    asked = {"lazily": True, "read": lambda overlays, own, **_: config_of_run(overlays, own, "demo")}
+    options = {"run": "demo", "day": None, "number": None, "era": None, "force": False}
+    asked = {"lazily": True, "read": lambda overlays, given, **_: config_of_run(overlays, given, "demo")}
     settings = arguments(base, "explain.enabled=true")
-    assert job("", lambda start, config, progress: predict(start, config, progress, **told), settings, **asked) == 0
+    assert job("", lambda start, config, progress: predict(start, config, progress, **options), settings, **asked) == 0
     (folder,) = (base / "runs/demo/rounds").glob("2*")
     assert "why the rows of" in (folder / "explain.html").read_text(encoding="utf-8")
     why = pd.read_csv(folder / "why.csv")
@@ -125,9 +125,9 @@ def test_what_cannot_be_is_told_in_a_sentence(
 ) -> None:
     capsys.readouterr()
     assert explained(base, *settings, **asked) == 2
-    told = capsys.readouterr().err.splitlines()[-1]
-    assert words in told
-    assert told.startswith("eraflow: ")
+    sentence = capsys.readouterr().err.splitlines()[-1]
+    assert words in sentence
+    assert sentence.startswith("eraflow: ")
 
 
 def test_a_model_without_its_folds_and_tables_that_are_gone_are_told(
@@ -136,14 +136,14 @@ def test_a_model_without_its_folds_and_tables_that_are_gone_are_told(
     run = tmp_path / "runs/demo"
     shutil.copytree(base / "runs/demo", run)
     shutil.rmtree(run / "models/linear/fold-2")
-    told = arguments(base, f"run.dir={tmp_path}/runs", *FEW)
+    options = arguments(base, f"run.dir={tmp_path}/runs", *FEW)
 
     def asked(name: str) -> int:
         return job(
             "",
             lambda spark, config, progress: explain(spark, config, progress, run="demo", models=[name]),
-            told,
-            read=lambda overlays, own, **_: config_of_run(overlays, own, "demo"),
+            options,
+            read=lambda overlays, given, **_: config_of_run(overlays, given, "demo"),
         )
 
     assert asked("linear") == 2

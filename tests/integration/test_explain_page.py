@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, HOSTILE, told
+from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, HOSTILE, checked
 from tests.planted import Planted, explained
 
 from eraflow.reporting import Document, Page
@@ -28,7 +28,7 @@ def test_every_chart_is_drawn_and_no_labels_meet(
     tmp_path: Path, one: Explained, width: int | None, flags: tuple[str, ...]
 ) -> None:
     other = replace(one, model=HOSTILE, live=one.live.assign(feature=HOSTILE))
-    found = told(a_page(one, other), tmp_path, DRAWN, *flags, width=width)
+    found = checked(a_page(one, other), tmp_path, DRAWN, *flags, width=width)
 
     assert set(found["labels"].values()) == {0}, found["labels"]
     counts = found["counts"]

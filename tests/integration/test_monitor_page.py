@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, HOSTILE, told
+from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, HOSTILE, checked
 
 from eraflow.monitoring.calibration import overlapping
 from eraflow.monitoring.drift import Reference, drifted
@@ -56,7 +56,7 @@ def test_every_chart_is_drawn_and_no_labels_meet(
     tmp_path: Path, slot: Monitored, width: int | None, flags: tuple[str, ...]
 ) -> None:
     other = replace(slot, slot=HOSTILE, reasons=(HOSTILE,))
-    found = told(a_page(slot, other), tmp_path, DRAWN, *flags, width=width)
+    found = checked(a_page(slot, other), tmp_path, DRAWN, *flags, width=width)
     assert set(found["labels"].values()) == {0}, found["labels"]
     assert min(found["counts"].values()) >= 1, found["counts"]
     shown = {"monitor-scores-4", "monitor-cusum-2", "monitor-rolling-1", "monitor-drawdown-2", "monitor-drifted-1",

@@ -97,7 +97,7 @@ def test_every_era_from_the_first_moment_on_is_scored_once_by_each_policy(out: P
 
     assert set(scores["model"]) == {"never", "regular", "policy"}
     assert not scores.duplicated(["model", "era"]).any()
-    assert {tuple(own["era"]) for _, own in scores.groupby("model")} == {tuple(range(first, last + 1))}
+    assert {tuple(group["era"]) for _, group in scores.groupby("model")} == {tuple(range(first, last + 1))}
     costs = pd.read_csv(out / "costs.csv", index_col="policy")
     eras = last - first + 1
     assert costs["fits"].to_dict()["never"] == 1

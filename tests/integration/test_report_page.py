@@ -139,7 +139,7 @@ def dom_of(address: str, profile: Path, *flags: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
 
 
-def told(page: str, folder: Path, check: str, *flags: str, width: int | None = None) -> dict[str, Any]:
+def checked(page: str, folder: Path, check: str, *flags: str, width: int | None = None) -> dict[str, Any]:
     """What the check found once all charts were drawn; nothing may go wrong, be asked for, or stand out to the side."""
     folder.mkdir(exist_ok=True)
     file = folder / "report.html"
@@ -169,7 +169,7 @@ SIZES = [
 def test_every_chart_is_drawn_and_nothing_goes_wrong(
     tmp_path: Path, eras: int, models: tuple[str, ...], folds: int
 ) -> None:
-    found = told(a_page(eras, models, folds), tmp_path, DRAWN)
+    found = checked(a_page(eras, models, folds), tmp_path, DRAWN)
     assert set(found["labels"].values()) == {0}, found["labels"]
     counts = found["counts"]
     scored = sum(len(fold.validation) for fold in splits_of(eras, folds))
@@ -191,29 +191,29 @@ def test_narrow_and_dark_pages_do_not_scroll_sideways_and_no_labels_meet(
     tmp_path: Path, width: int | None, flags: tuple[str, ...]
 ) -> None:
     models = ("gbm", "a model with_a_very_long_name_without_any_space_in_it_at_all", "x", "y")
-    found = told(a_page(60, models, 3), tmp_path, DRAWN, *flags, width=width)
+    found = checked(a_page(60, models, 3), tmp_path, DRAWN, *flags, width=width)
     assert set(found["labels"].values()) == {0}, found["labels"]
     assert min(found["counts"].values()) >= 1
 
 
 @pytest.mark.parametrize(("width", "flags"), [(360, (DARK,)), (None, ())], ids=["dark phone", "wide"])
 def test_networks_are_drawn_within_the_pages_size(tmp_path: Path, width: int | None, flags: tuple[str, ...]) -> None:
-    own = a_section(sectors=11, size=28)
+    network = a_section(sectors=11, size=28)
     features = pd.DataFrame([("f1", "f2", 0.5), ("f2", "f3", 0.25)], columns=["source", "target", "weight"])
-    page = a_page(60, ("gbm",), 2, sections=(own, feature_graphs_section({"gbm": features})))
-    found = told(page, tmp_path, DRAWN, *flags, width=width)
+    page = a_page(60, ("gbm",), 2, sections=(network, feature_graphs_section({"gbm": features})))
+    found = checked(page, tmp_path, DRAWN, *flags, width=width)
 
     assert len(page.encode()) < 2_000_000
     assert set(found["labels"].values()) == {0}, found["labels"]
     counts = {key: count for key, count in found["counts"].items() if key.startswith(("network", "feature"))}
-    assert counts.pop("network-graph") == len(own.figures[-1].frame) == 1376
+    assert counts.pop("network-graph") == len(network.figures[-1].frame) == 1376
     assert counts == {"network-sectors": 3, "network-overlap": 1, "network-degrees": 3, "feature-degrees": 3}
 
 
 def test_light_dark_and_the_toggle(tmp_path: Path) -> None:
     page = a_page(30, ("gbm",), 2)
     looks = {
-        name: tuple(told(page, tmp_path / name, click + LOOKS, *flags).values())
+        name: tuple(checked(page, tmp_path / name, click + LOOKS, *flags).values())
         for name, click, flags in (
             ("light", "", ()),
             ("toggled", TOGGLE, ()),
@@ -256,7 +256,7 @@ def test_tables_sort_legends_bring_a_model_forward_and_tooltips_speak(tmp_path: 
       const words = tip.classList.contains("visible") ? tip.innerText : "";
       return { sorts, order, groupsShown, plain, focused, words };
     """
-    found = told(a_page(60, tuple("abcdefghij"), 3), tmp_path, check)
+    found = checked(a_page(60, tuple("abcdefghij"), 3), tmp_path, check)
     assert found["sorts"] == [["1", "20", "3"], ["20", "3", "1"], ["1", "3", "20"], ["1", "20", "3"]]
     assert found["order"] == "ascending"
     assert found["groupsShown"] == [1, 1, 2]
@@ -274,7 +274,7 @@ def test_paper_shows_all_groups_in_light_colours(tmp_path: Path) -> None:
       const paper = getComputedStyle(document.body).backgroundColor;
       return { groups, shown, paper, nav: seen(document.querySelector("nav")) };
     """
-    found = told(page, tmp_path, check, DARK)
+    found = checked(page, tmp_path, check, DARK)
     assert found == {"groups": [2, 2, 10], "shown": [2, 2, 10], "paper": "rgb(255, 255, 255)", "nav": False}
 
 

@@ -170,16 +170,16 @@ def test_a_finished_run_is_told_to_mlflow_once(run: Path, tmp_path: Path, capsys
     for _ in range(2):
         assert job("", train, arguments(run.parents[1], "tracking.enabled=true", where)) == 0
     client = MlflowClient(where.removeprefix("tracking.uri="))
-    (told,) = client.search_runs([client.get_experiment_by_name("eraflow").experiment_id])
+    (logged,) = client.search_runs([client.get_experiment_by_name("eraflow").experiment_id])
 
     scores = pd.read_csv(run / "per_era.csv").query("metric == 'numerai_corr'")
-    history = client.get_metric_history(told.info.run_id, "lightgbm/numerai_corr")
+    history = client.get_metric_history(logged.info.run_id, "lightgbm/numerai_corr")
     assert {x.step: x.value for x in history} == dict(zip(scores["era"], scores["value"], strict=True))
-    assert told.data.metrics["lightgbm/numerai_corr/mean"] == pytest.approx(scores["value"].mean(), abs=1e-12)
-    assert told.data.params["models.lightgbm.trees"] == "10"
-    assert json.loads(told.data.tags["tables"]).keys() == read_json(run / "run.json")["tables"].keys()
+    assert logged.data.metrics["lightgbm/numerai_corr/mean"] == pytest.approx(scores["value"].mean(), abs=1e-12)
+    assert logged.data.params["models.lightgbm.trees"] == "10"
+    assert json.loads(logged.data.tags["tables"]).keys() == read_json(run / "run.json")["tables"].keys()
     for file in ("report.html", "models/lightgbm/final/model.txt"):
-        copy = client.download_artifacts(told.info.run_id, file, str(tmp_path))
+        copy = client.download_artifacts(logged.info.run_id, file, str(tmp_path))
         assert Path(copy).read_bytes() == (run / file).read_bytes()
 
     assert job("", train, arguments(run.parents[1], "tracking.enabled=true", "tracking.uri=http://127.0.0.1:1")) == 2
@@ -201,30 +201,30 @@ def test_of_a_failing_model_the_cause_is_kept_the_rest_complete_and_the_same_com
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     caplog.set_level(logging.INFO, "eraflow")
-    own = ("run.name=failing", "models.linear.kind=linear", "ensembles.both={models: [lightgbm, linear]}",
+    settings = ("run.name=failing", "models.linear.kind=linear", "ensembles.both={models: [lightgbm, linear]}",
            "run.submission=linear", "run.seed=8")  # fmt: skip
     capsys.readouterr()
     with monkeypatch.context() as patch:
         patch.setattr(LightGbmModel, "fit", out_of_memory)
-        assert job("", train, arguments(run.parents[1], *own)) == 1
+        assert job("", train, arguments(run.parents[1], *settings)) == 1
 
-    told, failing = capsys.readouterr(), run.parent / "failing"
+    printed, failing = capsys.readouterr(), run.parent / "failing"
     reason = "java.lang.OutOfMemoryError: Java heap space"
-    assert told.err.splitlines()[-1] == (
+    assert printed.err.splitlines()[-1] == (
         f"eraflow: these models failed, {failing}/log.txt has the causes, and the same command tries them again: "
         f"lightgbm: {reason}; both: its model lightgbm failed."
     )
     assert f"] lightgbm failed: {reason}\n" in caplog.text
     log = (failing / "log.txt").read_text()
     assert log.index("table training: version 0 is fresh") < log.index("at java.base/java.nio.ByteBuffer.allocate")
-    assert told.out.startswith("linear numerai_corr: mean")
+    assert printed.out.startswith("linear numerai_corr: mean")
     assert set(pd.read_csv(failing / "per_era.csv")["model"]) == {*read_json(failing / "summary.json")} == {"linear"}
     assert (failing / "predictions.csv").read_bytes() == (failing / "models/linear/final/live.csv").read_bytes()
     assert f"lightgbm failed and is left out: {reason}" in (failing / "report.html").read_text()
     assert not (failing / "run.json").exists()
 
     fitted = {path: path.stat().st_mtime_ns for path in failing.rglob("models/linear/**/model.json")}
-    assert job("", train, arguments(run.parents[1], *own)) == 0
+    assert job("", train, arguments(run.parents[1], *settings)) == 0
     assert len(fitted) == 4
     assert {path: path.stat().st_mtime_ns for path in fitted} == fitted  # only what failed is tried again
     assert {*read_json(failing / "summary.json")} == {"lightgbm", "linear", "both"}
@@ -232,11 +232,11 @@ def test_of_a_failing_model_the_cause_is_kept_the_rest_complete_and_the_same_com
 
 @pytest.mark.slow
 def test_networks_are_shown_and_families_of_features_compared(spark: SparkSession, tmp_path: Path) -> None:
-    own = ("synthetic.days=460", "features.set=momentum", "network.relearn=monthly", "network.look_backs=[20, 40]",
+    settings = ("synthetic.days=460", "features.set=momentum", "network.relearn=monthly", "network.look_backs=[20, 40]",
            "network.degree=4", "models.lightgbm=null", "models.momentum={kind: linear, features: [momentum]}",
            "models.both={kind: linear}", "run.name=networks",
            "models.graph={kind: linear, network: {interactions: 3, momentum: 9, degree: 4}}")  # fmt: skip
-    assert job("", train, arguments(tmp_path, *own)) == 0
+    assert job("", train, arguments(tmp_path, *settings)) == 0
 
     run = tmp_path / "runs/networks"
     momentum, both = (read_json(run / f"models/{name}/final/model.json") for name in ("momentum", "both"))

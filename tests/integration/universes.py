@@ -103,7 +103,7 @@ def universes(spark: SparkSession, shape: Shape, seeds: Sequence[int]) -> list[U
     labels = {seed: _labels(days, shape.warm_up) for seed, days in histories.items()}
     everything = Calendars.of({"": (day for days in histories.values() for day in days)})
     era_of = {day: era for era, day in everything.eras.items()}
-    eras = [(era_of[label.date], "", label.date) for known in labels.values() for label in known]
+    eras = [(era_of[label.date], "", label.date) for of_seed in labels.values() for label in of_seed]
     policies = config.load([], []).quality.model_dump()
     bars = prices.bars(_raw(spark, shape, histories), everything, policies).withColumn("masked", F.lit(False)).cache()
     daily, ranking = daily_features(bars, shape.features), Ranking(shape.features)
@@ -123,7 +123,7 @@ def universes(spark: SparkSession, shape: Shape, seeds: Sequence[int]) -> list[U
     )
     rows = table.select("id", "era", "features", TARGETS.main).toPandas().sort_values(["era", "id"])
     spark.catalog.clearCache()
-    return [_universe(rows, seed, known, era_of) for seed, known in labels.items()]
+    return [_universe(rows, seed, of_seed, era_of) for seed, of_seed in labels.items()]
 
 
 def score(universe: Universe, splitter: WalkForward) -> Score:
@@ -133,8 +133,8 @@ def score(universe: Universe, splitter: WalkForward) -> Score:
 
 def gain(universe: Universe, splitter: WalkForward) -> Score:
     """What network momentum adds: the score of both less that of momentum alone, era by era."""
-    own = slice(len(MOMENTUM))
-    return _score(era_scores(universe, splitter, slice(None)) - era_scores(universe, splitter, own))
+    momentum = slice(len(MOMENTUM))
+    return _score(era_scores(universe, splitter, slice(None)) - era_scores(universe, splitter, momentum))
 
 
 def era_scores(universe: Universe, splitter: WalkForward, features: slice) -> npt.NDArray[np.float64]:
@@ -211,9 +211,9 @@ def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...
 
 def _universe(rows: pd.DataFrame, seed: int, labels: Sequence[Label], era_of: dict[date, int]) -> Universe:
     spans = tuple(EraSpan(era_of[label.date], label.start, label.end) for label in labels)
-    own = rows[rows["era"].between(spans[0].era, spans[-1].era)]
-    levels = np.array(own["features"].tolist(), dtype=np.float64)
+    labelled = rows[rows["era"].between(spans[0].era, spans[-1].era)]
+    levels = np.array(labelled["features"].tolist(), dtype=np.float64)
     middle = (cross_section.LEVELS - 1) / 2
     centred = np.where(levels == cross_section.MISSING, 0.0, (levels - middle) / middle)
-    target = own[TARGETS.main].to_numpy(dtype=np.float64).reshape(len(spans), -1)
+    target = labelled[TARGETS.main].to_numpy(dtype=np.float64).reshape(len(spans), -1)
     return Universe(seed, spans, centred.reshape(*target.shape, -1), target)

@@ -55,8 +55,8 @@ class Sample:
     def correlation(self, fitted: Fitted) -> float:
         """Of the ranks of prediction and target, of all later rows together."""
         target = self.rows.select("id", F.col(self.training.target).alias("target")).toPandas()
-        known = target.merge(predictions(fitted, self, self.later), on="id", validate="1:1")
-        return float(known["prediction"].corr(known["target"], method="spearman"))
+        both = target.merge(predictions(fitted, self, self.later), on="id", validate="1:1")
+        return float(both["prediction"].corr(both["target"], method="spearman"))
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ def check_what_was_planted_is_found_in_later_eras(kind: Kind, fitted: Fitted, da
 
 
 def check_nothing_is_learned_from_other_eras(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
-    own = F.col("era").isin([*data.trained, *data.watched])
-    poisoned = data.with_target(F.when(own, F.col(data.training.target)).otherwise(F.lit(0.25)))
+    learned = F.col("era").isin([*data.trained, *data.watched])
+    poisoned = data.with_target(F.when(learned, F.col(data.training.target)).otherwise(F.lit(0.25)))
     assert_same(fitted, kind.fit(poisoned, 5), data)
 
 
@@ -156,12 +156,12 @@ def check_it_names_what_it_was_trained_on(kind: Kind, fitted: Fitted, data: Samp
 
 def check_features_that_it_does_not_know_are_refused(kind: Kind, fitted: Fitted, data: Sample, folder: Path) -> None:
     one, two, *others = data.training.feature_names
-    for names, told in {
+    for names, message in {
         (one, "worth", *others): f"trained on features '{two}', which the training table does not have",
         (two, one, *others): "trained on features in another number or order",
         (one, two, *others, "more"): "trained on features in another number or order",
     }.items():
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             fitted.refuse_others(names, "saved")
 
 

@@ -105,7 +105,7 @@ def others(bars: pd.DataFrame) -> dict[str, Array]:
         "garman_klass_21": np.sqrt(np.where(garman_klass >= 0, garman_klass, np.nan) * 252),
         "parkinson_21": np.sqrt(over(mean, spread**2, 21) / (4 * np.log(2)) * 252),
         "skewness_63": over(skewness, returns, 63),
-        "amihud_21": np.where(np.arange(len(close)) >= 21, over(mean_of_known, impact, 21), np.nan),
+        "amihud_21": np.where(np.arange(len(close)) >= 21, over(nanmean, impact, 21), np.nan),
         "dollar_volume_21": np.log1p(over(mean, money, 21)),
         "volume_ratio_5_63": ratio(over(mean, money, 5), over(mean, money, 63)),
         "drawdown_252": close / over(lambda window: window.max(axis=1), close, 252) - 1,
@@ -150,7 +150,7 @@ def deviation(window: Array) -> Array:
     return window.std(axis=1, ddof=1)
 
 
-def mean_of_known(window: Array) -> Array:
+def nanmean(window: Array) -> Array:
     return ratio(np.nansum(window, axis=1), (~np.isnan(window)).sum(axis=1).astype(float))
 
 

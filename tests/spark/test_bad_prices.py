@@ -70,14 +70,14 @@ def refused(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[s
         arguments = ["--config", "signals.yml", *(part for text in settings for part in ("--set", text))]
         root = tmp_path / "tables"
         code = job("", ingest, [*arguments, "--set", f"tables.root={root}", "--set", f"prices.path={path}"])
-        told = capsys.readouterr()
+        printed = capsys.readouterr()
         assert code == 2
-        assert told.out == ""
-        assert told.err.startswith("eraflow: ")
-        assert told.err.endswith(".\n")
-        assert told.err.count("\n") == 1
+        assert printed.out == ""
+        assert printed.err.startswith("eraflow: ")
+        assert printed.err.endswith(".\n")
+        assert printed.err.count("\n") == 1
         assert nothing_in(root)
-        return told.err.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
+        return printed.err.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
 
     return message
 
@@ -263,9 +263,9 @@ def test_a_run_that_cannot_be_is_refused_before_its_folder_is_claimed(
 
     assert job("", train, [part for text in every for part in ("--set", text)]) == 2
 
-    told = capsys.readouterr()
-    assert told.err.startswith(f"eraflow: {said}")
-    assert told.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"eraflow: {said}")
+    assert printed.err.count("\n") == 1
     assert nothing_in(tmp_path / "demo")
 
 

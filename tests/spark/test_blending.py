@@ -79,7 +79,7 @@ def test_a_blend_of_an_era_knows_nothing_of_its_own_target_and_of_later_ones(spa
 
 
 @pytest.mark.parametrize(
-    ("models", "change", "told"),
+    ("models", "change", "message"),
     [
         (MODELS, lambda x: x[~((x["model"] == "b") & (x["era"] == 3))], "era 3, fold 1: 40 of 40 rows have no .* by b"),
         (MODELS, lambda x: pd.concat([x, x[:1]]), "era 1, fold 1: an id occurs twice among the predictions of one"),
@@ -87,6 +87,6 @@ def test_a_blend_of_an_era_knows_nothing_of_its_own_target_and_of_later_ones(spa
         (("a", "a"), lambda x: x, "an ensemble needs models, each named once; given: a, a"),
     ],
 )
-def test_predictions_that_do_not_fit_are_told(spark: SparkSession, models, change, told) -> None:
-    with pytest.raises(Exception, match=told):
+def test_predictions_that_do_not_fit_are_told(spark: SparkSession, models, change, message) -> None:
+    with pytest.raises(Exception, match=message):
         moments(as_spark(spark, change(rows_frame())), models)

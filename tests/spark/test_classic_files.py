@@ -50,16 +50,16 @@ def changed(folder: Path, name: str, change: Callable[[pd.DataFrame], pd.DataFra
 
 def test_a_round_is_what_its_files_say(spark: SparkSession, whole: Path) -> None:
     splits = found(whole)
-    told = classic_files.contents(spark, labelled(whole))
+    contents = classic_files.contents(spark, labelled(whole))
 
     assert [(split.name, split.rows, split.dtype) for split in splits] == [
         ("train", 1200, "int8"), ("validation", 1080, "int8"), ("live", 60, "int8"),
     ]  # fmt: skip
-    assert told.alias == "target_ender_60"
-    assert told.eras == {"train": tuple(range(1, 21)), "validation": tuple(range(21, 39))}
-    assert told.unknown["target_ender_20"] == (36, 37, 38)
-    assert told.unknown["target_ender_60"] == tuple(range(28, 39))
-    assert told.gaps == ()
+    assert contents.alias == "target_ender_60"
+    assert contents.eras == {"train": tuple(range(1, 21)), "validation": tuple(range(21, 39))}
+    assert contents.unknown["target_ender_20"] == (36, 37, 38)
+    assert contents.unknown["target_ender_60"] == tuple(range(28, 39))
+    assert contents.gaps == ()
 
 
 def test_targets_of_neighbouring_eras_overlap_by_as_many_weeks_as_numerais(tmp_path: Path) -> None:
@@ -130,8 +130,8 @@ def test_the_planted_signal_is_in_the_targets_and_in_the_benchmarks(tmp_path: Pa
         settings = SETTINGS.model_copy(update={"signal": signal, "rows_per_era": 400})
         classic_synthetic.write(settings, tmp_path / str(signal))
         train = pd.read_parquet(tmp_path / str(signal) / "train.parquet")
-        told = pd.read_parquet(tmp_path / str(signal) / "train_benchmark_models.parquet")
-        both = train.merge(told, on=["id", "era"], validate="one_to_one")
+        benchmarks = pd.read_parquet(tmp_path / str(signal) / "train_benchmark_models.parquet")
+        both = train.merge(benchmarks, on=["id", "era"], validate="one_to_one")
         name = classic_synthetic.BENCHMARKS[0]
         correlations[signal] = np.mean(
             [rows[name].corr(rows["target_ender_20"], method="spearman") for _, rows in both.groupby("era")]
@@ -168,26 +168,26 @@ def truncated(folder: Path) -> None:
 
 def other_catalogue(folder: Path) -> None:
     path = folder / "features.json"
-    told = json.loads(path.read_text())
-    told["feature_sets"]["all"].append("feature_rain_9999")
-    path.write_text(json.dumps(told))
+    metadata = json.loads(path.read_text())
+    metadata["feature_sets"]["all"].append("feature_rain_9999")
+    path.write_text(json.dumps(metadata))
 
 
 def strange_set(folder: Path) -> None:
     path = folder / "features.json"
-    told = json.loads(path.read_text())
-    told["feature_sets"]["small"].append("feature_nowhere")
-    path.write_text(json.dumps(told))
+    metadata = json.loads(path.read_text())
+    metadata["feature_sets"]["small"].append("feature_nowhere")
+    path.write_text(json.dumps(metadata))
 
 
 def smaller_catalogue(folder: Path) -> None:
     path = folder / "features.json"
-    told = json.loads(path.read_text())
-    left_out = told["feature_sets"]["all"][-1]
-    told["feature_sets"] = {
-        name: [member for member in members if member != left_out] for name, members in told["feature_sets"].items()
+    metadata = json.loads(path.read_text())
+    left_out = metadata["feature_sets"]["all"][-1]
+    metadata["feature_sets"] = {
+        name: [member for member in members if member != left_out] for name, members in metadata["feature_sets"].items()
     }
-    path.write_text(json.dumps(told))
+    path.write_text(json.dumps(metadata))
 
 
 def seven(folder: Path) -> None:
@@ -231,6 +231,6 @@ FAULTS = {
 def test_a_fault_is_named(spark: SparkSession, folder: Path, damage: Callable[[Path], None]) -> None:
     damage(folder)
 
-    with pytest.raises(InputError) as told:
+    with pytest.raises(InputError) as raised:
         classic_files.contents(spark, labelled(folder))
-    assert FAULTS[damage] in str(told.value)
+    assert FAULTS[damage] in str(raised.value)

@@ -69,9 +69,9 @@ def test_sets_of_real_metadata_are_read_from_one_packing(
         ours = rows.select("id", array.alias("features")).toPandas().set_index("id")["features"]
         theirs = wide.loc[ours.index, list(found)].to_numpy()
         levels = np.array(ours.tolist())
-        known = levels >= 0  # what an era lacks is missing, and null or 2 in the files
-        np.testing.assert_array_equal(levels[known], theirs[known])
-        assert ((theirs[~known] == 2) | np.isnan(theirs[~known])).all()
+        present = levels >= 0  # what an era lacks is missing, and null or 2 in the files
+        np.testing.assert_array_equal(levels[present], theirs[present])
+        assert ((theirs[~present] == 2) | np.isnan(theirs[~present])).all()
 
 
 def test_small_medium_and_rain_of_v5_are_learned_from_one_packing(
@@ -87,9 +87,9 @@ def test_small_medium_and_rain_of_v5_are_learned_from_one_packing(
     assert job("", train, ["--config", "classic.yml", *(x for text in settings for x in ("--set", text))]) == 0
 
     run = tmp_path / "runs/classic"
-    told = json.loads((run / "run.json").read_text())
+    manifest = json.loads((run / "run.json").read_text())
     sets = json.loads(real_metadata.read_text())["feature_sets"]
-    assert {name: made["version"] for name, made in told["tables"].items()} == {
+    assert {name: made["version"] for name, made in manifest["tables"].items()} == {
         "classic_eras": 0, "classic_training": 0, "classic_targets": 0,
     }  # fmt: skip
     for name in ("small", "medium", "rain"):

@@ -63,7 +63,7 @@ def test_only_chosen_benchmarks_are_read_and_none_at_all_where_no_file_is(spark:
 
 
 @pytest.mark.parametrize(
-    ("name", "columns", "told"),
+    ("name", "columns", "message"),
     [
         ("meta_model", META | {"era": ["0007", "X"]}, "meta_model.parquet holds era 'X', which is no number"),
         ("meta_model", {"id": ["a"], "era": ["0001"]}, "meta_model.parquet has no column 'numerai_meta_model'"),
@@ -77,12 +77,12 @@ def test_only_chosen_benchmarks_are_read_and_none_at_all_where_no_file_is(spark:
     ids=["era", "no meta model", "type", "benchmark"],
 )
 def test_a_broken_file_is_told_in_a_sentence(
-    spark: SparkSession, folder: Path, name: str, columns: dict[str, list[object]], told: str
+    spark: SparkSession, folder: Path, name: str, columns: dict[str, list[object]], message: str
 ) -> None:
     write(folder, name, columns)
     benchmarks = ["v5_one", "v5_two"]
 
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         other_models(spark, Folder(str(folder)), benchmarks)
 
 

@@ -306,7 +306,7 @@ def test_reading_small_of_a_wide_table_reads_no_other_block(spark: SparkSession,
     rows = spark.read.parquet(str(tmp_path / "rows.parquet"))
     read = {name: bytes_read(rows.select(wide.chosen([name])[1].alias("features"))) for name in sets}
 
-    own = sizes["both"] + sizes["small_only"]
-    assert own <= read["small"] < 1.2 * own + 200_000 < sizes["medium_only"]
+    needed = sizes["both"] + sizes["small_only"]
+    assert needed <= read["small"] < 1.2 * needed + 200_000 < sizes["medium_only"]
     assert read["medium"] >= sizes["both"] + sizes["medium_only"]
     assert read["all"] >= sum(sizes.values())

@@ -41,8 +41,8 @@ def frames(spark: SparkSession, rows: pd.DataFrame) -> tuple[DataFrame, list[Dat
     def plain(part: pd.DataFrame) -> list[Sequence[object]]:
         return [[None if value != value else value for value in row] for row in part.itertuples(index=False)]
 
-    known = rows.drop(columns=["one", "meta"])
-    wide = spark.createDataFrame(plain(known), "id string, era int, target_a_20 float, target_b_60 float").selectExpr(
+    narrow = rows.drop(columns=["one", "meta"])
+    wide = spark.createDataFrame(plain(narrow), "id string, era int, target_a_20 float, target_b_60 float").selectExpr(
         "*", "array(1Y, 2Y) as features"
     )
     one = spark.createDataFrame(plain(rows[["id", "era", "one"]]), "id string, era int, one double")
@@ -64,10 +64,10 @@ def expected(rows: pd.DataFrame, target: str, model: str) -> pd.Series:
     """By ranks with ties averaged and the normal equations of a line."""
     parts = []
     for _, era in rows.groupby("era"):
-        known = era.dropna(subset=[target, model])
-        normal = stats.norm.ppf((stats.rankdata(known[model]) - 0.5) / len(known))
-        line = np.column_stack([np.ones(len(known)), normal])
-        parts.append(known[target] - line @ (np.linalg.pinv(line) @ known[target].to_numpy()))
+        complete = era.dropna(subset=[target, model])
+        normal = stats.norm.ppf((stats.rankdata(complete[model]) - 0.5) / len(complete))
+        line = np.column_stack([np.ones(len(complete)), normal])
+        parts.append(complete[target] - line @ (np.linalg.pinv(line) @ complete[target].to_numpy()))
     return pd.concat(parts).reindex(rows.index)
 
 
@@ -92,22 +92,22 @@ def test_no_other_era_has_a_say(spark: SparkSession, found: pd.DataFrame) -> Non
 
 
 def test_eras_and_rows_without_predictions_are_counted(spark: SparkSession) -> None:
-    own = {NAME: WANTED[NAME]}
+    wanted = {NAME: WANTED[NAME]}
     rows = [(1, 0.5, 0.1), (1, 0.5, None), (2, 0.25, None), (3, None, None)]
     made = spark.createDataFrame(rows, f"era int, target_a_20 float, {NAME} float")
 
-    told = "one predicts nothing there, first in era 2, last in 2; rows of other eras without it: 1"
-    assert residual_checks(made, own) == [(f"eras without {NAME}", 1, told)]
+    detail = "one predicts nothing there, first in era 2, last in 2; rows of other eras without it: 1"
+    assert residual_checks(made, wanted) == [(f"eras without {NAME}", 1, detail)]
     assert residual_checks(made, {}) == []
     with pytest.raises(InputError, match=f"{NAME}: no row has both target_a_20 and a prediction of one"):
-        residual_checks(made.where("era = 2"), own)
+        residual_checks(made.where("era = 2"), wanted)
 
 
 MANIFEST = {"targets": ["target_a_20", "target_b_60"], "alias": "target_b_60"}
 
 
-def named(*own: str) -> list[str]:
-    return ["source=classic", "classic.path=x", "targets.main=target", *own]
+def named(*settings: str) -> list[str]:
+    return ["source=classic", "classic.path=x", "targets.main=target", *settings]
 
 
 def test_a_residual_has_the_horizon_of_its_target_and_scores_are_of_the_real_one() -> None:
@@ -123,16 +123,16 @@ def test_a_residual_has_the_horizon_of_its_target_and_scores_are_of_the_real_one
 def test_what_there_is_no_residual_of_is_told_in_a_sentence() -> None:
     with pytest.raises(InputError, match=r"targets\.main: models are scored on a target .*; name target_a_20 here and"):
         targets(load([], ["source=classic", "classic.path=x", f"targets.main={NAME}"]), MANIFEST)
-    told = (
+    message = (
         r"^models\.lightgbm\.targets: the files have no target 'target_c_20'; choose one of target_a_20, target_b_60\.$"
     )
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         targets(load([], named("models.lightgbm.targets=[target_c_20_residual_to_one]")), MANIFEST)
     found = targets(load([], named("models.lightgbm.targets=[target_residual_to_two]")), MANIFEST)
-    told = (
+    message = (
         r"models\.lightgbm\.targets: x has no predictions of 'two' for target_residual_to_two; choose one of one, meta"
     )
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         found.refuse_unknown_models(OtherModels((), "meta", ("one",)), Folder("x"))
     with pytest.raises(InputError, match="download the benchmark models' files"):
         found.refuse_unknown_models(OtherModels((), None, ()), Folder("x"))

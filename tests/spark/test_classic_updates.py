@@ -39,23 +39,23 @@ FOLDS = ("models={lightgbm: {kind: linear}}", "validation.period=3", "validation
          "validation.purge=5", "scoring.feature_sets=[]")  # fmt: skip
 
 
-def told(folder: Path, tables: Path, *settings: str) -> Config:
-    own = (f"classic.path={folder}", "classic.dataset=null", f"tables.root={tables}", *settings)
-    return load(["classic.yml"], own)
+def configured(folder: Path, tables: Path, *settings: str) -> Config:
+    places = (f"classic.path={folder}", "classic.dataset=null", f"tables.root={tables}", *settings)
+    return load(["classic.yml"], places)
 
 
 def built(spark: SparkSession, folder: Path, tables: Path, *settings: str) -> Versions:
-    return classic_steps.tables(Site(Store(spark, str(tables)), told(folder, tables, *settings), PlainProgress()))
+    return classic_steps.tables(Site(Store(spark, str(tables)), configured(folder, tables, *settings), PlainProgress()))
 
 
 def keys(spark: SparkSession, folder: Path, tables: Path) -> dict[str, str]:
     """By the eras that are learned the key of each fit that a run of these files makes."""
-    config = told(folder, tables, *FOLDS)
+    config = configured(folder, tables, *FOLDS)
     data = classic.dataset(Store(spark, str(tables)), config, PlainProgress())
     fitting, (model,) = Fitting(config, data, Cells(folder, PlainProgress())), config.models.values()
     parts = [fitting.parts(model, fold.train) for fold in splitter(config).split(data.eras.spans)]
     parts.append(fitting.parts(model, data.eras.labelled, final=True))
-    return {str(own.every): fitting.fit_key(model, own) for own in parts}
+    return {str(part.every): fitting.fit_key(model, part) for part in parts}
 
 
 def numbers(versions: Versions) -> dict[str, int]:

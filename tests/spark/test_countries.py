@@ -66,9 +66,9 @@ def members() -> pd.DataFrame:
 
 
 def configured(folder: Path) -> Config:
-    own = ["country=country", "currency=currency"]
+    mapped = ["country=country", "currency=currency"]
     files = [f"prices.{name}={folder}/{name}.csv" for name in ("path", "universe", "rates")]
-    return load(["signals.yml"], ["prices.min_tickers=12", *(f"prices.columns.{text}" for text in own), *files])
+    return load(["signals.yml"], ["prices.min_tickers=12", *(f"prices.columns.{text}" for text in mapped), *files])
 
 
 def write(folder: Path, **changed: pd.DataFrame) -> None:
@@ -160,13 +160,17 @@ def refused(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[s
     def message(*settings: str, **changed: pd.DataFrame) -> str:
         write(tmp_path, **changed)
         files = [f"prices.{name}={tmp_path}/{name}.csv" for name in ("path", "universe", "rates")]
-        own = ["prices.columns.country=country", "prices.columns.currency=currency", f"tables.root={tmp_path}/tables"]
-        every = [part for text in [*files, *own, *settings] for part in ("--set", text)]
+        mapped = [
+            "prices.columns.country=country",
+            "prices.columns.currency=currency",
+            f"tables.root={tmp_path}/tables",
+        ]
+        every = [part for text in [*files, *mapped, *settings] for part in ("--set", text)]
         assert job("", ingest, ["--config", "signals.yml", *every]) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1
         assert not list((tmp_path / "tables").glob("*/_delta_log"))
-        return told.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
+        return printed.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
 
     return message
 

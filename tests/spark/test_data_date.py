@@ -90,18 +90,18 @@ class Job:
         (self.folder / "signals").mkdir(exist_ok=True)
         rows[rows["date"] < live].to_parquet(self.folder / "signals/validation.parquet")
         rows[rows["date"] == live].to_parquet(self.folder / "signals/live.parquet")
-        self.notes.told.clear()
+        self.notes.lines.clear()
         self.settings = settings
         return signals_steps.tables(Site(self.store, self.config, self.notes))
 
     @property
     def config(self) -> Config:
-        own = [
+        settings = [
             f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables",
             "prices.columns.country=country", "prices.min_tickers=10", f"signals.path={self.folder}/signals",
             f"signals.features=[{FEATURE}]", "features.set=trend", "targets.horizons=[20]", *self.settings,
         ]  # fmt: skip
-        return load(["signals.yml"], own)
+        return load(["signals.yml"], settings)
 
     def training(self, tables: Versions) -> pd.DataFrame:
         frame = self.store.read(tables["training"]).toPandas().sort_values(["era", "id"], ignore_index=True)
@@ -133,7 +133,7 @@ def test_the_live_era_is_at_numerais_date_for_all_countries(monday: tuple[Job, V
     assert sorted(lives.named(live["id"]).str.rsplit("_", n=1).str[0]) == sorted([*US, *JP])
     assert not rows["id"].duplicated().any()
     assert job.store.read(tables["prices"]).agg(F.max("date")).first()[0] == MONDAY
-    assert any("the newest era is of 2026-09-07; nothing later is read" in text for text in job.notes.told)
+    assert any("the newest era is of 2026-09-07; nothing later is read" in text for text in job.notes.lines)
 
 
 def test_on_its_holiday_a_country_stands_at_its_last_session(monday: tuple[Job, Versions], rows: pd.DataFrame) -> None:
@@ -229,12 +229,12 @@ def test_a_late_country_is_left_out_by_name_and_all_is_as_if_it_had_been_made_at
     assert not list((tmp_path / "tables").glob("*/_delta_log"))
 
     tables = job.run(late, NEXT_FRIDAY, allowed)
-    told = list(job.notes.told)
+    lines = list(job.notes.lines)
     wanted, found = fresh.training(fresh.run(late, NEXT_FRIDAY, allowed)), job.training(tables)
 
     assert_same_training(found, wanted)
-    assert any("table prices: " in text and "changed from 2026-09-08" in text for text in told), told
-    assert any("country us is left out of the newest era" in text for text in told)
+    assert any("table prices: " in text and "changed from 2026-09-08" in text for text in lines), lines
+    assert any("country us is left out of the newest era" in text for text in lines)
     assert tables["eras"].manifest["late"] == {"us": "2026-09-09"}
     assert sorted(found.loc[found["date"] > FRIDAY, "id"]) == sorted(f"{ticker}_{NEXT_FRIDAY}" for ticker in JP)
     assert found.loc[found["date"] <= FRIDAY, "id"].tolist() == rows.loc[rows["date"] <= FRIDAY, "id"].tolist()

@@ -50,8 +50,8 @@ def test_fitted_weights_find_the_good_model_and_a_neutral_blend_leans_on_nothing
     levels = features.table.toPandas().set_index("id")["features"]
     scores: dict[str, list[float]] = {}
     for ensemble in (plain, fitted):
-        own = ensemble.weights(predictions, SPANS, SPANS)
-        found = ensemble.predict(predictions.where("era > 12"), own, at(features, 13)).toPandas()
+        by_era = ensemble.weights(predictions, SPANS, SPANS)
+        found = ensemble.predict(predictions.where("era > 12"), by_era, at(features, 13)).toPandas()
         assert set(found["model"]) == {ensemble.name}
         assert len(found) == 12 * ROWS
         eras = [rows.set_index("id") for _, rows in found.groupby("era")]

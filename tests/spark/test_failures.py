@@ -38,9 +38,9 @@ ENGINES = pytest.mark.parametrize("engine", ["native", "synapseml"])
 def model(
     engine: str = "synapseml", objective: str = "regression", trees: int = 5, min_data_in_leaf: int = 20
 ) -> LightGbmModel:
-    own = {"trees": trees, "min_data_in_leaf": min_data_in_leaf, "objective": objective, "engine": engine}
+    settings = {"trees": trees, "min_data_in_leaf": min_data_in_leaf, "objective": objective, "engine": engine}
     return LightGbmModel(
-        load([], [f"models.lightgbm.{key}={value}" for key, value in own.items()]).models["lightgbm"], 5
+        load([], [f"models.lightgbm.{key}={value}" for key, value in settings.items()]).models["lightgbm"], 5
     )
 
 
@@ -54,10 +54,10 @@ def ended(
     def run(fault: Callable[[SparkSession], object]) -> tuple[int, str, str]:
         code = cli.job("", lambda session, *_: fault(session), [])
         logs = [*tmp_path.glob("var/log/*.txt")]
-        told = capsys.readouterr().err.splitlines()
-        assert sum(line.startswith("eraflow: ") for line in told) == 1
-        assert not any(line.startswith(("Traceback", "\tat ")) for line in told)
-        return code, told[-1], logs[0].read_text() if logs else ""
+        printed = capsys.readouterr().err.splitlines()
+        assert sum(line.startswith("eraflow: ") for line in printed) == 1
+        assert not any(line.startswith(("Traceback", "\tat ")) for line in printed)
+        return code, printed[-1], logs[0].read_text() if logs else ""
 
     return run
 
@@ -86,34 +86,34 @@ def test_java_out_of_memory_is_told_and_the_same_job_goes_on(ended: Any, tmp_pat
         jvm: Any = spark.sparkContext._jvm
         return [jvm.java.nio.ByteBuffer.allocate(2**31 - 9) for _ in range(2)]
 
-    code, told, log = ended(allocated)
+    code, line, log = ended(allocated)
 
     assert code == 1
-    assert told.startswith(f"eraflow: java.lang.OutOfMemoryError: Java heap space ({tmp_path}/var/log/demo-")
+    assert line.startswith(f"eraflow: java.lang.OutOfMemoryError: Java heap space ({tmp_path}/var/log/demo-")
     assert "at java.base/java.nio.ByteBuffer.allocate" in log
     assert cli.job("", lambda spark, *_: [str(spark.range(3).count())], []) == 0
 
 
 def test_a_workers_exception_is_told_with_its_own_line(ended: Any) -> None:
-    code, told, log = ended(lambda spark: of_workers(spark.range(4), ValueError("weights of era 7 are nan")))
+    code, line, log = ended(lambda spark: of_workers(spark.range(4), ValueError("weights of era 7 are nan")))
 
     assert code == 1
-    assert told.startswith("eraflow: ValueError: weights of era 7 are nan (")
+    assert line.startswith("eraflow: ValueError: weights of era 7 are nan (")
     assert "test_failures.py" in log
     assert "in work" in log
 
 
 def test_a_workers_input_error_is_the_users(ended: Any) -> None:
-    code, told, log = ended(lambda spark: of_workers(spark.range(4), InputError("prices.csv: mend it.")))
+    code, line, log = ended(lambda spark: of_workers(spark.range(4), InputError("prices.csv: mend it.")))
 
-    assert (code, told, log) == (2, "eraflow: prices.csv: mend it.", "")
+    assert (code, line, log) == (2, "eraflow: prices.csv: mend it.", "")
 
 
 def test_a_call_that_py4j_cannot_make_is_told(ended: Any) -> None:
-    code, told, log = ended(lambda spark: spark.sparkContext._jsc.sc().fti())
+    code, line, log = ended(lambda spark: spark.sparkContext._jsc.sc().fti())
 
     assert code == 1
-    assert told.startswith("eraflow: py4j.Py4JException: Method fti([]) does not exist (")
+    assert line.startswith("eraflow: py4j.Py4JException: Method fti([]) does not exist (")
     assert "py4j.protocol.Py4JError" in log
 
 
@@ -134,13 +134,13 @@ def test_a_native_refusal_in_a_task_is_the_line_and_the_next_fit_works(
     monkeypatch.setattr(LightGbmModel, "_refuse_large_eras", lambda *_: None)
     begun = time.monotonic()
 
-    code, told, log = ended(lambda _: model(engine, "lambdarank").fit(training(spark, 10_100, 2), (1, 2)))
+    code, line, log = ended(lambda _: model(engine, "lambdarank").fit(training(spark, 10_100, 2), (1, 2)))
 
     assert time.monotonic() - begun < MINUTE
     assert code == 1
     refusal = "Number of rows 10100 exceeds upper limit of 10000 for a query"
     where = {"native": "lightgbm.basic.LightGBMError: ", "synapseml": "Booster call failed in LightGBM with error: "}
-    assert told.startswith(f"eraflow: {where[engine]}{refusal} (")
+    assert line.startswith(f"eraflow: {where[engine]}{refusal} (")
     assert {"native": "lightgbm_alone.py", "synapseml": "LightGBMBooster"}[engine] in log
     assert "objective=lambdarank" in model(engine, "lambdarank").fit(training(spark, 2000, 2), (1, 2)).text
 
@@ -170,9 +170,9 @@ def killing(
                 found = tracker.getStageInfo(stage)
                 if found and stage_of in found.name and (found.numActiveTasks or not is_counted):
                     tasks = store.taskList(stage, 0, 100)
-                    own = [tasks.apply(place) for place in range(tasks.size())]
+                    listed = [tasks.apply(place) for place in range(tasks.size())]
                     running = [
-                        task.taskId() for task in own
+                        task.taskId() for task in listed
                         if task.status() == "RUNNING" and time.time() - task.launchTime().getTime() / 1000 > after
                     ]  # fmt: skip
                     killed.extend(
@@ -188,13 +188,13 @@ def test_a_task_that_is_killed_in_a_fit_is_the_line_and_the_next_fit_works(spark
     model().fit(data, (1, 2))  # what all fits of a process share is there
     thread, killed = killing(spark, "LightGBM", is_counted=True)
     thread.start()
-    code, told, log = ended(lambda _: model(trees=500).fit(data, range(1, 31)))
+    code, line, log = ended(lambda _: model(trees=500).fit(data, range(1, 31)))
     thread.join()
 
     assert killed
     assert time.monotonic() - begun < MINUTE
     assert code == 1
-    assert told.startswith("eraflow: Spark has killed a task: by hand (")
+    assert line.startswith("eraflow: Spark has killed a task: by hand (")
     assert "LightGBM" in log
     assert "objective=regression" in model().fit(data, range(1, 31)).text
 

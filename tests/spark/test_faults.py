@@ -90,7 +90,7 @@ class Made:
     prices: pd.DataFrame
     quality: pd.DataFrame
     counted: pd.DataFrame
-    told: list[str]
+    lines: list[str]
 
     def days_of(self, ticker: str) -> list[date]:
         return self.prices.loc[self.prices["ticker"] == ticker, "date"].tolist()
@@ -108,7 +108,9 @@ def made(spark: SparkSession, folder: Path, frame: pd.DataFrame, *settings: str)
     versions = Steps(store, notes).taken(steps)
     found = store.read(versions["quality"])
     table = store.read(versions["prices"]).toPandas().sort_values(["ticker", "date"], ignore_index=True)
-    return Made(table, found.toPandas(), quality.counted(found, config.quality.policies).set_index("check"), notes.told)
+    return Made(
+        table, found.toPandas(), quality.counted(found, config.quality.policies).set_index("check"), notes.lines
+    )
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +131,7 @@ def test_a_ticker_is_set_aside_from_its_first_faulty_day_on(aside: Made, ticker:
 
     assert aside.days_of(ticker) == DAYS[:5]
     assert found[["date", "check", "rows"]].to_numpy().tolist()[0][:2] == [FAULTY, check]
-    assert any(f"{ticker} from {FAULTY} ({fault})" in text for text in aside.told), aside.told
+    assert any(f"{ticker} from {FAULTY} ({fault})" in text for text in aside.lines), aside.lines
     assert f"{ticker} from {FAULTY}" in aside.counted.loc[f"{check} (set_aside)", "detail"]
 
 
@@ -163,7 +165,7 @@ def test_empty_rows_and_exact_repeats_are_dropped_and_counted(aside: Made) -> No
     assert aside.counted.loc["empty (drop)", "count"] == 1
     assert aside.counted.loc["repeat (drop)", "count"] == 3
     assert "1 tickers, first REPEATED on 2020-01-09" in aside.counted.loc["repeat (drop)", "detail"]
-    assert sum("left out: 1 rows (empty), 3 rows (repeat); tickers set aside: " in text for text in aside.told) == 1
+    assert sum("left out: 1 rows (empty), 3 rows (repeat); tickers set aside: " in text for text in aside.lines) == 1
 
 
 def test_too_many_faulty_tickers_refuse_the_run(spark: SparkSession, tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ def frame() -> pd.DataFrame:
         levels[:, 5] = 2 if era == 4 else levels[:, 5]  # does not vary
         target = np.where(levels < 0, 0, levels - 2) @ (common[era - 1] / 10) + random.normal(size=ROWS)
         for row in range(ROWS):
-            known = None if era > 25 or row == 0 else float(target[row])
-            rows.append((f"n{era:02d}{row:03d}", era, era // 10, levels[row].tolist(), known))
+            label = None if era > 25 or row == 0 else float(target[row])
+            rows.append((f"n{era:02d}{row:03d}", era, era // 10, levels[row].tolist(), label))
     return pd.DataFrame(rows, columns=["id", "era", "era_block", "features", "target"])
 
 
@@ -64,13 +64,13 @@ def test_premia_are_correlations_within_eras(data: Training) -> None:
     rows = frame().dropna()
     assert found.eras.tolist() == list(range(1, 21))
     for era in (1, 4, 20):
-        own = rows[rows["era"] == era]
-        levels = np.array(own["features"].tolist(), dtype=float) - 2.0
+        of_era = rows[rows["era"] == era]
+        levels = np.array(of_era["features"].tolist(), dtype=float) - 2.0
         levels[levels == -3.0] = 0.0
         for feature in range(FEATURES):
             wanted = 0.0
             if levels[:, feature].std() > 0:
-                wanted = np.corrcoef(levels[:, feature], own["target"])[0, 1]
+                wanted = np.corrcoef(levels[:, feature], of_era["target"])[0, 1]
             assert found.correlations[era - 1, feature] == pytest.approx(wanted, abs=1e-6)
     assert np.diag(found.mutual)[0] == pytest.approx(1.0, abs=1e-6)
     assert np.diag(found.mutual)[5] == pytest.approx(19 / 20, abs=1e-6)
@@ -80,17 +80,17 @@ def test_columns_are_what_they_say(data: Training, fitted: FeatureColumns) -> No
     found = widened(fitted, data.table).toPandas().sort_values("id", ignore_index=True)
 
     rows = frame().sort_values("id", ignore_index=True)
-    own, levels = np.array(rows["features"].tolist()), np.array(found["features"].tolist())
+    inputs, levels = np.array(rows["features"].tolist()), np.array(found["features"].tolist())
     assert len(fitted.names) == 5 + 2 + 2 + 2 + 2 + 2 == levels.shape[1] - FEATURES
     assert found["id"].tolist() == rows["id"].tolist()
-    assert (levels[:, :FEATURES] == own).all()
+    assert (levels[:, :FEATURES] == inputs).all()
     one, other = fitted.products[0]
     assert fitted.names[0] == f"f{one}_times_f{other}"
-    product = (own[:, one] - 2) * (own[:, other] - 2)
+    product = (inputs[:, one] - 2) * (inputs[:, other] - 2)
     wanted = np.select([product <= -2, product == -1, product == 0, product == 1], [0, 1, 2, 3], 4)
-    missing = (own[:, one] < 0) | (own[:, other] < 0)
+    missing = (inputs[:, one] < 0) | (inputs[:, other] < 0)
     assert (levels[:, FEATURES] == np.where(missing, -1, wanted)).all()
-    values = np.where(own < 0, 0, own - 2)
+    values = np.where(inputs < 0, 0, inputs - 2)
     projection = values @ fitted.loadings[:, 0]
     in_fold = rows["era"].between(1, 20) & rows["target"].notna()
     bounds = np.quantile(projection[in_fold], [0.2, 0.4, 0.6, 0.8])
@@ -104,8 +104,8 @@ def test_a_fit_sees_the_labelled_rows_of_its_eras_widened_once(data: Training, f
         plan = wide.rows([3])._jdf.queryExecution().optimizedPlan().toString()
 
     assert wide.feature_names == (*NAMES, *fitted.names)
-    own = widened(fitted, data.rows([3, 4, 9]).where("target is not null"))
-    pd.testing.assert_frame_equal(rows, own.toPandas().sort_values("id", ignore_index=True))
+    expected = widened(fitted, data.rows([3, 4, 9]).where("target is not null"))
+    pd.testing.assert_frame_equal(rows, expected.toPandas().sort_values("id", ignore_index=True))
     assert "InMemoryRelation" in plan  # however often a fit reads them
     assert not wide.table.is_cached
 
@@ -172,7 +172,7 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
     save(fitted, tmp_path)
     loaded = load_model(tmp_path)
 
-    own = 13 if settings.features else FEATURES
+    count = 13 if settings.features else FEATURES
     new = 4 if name == "splits" else 4 + 1 + 2 + 1 + 2 + 2
     assert loaded.feature_names == fitted.feature_names
     later = [found.predict(data.rows([24, 25])).toPandas().sort_values("id") for found in (fitted, loaded)]
@@ -186,13 +186,13 @@ def test_every_kind_learns_from_the_columns_and_predicts_from_what_was_saved(
         assert len(about["columns"]) == new
         columns.update(about["columns"])
         if settings.seeds == 1:
-            assert fitted.feature_names[own:] == tuple(about["columns"])
+            assert fitted.feature_names[count:] == tuple(about["columns"])
         assert about["momentum"] == (None if name == "splits" else {"window": 8, "lag": 6})
         edges = pd.read_csv((tmp_path / member["name"] if len(described) > 1 else tmp_path) / "network.csv")
         assert edges["weight"].is_monotonic_decreasing
         assert {*edges["source"], *edges["target"]} <= set(NAMES)
-    assert len(fitted.feature_names) == own + len(columns)
-    assert set(fitted.feature_names[own:]) == columns
+    assert len(fitted.feature_names) == count + len(columns)
+    assert set(fitted.feature_names[count:]) == columns
     if name in ("lightgbm", "splits"):
         native = lightgbm.Booster(model_file=str(tmp_path / "model.txt"))
         assert tuple(native.feature_name()) == fitted.feature_names

@@ -52,7 +52,7 @@ def keys(data: Any, tmp_path: Path) -> Callable[..., dict[str, str]]:
     def made(*settings: str) -> dict[str, str]:
         config = load([], ["models.lightgbm=null", *settings])
         fits = fitting(data, config, tmp_path)
-        found = {name: fits.fit_key(own, fits.parts(own, list(ERAS))) for name, own in config.models.items()}
+        found = {name: fits.fit_key(model, fits.parts(model, list(ERAS))) for name, model in config.models.items()}
         if config.search.model is not None:
             search = Searching(config, data, fits, RunFolder(tmp_path), PlainProgress())
             found["search"] = search._key(config.models[config.search.model], list(ERAS))
@@ -70,8 +70,8 @@ def reached(data: Any, folder: Path, *settings: str) -> dict[str, set[str]]:
     config = load([], ["models.lightgbm=null", *settings])
     fits = fitting(data, config, folder)
     return {
-        name: {module.removeprefix("eraflow.") for module, _ in definitions.reached(*fits.roots(own))}
-        for name, own in config.models.items()
+        name: {module.removeprefix("eraflow.") for module, _ in definitions.reached(*fits.roots(model))}
+        for name, model in config.models.items()
     }
 
 
@@ -111,8 +111,8 @@ def test_settings_count_and_where_they_came_from_does_not(keys: Callable[..., di
     assert keys(*EVERY) == first  # nothing in it is of one process
     assert len(set(first.values())) == len(first)
     trees = "kind: lightgbm, trees: 7, learning_rate: 0.5"
-    told = keys(f"presets.mine={{{trees}}}", "models.one.preset=mine", f"models.other={{{trees}}}")
-    assert told["one"] == told["other"]
+    found = keys(f"presets.mine={{{trees}}}", "models.one.preset=mine", f"models.other={{{trees}}}")
+    assert found["one"] == found["other"]
     for setting in ("models.linear.penalty=7", "run.seed=8", "models.linear.seeds=2", "sampling.rows=0.5"):
         assert keys(*EVERY, setting)["linear"] != first["linear"], setting
 

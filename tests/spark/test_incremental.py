@@ -31,13 +31,13 @@ class Notes(Progress):
     """Keeps what a user is told."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def stage(self, text: str) -> None:
-        self.told.append(text)
+        self.lines.append(text)
 
     def note(self, text: str) -> None:
-        self.told.append(text)
+        self.lines.append(text)
 
 
 def universe() -> pd.DataFrame:
@@ -82,7 +82,7 @@ class Job:
 
     def run(self, frame: pd.DataFrame, rebuild: tuple[date, date] | None = None) -> Versions:
         frame.to_parquet(self.folder / "prices.parquet")
-        self.notes.told.clear()
+        self.notes.lines.clear()
         store = Store(self.spark, f"{self.folder}/tables")
         return signals_steps.tables(Site(store, self.config, self.notes, rebuild))
 
@@ -155,8 +155,8 @@ def test_a_new_week_equals_a_full_computation(
 
     tables, expected = extended.run(raw), whole.run(raw)
 
-    assert any(f"changed from {last_week}" in text for text in extended.notes.told)
-    assert sum(f"written from {last_week} on" in text for text in extended.notes.told) == 2
+    assert any(f"changed from {last_week}" in text for text in extended.notes.lines)
+    assert sum(f"written from {last_week} on" in text for text in extended.notes.lines) == 2
     assert_equal(extended.features(tables), whole.features(expected))
     assert_same_training(extended.training(tables), whole.training(expected))
 
@@ -183,7 +183,7 @@ def test_a_dividend_restates_nothing(started: Job, raw: pd.DataFrame, last_week:
 
     tables = started.run(paid)
 
-    assert any(f"changed from {last_week}" in text and "restated" not in text for text in started.notes.told)
+    assert any(f"changed from {last_week}" in text and "restated" not in text for text in started.notes.lines)
     assert_equal(started.features(tables), wanted)
 
 
@@ -199,7 +199,9 @@ def test_changed_past_closes_are_noticed(
     fresh = Job(complete.spark, tmp_path)
 
     noticed = "2 tickers with a restated history"
-    assert any(noticed in text and f"S00T003 from {first}" in text for text in complete.notes.told), complete.notes.told
+    assert any(noticed in text and f"S00T003 from {first}" in text for text in complete.notes.lines), (
+        complete.notes.lines
+    )
     assert_equal(complete.features(tables), fresh.features(fresh.run(changed)))
 
 
@@ -211,7 +213,7 @@ def test_another_sector_makes_no_feature_again(started: Job, raw: pd.DataFrame, 
 
     tables = started.run(moved)
 
-    assert "table features: version 1 written, in which nothing has changed" in started.notes.told, started.notes.told
+    assert "table features: version 1 written, in which nothing has changed" in started.notes.lines, started.notes.lines
     assert_same_training(started.training(tables), fresh.training(fresh.run(moved)))
 
 
@@ -220,7 +222,7 @@ def test_a_row_that_is_gone_is_noticed(started: Job, raw: pd.DataFrame, last_wee
     tables = started.run(raw[(raw["date"] < last_week) & ((raw["ticker"] != "S00T003") | (raw["date"] != day))])
 
     found = started.features(tables)
-    assert any(f"changed from {day}" in text for text in started.notes.told)
+    assert any(f"changed from {day}" in text for text in started.notes.lines)
     assert not ((found["ticker"] == "S00T003") & (found["date"] == day)).any()
 
 
@@ -230,7 +232,7 @@ def test_nothing_new_writes_no_row(started: Job, raw: pd.DataFrame, last_week: d
 
     after = started.features(started.run(shuffled))
 
-    assert "table prices: 0 new rows" in started.notes.told
+    assert "table prices: 0 new rows" in started.notes.lines
     pd.testing.assert_frame_equal(before, after)
 
 
@@ -243,7 +245,7 @@ def test_a_range_is_made_again(complete: Job, raw: pd.DataFrame) -> None:
 
     assert after["features"].number == before["features"].number + 1
     assert any(
-        f"table features: version {after['features'].number} written from {first} on" in t for t in complete.notes.told
+        f"table features: version {after['features'].number} written from {first} on" in t for t in complete.notes.lines
     )
     assert_equal(complete.features(after), complete.features(before))
 

@@ -52,11 +52,11 @@ def predicted(fitted: Fitted, data: Training, eras: range) -> pd.Series:
 
 
 def test_what_neighbours_say_is_predicted_of_every_row(fitted: Fitted, data: Training) -> None:
-    known = data.rows(range(50, 61)).toPandas().set_index("id")
-    known["prediction"] = predicted(fitted, data, range(50, 61))
+    rows = data.rows(range(50, 61)).toPandas().set_index("id")
+    rows["prediction"] = predicted(fitted, data, range(50, 61))
 
-    assert np.isfinite(known["prediction"]).all()
-    assert known.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1].mean() > 0.2
+    assert np.isfinite(rows["prediction"]).all()
+    assert rows.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1].mean() > 0.2
 
 
 def test_blocks_of_eras_change_nothing(fitted: Fitted, data: Training, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,8 +37,8 @@ ENGINES = pytest.mark.parametrize("engine", ["native", "synapseml"])
 
 
 def config(engine: str = "native") -> LightGbm:
-    own = {"trees": 12, "min_data_in_leaf": 20, "learning_rate": 0.1, "engine": engine}
-    return load([], [f"models.lightgbm.{key}={value}" for key, value in own.items()]).models["lightgbm"]
+    settings = {"trees": 12, "min_data_in_leaf": 20, "learning_rate": 0.1, "engine": engine}
+    return load([], [f"models.lightgbm.{key}={value}" for key, value in settings.items()]).models["lightgbm"]
 
 
 def rows_frame() -> pd.DataFrame:
@@ -55,14 +55,14 @@ def rows_frame() -> pd.DataFrame:
     )
 
 
-def known(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+def floats(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Rows x features, NaN where unknown."""
     levels = np.array(rows["features"].tolist(), dtype=float)
     return np.where(levels == -1, np.nan, levels)
 
 
 def given(rows: pd.DataFrame, weight: pd.Series | None = None) -> lightgbm.Dataset:
-    return lightgbm.Dataset(known(rows), rows["target"], weight=weight)
+    return lightgbm.Dataset(floats(rows), rows["target"], weight=weight)
 
 
 def training(spark: SparkSession, rows: pd.DataFrame, folder: Path, files: int) -> Training:
@@ -76,8 +76,8 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
     return training(spark, rows_frame(), tmp_path_factory.mktemp("rows") / "rows", 1)
 
 
-def fit(settings: LightGbm, data: Training, eras: Sequence[int] = ERAS, seed: int = 5, **own: Any) -> Fitted:
-    return registry.build(settings, data.target, seed).fit(data, eras, **own)
+def fit(settings: LightGbm, data: Training, eras: Sequence[int] = ERAS, seed: int = 5, **options: Any) -> Fitted:
+    return registry.build(settings, data.target, seed).fit(data, eras, **options)
 
 
 def text(fitted: Fitted) -> str:
@@ -111,11 +111,11 @@ def test_the_saved_text_predicts_without_spark_what_spark_predicts(
 
     rows = rows_frame().query("era >= 9").set_index("id")
     native = lightgbm.Booster(model_str=(tmp_path / "final/model.txt").read_text(encoding="utf-8"))
-    expected = native.predict(known(rows))
+    expected = native.predict(floats(rows))
 
     assert native.feature_name() == list(NAMES)
     assert native.num_trees() == 12
-    assert np.isnan(known(rows)).any()
+    assert np.isnan(floats(rows)).any()
     assert expected.std() > 0.1
     np.testing.assert_allclose(found.loc[rows.index], expected, rtol=0, atol=1e-12)
 
@@ -172,7 +172,7 @@ def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
 
     found = fit(plain, data).predict(data.rows(ERAS)).toPandas().set_index("id")["prediction"]
 
-    expected = lightgbm.train(NATIVE | {"min_data_in_leaf": 5}, given(rows), num_boost_round=12).predict(known(rows))
+    expected = lightgbm.train(NATIVE | {"min_data_in_leaf": 5}, given(rows), num_boost_round=12).predict(floats(rows))
     np.testing.assert_allclose(found.loc[rows["id"]], expected, rtol=0, atol=1e-6)
 
 
@@ -181,7 +181,7 @@ def test_recency_weights_are_those_that_native_lightgbm_is_given(data: Training,
     plain = config(engine).model_copy(update=UNSAMPLED)
     rows = rows_frame().dropna(subset="target").query("era <= 8")
     weighted = given(rows, weight=0.5 ** ((8 - rows["era"]) / 2.0))
-    expected = lightgbm.train(NATIVE, weighted, num_boost_round=12).predict(known(rows))
+    expected = lightgbm.train(NATIVE, weighted, num_boost_round=12).predict(floats(rows))
 
     fitted = fit(plain, replace(data, half_life=2.0), ERAS[:8])
 
@@ -198,7 +198,7 @@ def test_trees_that_fit_the_watched_eras_no_better_are_not_used(data: Training, 
 
     native = native_of(stopped)
     rows = rows_frame().dropna(subset="target").query("era >= 9").set_index("id")
-    levels = known(rows)
+    levels = floats(rows)
     error = [((native.predict(levels, num_iteration=n) - rows["target"]) ** 2).mean() for n in range(1, 100)]
     best = int(np.argmin(error[: native.num_trees()])) + 1
     assert 3 < best < 60
@@ -320,8 +320,8 @@ def test_ranking_refuses_a_target_of_many_levels(data: Training) -> None:
 
 
 def test_a_random_forest_averages_its_trees(data: Training) -> None:
-    own = {"kind": "random_forest", "trees": 12, "min_data_in_leaf": 20}
-    settings = load([], [f"models.forest.{key}={value}" for key, value in own.items()]).models["forest"]
+    chosen = {"kind": "random_forest", "trees": 12, "min_data_in_leaf": 20}
+    settings = load([], [f"models.forest.{key}={value}" for key, value in chosen.items()]).models["forest"]
     grown = native_of(registry.build(settings, "target", 5).fit(data, ERAS))
     levels = np.array(rows_frame()["features"].tolist(), dtype=float)[:100]
 

@@ -62,8 +62,8 @@ def centred(rows: pd.DataFrame) -> np.ndarray:
 
 
 def test_it_equals_ridge_of_scikit_learn(fitted: LinearWeights, data: Training) -> None:
-    known = rows_frame().query("era < 6").dropna(subset="target")
-    X, y = centred(known), known["target"].astype("float32")
+    labelled = rows_frame().query("era < 6").dropna(subset="target")
+    X, y = centred(labelled), labelled["target"].astype("float32")
     oracle = Ridge(alpha=PENALTY * X.var(axis=0).mean() * len(X), solver="cholesky").fit(X, y.astype(float))
 
     np.testing.assert_allclose(fitted.weights, oracle.coef_, atol=1e-8)
@@ -83,9 +83,9 @@ def test_how_rows_are_spread_changes_no_bit(fitted: LinearWeights, data: Trainin
 
 
 def test_recency_weights_are_those_of_scikit_learn_and_exact(data: Training, spark: SparkSession) -> None:
-    known = rows_frame().query("era < 6").dropna(subset="target")
-    X, y = centred(known), known["target"].astype("float32").astype(float)
-    weight = 0.5 ** ((5 - known["era"].to_numpy()) / 2.0)
+    labelled = rows_frame().query("era < 6").dropna(subset="target")
+    X, y = centred(labelled), labelled["target"].astype("float32").astype(float)
+    weight = 0.5 ** ((5 - labelled["era"].to_numpy()) / 2.0)
     spread = np.average((X - np.average(X, axis=0, weights=weight)) ** 2, axis=0, weights=weight).mean()
     oracle = Ridge(alpha=PENALTY * spread * weight.sum(), solver="cholesky").fit(X, y, sample_weight=weight)
 

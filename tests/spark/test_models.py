@@ -38,8 +38,8 @@ NEED_TORCH = ("lstm", "transformer", "tokens", "l2gmom", "l2gmom_graph")
 
 def kind(name: str, settings: dict[str, Any], seeded: bool = True, names: tuple[str, ...] | None = None) -> Kind:
     """A kind as `conf` would make it."""
-    told = [f"models.{name}.{key}={value}" for key, value in settings.items()]
-    return Kind(name, load([], told).models[name], seeded, names)
+    lines = [f"models.{name}.{key}={value}" for key, value in settings.items()]
+    return Kind(name, load([], lines).models[name], seeded, names)
 
 
 KINDS = (
@@ -80,8 +80,8 @@ LONG = ("ranking", "several", "transformer", "spark_forest", "tokens", "l2gmom")
 @pytest.fixture(
     scope="module",
     params=[
-        pytest.param(own, id=own.name, marks=[pytest.mark.slow] if own.name in LONG else [])
-        for own in (*KINDS, CHOSEN, FOREST)
+        pytest.param(each, id=each.name, marks=[pytest.mark.slow] if each.name in LONG else [])
+        for each in (*KINDS, CHOSEN, FOREST)
     ],
 )
 def fitted(request: pytest.FixtureRequest, data: Sample) -> tuple[Kind, Fitted]:
@@ -111,9 +111,9 @@ for name, place in places.items():
 def test_models_that_follow_tickers_predict_the_same_in_a_process_that_did_not_fit_them(
     data: Sample, tmp_path: Path
 ) -> None:
-    kinds = [own for own in KINDS if own.settings.follows_tickers]
-    assert {own.name for own in kinds} == {"lstm", "transformer", "l2gmom"}
-    fitted = {own.name: fit(own, data)[1] for own in kinds}
+    kinds = [each for each in KINDS if each.settings.follows_tickers]
+    assert {each.name for each in kinds} == {"lstm", "transformer", "l2gmom"}
+    fitted = {each.name: fit(each, data)[1] for each in kinds}
     for name, model in fitted.items():
         save(model, tmp_path / name)
     data.rows.write.parquet(f"{tmp_path}/later")
@@ -132,10 +132,10 @@ def test_models_that_follow_tickers_predict_the_same_in_a_process_that_did_not_f
 
 @pytest.mark.slow
 def test_all_kinds_and_a_blend_predict_the_same_where_there_is_no_spark(data: Sample, tmp_path: Path) -> None:
-    kinds = [own for own in (*KINDS, FOREST, CHOSEN) if not own.settings.follows_tickers]
-    places = {own.name: tmp_path / own.name for own in kinds}
-    for own in kinds:
-        save(fit(own, data)[1], places[own.name])
+    kinds = [each for each in (*KINDS, FOREST, CHOSEN) if not each.settings.follows_tickers]
+    places = {each.name: tmp_path / each.name for each in kinds}
+    for each in kinds:
+        save(fit(each, data)[1], places[each.name])
     every = {**places, "blend": tmp_path / "blend"}
     save_blend(Blend(places, [1.0 + place for place in range(len(places))], proportion=0.5), every["blend"])
     rows = data.rows.select("id", "era", "features").toPandas()
@@ -144,7 +144,7 @@ def test_all_kinds_and_a_blend_predict_the_same_where_there_is_no_spark(data: Sa
 
     found = predicted_without_spark(every, tmp_path / "rows.parquet", tmp_path)
 
-    assert {own.settings.kind for own in kinds} == {"lightgbm", "random_forest", "linear", "tokens", "spark_forest"}
+    assert {each.settings.kind for each in kinds} == {"lightgbm", "random_forest", "linear", "tokens", "spark_forest"}
     for name, place in every.items():
         expected = load_model(place).predict(data.rows, data.training.table).toPandas().set_index("id")["prediction"]
         np.testing.assert_allclose(found.loc[expected.index, name], expected, rtol=0, atol=1e-12, err_msg=name)
@@ -176,18 +176,18 @@ def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPa
 # The real prices with the baseline and with the kind that no smaller test learns; the rest is the soak's.
 SOME = ("linear", "l2gmom_graph")
 ON_PRICES = [
-    pytest.param(prices, own, id=f"{prices}-{own.name}",
-                 marks=pytest.mark.slow if prices == "real" and own.name in SOME else pytest.mark.soak)
+    pytest.param(prices, case, id=f"{prices}-{case.name}",
+                 marks=pytest.mark.slow if prices == "real" and case.name in SOME else pytest.mark.soak)
     for prices in ("demo", "real")
-    for own in (*KINDS, FOREST, LEARNED)
+    for case in (*KINDS, FOREST, LEARNED)
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("prices", "own"), ON_PRICES)
+@pytest.mark.parametrize(("prices", "case"), ON_PRICES)
 def test_every_kind_passes_on_prices(
-    prices: str, own: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    prices: str, case: Kind, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     data = request.getfixturevalue(prices)
-    kind, fitted = fit(own, data)
+    kind, fitted = fit(case, data)
     for check in CHECKS:
         check(kind, fitted, data, tmp_path_factory.mktemp(named(check)))

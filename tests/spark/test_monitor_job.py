@@ -76,8 +76,8 @@ def write_scores(made: Scene, values: np.ndarray, last: int = 1090) -> None:
 
 
 def said(made: Scene) -> dict[str, object]:
-    told = json.loads((made.folder / "rounds/monitor/monitor.json").read_text())
-    return dict(told["slots"][SLOT[CLASSIC]])
+    document = json.loads((made.folder / "rounds/monitor/monitor.json").read_text())
+    return dict(document["slots"][SLOT[CLASSIC]])
 
 
 @pytest.mark.slow
@@ -88,14 +88,14 @@ def test_a_slot_that_works_is_ok_and_every_round_is_kept_once(spark: SparkSessio
     root = f"{at_round.folder}/tables"
     live = Appended(spark, root, records.LIVE, records.LIVE_SCHEMA, records.LIVE_KEYS)
     scored = Appended(spark, root, records.SCORED, records.SCORED_SCHEMA, records.SCORED_KEYS)
-    rows, known = live.rows(), scored.rows()
+    rows, scores = live.rows(), scored.rows()
     assert sorted(rows["date"].unique()) == DAYS
     assert rows[rows["statistic"] == "rows"]["value"].tolist() == [300.0] * 6
-    assert len(known) == 300
+    assert len(scores) == 300
 
     call(spark, at_round)
     pd.testing.assert_frame_equal(live.rows(), rows)
-    pd.testing.assert_frame_equal(scored.rows(), known)
+    pd.testing.assert_frame_equal(scored.rows(), scores)
     page = (at_round.folder / "rounds/monitor/monitor.html").read_bytes()
     assert len(page) < 2_000_000
     assert said(at_round)["last_scored_round"] == 1090
@@ -140,10 +140,10 @@ def test_a_slot_that_cannot_be_looked_at_costs_only_itself(spark: SparkSession, 
 def test_a_slot_that_gets_another_status_is_told_of_once(
     spark: SparkSession, at_round: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[str] = []
+    levels: list[str] = []
 
     def hear(_: str, outcome: Outcome, __: object) -> None:
-        told.append(outcome.lines[0].split(":")[1])
+        levels.append(outcome.lines[0].split(":")[1])
 
     monkeypatch.setattr("eraflow.pipeline.monitoring.tell", hear)
     config = config_of(at_round)
@@ -152,7 +152,7 @@ def test_a_slot_that_gets_another_status_is_told_of_once(
     for change in ("nothing", "missing", "missing", "nothing"):
         UNIVERSE.era(np.random.default_rng(4), change).write(newest)
         monitor(spark, config, PlainProgress(), offline=True)
-    assert told == [" warn", " ok"]
+    assert levels == [" warn", " ok"]
 
 
 @pytest.mark.slow

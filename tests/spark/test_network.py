@@ -80,18 +80,18 @@ def direct(frame: pd.DataFrame, day: date) -> pd.DataFrame:
 def test_an_eras_graph_equals_a_direct_computation(edges: pd.DataFrame, era: int) -> None:
     wanted = direct(history(), ERAS[era])
 
-    own = edges[edges["era"] == era]
+    of_era = edges[edges["era"] == era]
     found = pd.DataFrame(0.0, TICKERS, TICKERS)
-    for edge in own.itertuples():
+    for edge in of_era.itertuples():
         found.loc[edge.source, edge.target] = found.loc[edge.target, edge.source] = edge.weight
     np.testing.assert_allclose(found, wanted, atol=1e-8)
     degree = found.sum()
-    scaled = own["weight"] / np.sqrt(degree[own["source"]].to_numpy() * degree[own["target"]].to_numpy())
-    np.testing.assert_allclose(own["normalised"], scaled, rtol=1e-12)
+    scaled = of_era["weight"] / np.sqrt(degree[of_era["source"]].to_numpy() * degree[of_era["target"]].to_numpy())
+    np.testing.assert_allclose(of_era["normalised"], scaled, rtol=1e-12)
 
 
 def test_who_is_a_node(edges: pd.DataFrame) -> None:
-    nodes = edges.groupby("era")[["source", "target"]].apply(lambda own: {*own["source"], *own["target"]})
+    nodes = edges.groupby("era")[["source", "target"]].apply(lambda of_era: {*of_era["source"], *of_era["target"]})
 
     assert min(nodes.index) == 45  # the week in which 30 days are there
     assert all("T01" in tickers for tickers in nodes)  # a holiday of five days
@@ -101,14 +101,14 @@ def test_who_is_a_node(edges: pd.DataFrame) -> None:
 
 
 def test_certificates_are_stored(learned: DataFrame) -> None:
-    told = learned.toPandas().set_index("era")
+    table = learned.toPandas().set_index("era")
 
-    assert told["look_back"].map(list)[50] == [30]
-    assert told["look_back"].map(list)[51] == [30, 60]
-    assert max(told["kkt"].map(max)) < 1e-9
-    assert max(told["gap"].map(max)) < 1e-9
-    assert told["nodes"].between(20, 30).all()
-    degree = 2 * told["look_back_edges"].map(np.array) / told["look_back_nodes"].map(np.array)
+    assert table["look_back"].map(list)[50] == [30]
+    assert table["look_back"].map(list)[51] == [30, 60]
+    assert max(table["kkt"].map(max)) < 1e-9
+    assert max(table["gap"].map(max)) < 1e-9
+    assert table["nodes"].between(20, 30).all()
+    degree = 2 * table["look_back_edges"].map(np.array) / table["look_back_nodes"].map(np.array)
     assert all((abs(found - 4) < 0.6).all() for found in degree)
 
 
@@ -146,11 +146,11 @@ def test_network_momentum_is_the_normalised_matrix_times_momentum(spark: SparkSe
     for edge in edges[edges["era"] == 60].itertuples():
         matrix.loc[edge.source, edge.target] = matrix.loc[edge.target, edge.source] = edge.normalised
     for era in (60, 61):
-        own = found[found["date"] == ERAS[era]]
+        of_era = found[found["date"] == ERAS[era]]
         u = rows[rows["era"] == era].set_index("ticker")[list(NAMES)].reindex(TICKERS).fillna(0.0)
         wanted = (matrix @ u).where(matrix.sum() > 0)
-        np.testing.assert_allclose(np.array([*own["network"]], dtype=float), wanted, atol=1e-12)
+        np.testing.assert_allclose(np.array([*of_era["network"]], dtype=float), wanted, atol=1e-12)
         assert np.isnan(wanted.loc["T04"]).all()
         np.testing.assert_allclose(
-            np.array([*own["ranked"]], dtype=float)[:, 1:], wanted.astype("float32"), rtol=1e-6, atol=1e-9
+            np.array([*of_era["ranked"]], dtype=float)[:, 1:], wanted.astype("float32"), rtol=1e-6, atol=1e-9
         )

@@ -76,10 +76,10 @@ def test_network_momentum_is_ranked_and_packed_like_other_features(whole: tuple[
     assert tables["training"].manifest["features"] == [*NAMES, *NETS]
     levels, values = np.array([*training["features"]]), job.table(tables, "features", ["date", "ticker"])
     last = (training["era"] == training["era"].max()).to_numpy()
-    own = edges[edges["era"] == training["era"].max()]
+    latest = edges[edges["era"] == training["era"].max()]
     tickers = training.loc[last, "id"].str.split("_").str[0].tolist()
     matrix = pd.DataFrame(0.0, tickers, tickers)
-    for edge in own.itertuples():
+    for edge in latest.itertuples():
         matrix.loc[edge.source, edge.target] = matrix.loc[edge.target, edge.source] = edge.normalised
     found = matrix.to_numpy() @ np.stack(values[values["date"] == values["date"].max()]["momentum"])
     place = pd.DataFrame(found.astype("float32")).rank().sub(0.5).to_numpy() / len(found)
@@ -98,9 +98,9 @@ def test_one_more_week_learns_one_more_graph(
     after = extended.run(raw)
 
     # The last five days are a Friday and the week after it: two eras.
-    told = [text for text in extended.notes.told if text.startswith("table graph")]
-    assert len(told) == 2
-    assert all(text.endswith(f"written from {last_week} on") for text in told)
+    lines = [text for text in extended.notes.lines if text.startswith("table graph")]
+    assert len(lines) == 2
+    assert all(text.endswith(f"written from {last_week} on") for text in lines)
     found, wanted = extended.edges(after), job.edges(tables)
     last = wanted["era"].max()
     pd.testing.assert_frame_equal(found[found["era"] < last - 1], before[before["era"] < last - 1])
@@ -128,9 +128,9 @@ def test_monthly_graphs_are_those_of_each_fourth_week(
     pd.testing.assert_frame_equal(found, wanted, check_exact=False, rtol=1e-9)
     training = monthly.training(made)
     levels = np.array([*training["features"]])[:, len(NAMES) :]
-    known = training.loc[(levels >= 0).all(axis=1), "era"]
-    assert known.min() == found["era"].min()
-    assert known.max() == training["era"].max()
+    complete = training.loc[(levels >= 0).all(axis=1), "era"]
+    assert complete.min() == found["era"].min()
+    assert complete.max() == training["era"].max()
 
 
 def test_a_set_without_momentum_is_refused(spark: SparkSession, tmp_path: Path) -> None:

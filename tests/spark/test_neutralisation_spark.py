@@ -93,22 +93,22 @@ def test_the_riskiest_features_are_those_that_an_eras_predictions_correlate_with
         sizes = varying.corrwith(before["prediction"]).abs()
         chosen = sizes.sort_values(ascending=False, kind="stable").index[:2]
         taken.add((model, chosen[0]))
-        own = found[(found["era"] == era) & (found["model"] == model) & (found["fold"] == fold)]
-        own = own.set_index("id")["prediction"]
+        neutral = found[(found["era"] == era) & (found["model"] == model) & (found["fold"] == fold)]
+        neutral = neutral.set_index("id")["prediction"]
         expected = numerai.neutralize(before, against[list(chosen)], 1.0)["prediction"]
-        np.testing.assert_allclose(own.loc[against.index], expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(neutral.loc[against.index], expected, rtol=0, atol=1e-12)
     assert taken == {("a", "feature_1"), ("b", "feature_2")}
 
 
 def test_one_exchange_moves_the_wide_rows(spark: SparkSession) -> None:
     plan = neutralise(predictions(spark, predictions_frame()), features(spark))._jdf.queryExecution().optimizedPlan()
-    told = plan.toString().split("MapInArrow")[1].split("Union")[0]
-    assert told.count("RepartitionByExpression") == 1
-    assert "Join" not in told
+    exchanged = plan.toString().split("MapInArrow")[1].split("Union")[0]
+    assert exchanged.count("RepartitionByExpression") == 1
+    assert "Join" not in exchanged
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda x: x[x["id"] != "n060"], "era 3, fold 1: a does not predict each of the 50 rows"),
         (lambda x: x.assign(prediction=x["prediction"].mask(x["model"] == "b")), "fold 1: b does not predict each"),
@@ -118,18 +118,18 @@ def test_one_exchange_moves_the_wide_rows(spark: SparkSession) -> None:
     ],
 )
 def test_predictions_that_do_not_fit_are_told(
-    spark: SparkSession, change: Callable[[pd.DataFrame], pd.DataFrame], told: str
+    spark: SparkSession, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
-    with pytest.raises(Exception, match=told):
+    with pytest.raises(Exception, match=message):
         neutralise(predictions(spark, change(predictions_frame())), features(spark)).collect()
 
 
 def test_settings_that_cannot_be_are_refused(spark: SparkSession) -> None:
     rows = predictions(spark, predictions_frame())
-    for told, wrong in {
+    for message, wrong in {
         "there is no feature 'feature_9' in the training table": {"chosen": ("feature_9",)},
         "no features are chosen": {"chosen": ()},
         "a proportion of 1.5 is not between 0 and 1": {"proportion": 1.5},
     }.items():
-        with pytest.raises(InputError, match=told):
+        with pytest.raises(InputError, match=message):
             neutralise(rows, features(spark), **wrong)

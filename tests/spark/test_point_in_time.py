@@ -111,10 +111,10 @@ def compute(
     daily = oracles.stored_daily(oracles.bars_of(spark, pd.concat(moved)), features)
     variants = {}
     for number, (name, raw) in enumerate(raws.items()):
-        own = daily.where(F.col("ticker").startswith(f"{name} ")).withColumns(
+        variant = daily.where(F.col("ticker").startswith(f"{name} ")).withColumns(
             {"ticker": F.substring_index("ticker", " ", -1), "date": F.date_sub("date", number * APART.days)}
         )
-        variants[name] = Variant(oracles.bars_of(spark, raw), oracles.calendars_of(raw), own, features)
+        variants[name] = Variant(oracles.bars_of(spark, raw), oracles.calendars_of(raw), variant, features)
     return variants
 
 

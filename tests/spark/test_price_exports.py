@@ -23,7 +23,7 @@ TABLE = ["ticker", "date", *FIVE, "total_return"]
 OWN = ["ticker", "date", "open", "high", "low", "close", "adjusted_close", "volume", "sector"]
 
 
-def own(ticker: str) -> pd.DataFrame:
+def ours(ticker: str) -> pd.DataFrame:
     return truth(ticker).assign(ticker=ticker, sector="all")[OWN]
 
 
@@ -55,7 +55,7 @@ def test_every_kind_of_csv_in_one_folder(spark: SparkSession, tmp_path: Path, ca
         written(kind, folder)
     frames = {"MSFT": truth("MSFT"), "NULL.US": truth("NULL.US")}
     wide(frames).to_csv(folder / "wide [2].csv")
-    pd.concat([own(ticker) for ticker in FILLERS]).to_csv(folder / "own.csv.gz", index=False)
+    pd.concat([ours(ticker) for ticker in FILLERS]).to_csv(folder / "own.csv.gz", index=False)
     # NA pays 1.5 on a day without a row and splits two for one, M&M pays 0.5.
     (tmp_path / "actions.csv").write_text(
         "ticker,date,dividend,split\nNA,2020-01-11,1.5,\nNA,2020-01-15,,2\nM&M,2020-01-08,0.5,1\nGONE,2020-01-08,9,9\n"
@@ -67,7 +67,7 @@ def test_every_kind_of_csv_in_one_folder(spark: SparkSession, tmp_path: Path, ca
     parts += [
         total_return(frame.assign(ticker=ticker, adjusted_close=frame["close"])) for ticker, frame in frames.items()
     ]
-    parts += [total_return(own(ticker)) for ticker in FILLERS]
+    parts += [total_return(ours(ticker)) for ticker in FILLERS]
     for kind in (kind for kind in KINDS.values() if kind.adjusted is None):
         frame, days = expected(kind), expected(kind)["date"]
         gained = np.ones(len(frame))
@@ -86,16 +86,16 @@ def test_parquet_of_many_writers_in_one_folder(spark: SparkSession, tmp_path: Pa
     folder = tmp_path / "prices"
     tickers = [f"P{n:02}" for n in range(20)]
     for n, ticker in enumerate(tickers):
-        frame = own(ticker).drop(columns="ticker")
+        frame = ours(ticker).drop(columns="ticker")
         frame["date"] = frame["date"].dt.tz_localize(["Asia/Tokyo", None, "America/New_York", "Europe/London"][n % 4])
         (folder / f"ticker={ticker}").mkdir(parents=True)
         frame = frame.set_index("date") if n % 2 else frame
         frame.to_parquet(folder / f"ticker={ticker}/part:0.parquet", compression=["snappy", "brotli", "zstd"][n % 3])
-    same(ingested(spark, tmp_path / "tables", folder), [total_return(own(ticker)) for ticker in tickers])
+    same(ingested(spark, tmp_path / "tables", folder), [total_return(ours(ticker)) for ticker in tickers])
 
 
 def test_a_split_and_a_dividend_of_raw_prices(spark: SparkSession, tmp_path: Path) -> None:
-    frame = own("A").drop(columns="adjusted_close").assign(paid=0.0, shares=1.0)
+    frame = ours("A").drop(columns="adjusted_close").assign(paid=0.0, shares=1.0)
     frame.loc[5, ["paid", "shares"]] = 0.4, 2.0
     # The day stands in the file twice, as real ones have it at times: what it pays counts once.
     pd.concat([frame, frame.iloc[[5]]]).to_parquet(tmp_path / "a.parquet")
@@ -117,8 +117,8 @@ def test_files_of_another_store(spark: SparkSession, tmp_path: Path) -> None:
     hadoop.set("fs.viewfs.mounttable.here.link./data", f"file:{tmp_path}")
     (tmp_path / "csv").mkdir()
     for ticker in ("AA", "BB"):
-        own(ticker).to_csv(tmp_path / f"csv/{ticker} 1.csv", index=False)
-        own(ticker).to_parquet(tmp_path / f"{ticker}.parquet")
+        ours(ticker).to_csv(tmp_path / f"csv/{ticker} 1.csv", index=False)
+        ours(ticker).to_parquet(tmp_path / f"{ticker}.parquet")
     written(KINDS["yfinance"], tmp_path / "csv")
 
     def read(path: str) -> list[tuple[str, int, float]]:
@@ -163,7 +163,7 @@ def test_what_is_no_date_or_number_is_refused(
     changed: dict[str, object],
     said: str,
 ) -> None:
-    frame, path = own("A").assign(**changed), tmp_path / name
+    frame, path = ours("A").assign(**changed), tmp_path / name
     frame.to_csv(path, index=False) if name.endswith("csv") else frame.to_parquet(path)
     every = [f"prices.path={path}", f"tables.root={tmp_path}/tables"]
     assert job("", ingest, ["--config", "signals.yml", *(part for text in every for part in ("--set", text))]) == 2

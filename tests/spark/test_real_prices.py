@@ -178,5 +178,5 @@ def test_the_past_does_not_know_the_future(spark: SparkSession, real: Real, ever
     assert left["id"].tolist() == right["id"].tolist()
     assert oracles.same_bits(np.array([*left["features"]], float), np.array([*right["features"]], float))
     for name in (column for column in right if column.startswith("target_")):
-        known = right[name].notna()
-        assert oracles.same_bits(left.loc[known, name], right.loc[known, name]), name
+        labelled = right[name].notna()
+        assert oracles.same_bits(left.loc[labelled, name], right.loc[labelled, name]), name

@@ -23,11 +23,11 @@ ERAS, ROWS, OVERLAP = 26, 30, 2
 
 def rows(seed: int, noise: float) -> pd.DataFrame:
     """Predictions of one model on the targets of all runs here, the last era's not known yet."""
-    draw, own = np.random.default_rng(0), np.random.default_rng(seed)
+    draw, rng = np.random.default_rng(0), np.random.default_rng(seed)
     ids = [(f"i{era:02}{row:02}", era, 1 + era // 20) for era in range(1, ERAS + 1) for row in range(ROWS)]
     frame = pd.DataFrame(ids, columns=["id", "era", "fold"])
     frame["target"] = draw.choice([0, 0.25, 0.5, 0.75, 1.0], len(frame)).astype("float32")
-    frame["prediction"] = frame["target"] + own.normal(0, noise, len(frame))
+    frame["prediction"] = frame["target"] + rng.normal(0, noise, len(frame))
     frame.loc[frame["era"] == ERAS, "target"] = np.nan
     return frame
 
@@ -44,8 +44,8 @@ def finished_run(base: Path, name: str, seed: int, noise: float) -> pd.DataFrame
     per_era.to_csv(base / name / "per_era.csv", index=False)
     summary = scoring.summarise(per_era, OVERLAP)
     (base / name / "summary.json").write_text(json.dumps(summary))
-    told = {"config": {"targets": {"main": "target"}}}
-    (base / name / "run.json").write_text(json.dumps(told))
+    manifest = {"config": {"targets": {"main": "target"}}}
+    (base / name / "run.json").write_text(json.dumps(manifest))
     return per_era
 
 
@@ -57,12 +57,12 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base
 
 
-def told(spark: SparkSession, base: Path, **asked: object) -> tuple[str, ...]:
+def reported(spark: SparkSession, base: Path, **asked: object) -> tuple[str, ...]:
     return report(spark, load([], [f"run.dir={base}"]), Notes(), **asked)
 
 
 def test_runs_are_ranked_and_their_differences_paired(spark: SparkSession, base: Path) -> None:
-    lines = told(spark, base, runs=["bad", "good"])
+    lines = reported(spark, base, runs=["bad", "good"])
 
     out = base / "reports/bad-good"
     assert pd.read_csv(out / "leaderboard.csv")["model"].tolist() == ["good/m", "bad/m"]
@@ -84,17 +84,17 @@ def test_predictions_of_somebody_else_are_scored_like_the_runs_own(spark: SparkS
     columns = theirs[["id", "prediction"]] if form == "csv" else theirs[["id", "era", "prediction"]]
     columns.to_csv(path, index=False) if form == "csv" else columns.to_parquet(path)
 
-    told(spark, base, runs=["good"], predictions=str(path))
+    reported(spark, base, runs=["good"], predictions=str(path))
 
     scores = pd.read_csv(base / "reports/good-mine/per_era.csv").sort_values(["era", "metric"])
-    own, mine = (scores[scores["model"] == name].reset_index(drop=True) for name in ("good/m", "mine"))
-    pd.testing.assert_frame_equal(mine.drop(columns="model"), own.drop(columns="model"), rtol=1e-9)
+    ours, mine = (scores[scores["model"] == name].reset_index(drop=True) for name in ("good/m", "mine"))
+    pd.testing.assert_frame_equal(mine.drop(columns="model"), ours.drop(columns="model"), rtol=1e-9)
 
 
 def test_the_submission_is_scored_as_rounds_would_mix_it(spark: SparkSession, base: Path) -> None:
     config = load([], [f"run.dir={base}", "submit.smooth=0.5"])
     with pytest.raises(InputError, match=r"set submit\.smooth"):
-        told(spark, base, runs=["good"], smooth=True)
+        reported(spark, base, runs=["good"], smooth=True)
     manifest = {"config": {"targets": {"main": "target"}, "source": "prices", "models": {"m": {}}}}
     (base / "good/run.json").write_text(json.dumps(manifest))
     report(spark, config, Notes(), runs=["good"], smooth=True)
@@ -127,22 +127,26 @@ def classic_run(spark: SparkSession, base: Path) -> pd.DataFrame:
     manifest = {"blocks": {"features_small": [0, 1, 2]}, "missing": -1}
     table = spark.createDataFrame(packed, "id string, era int, features_small array<tinyint>")
     store.write("classic_training/of-tests", table, "b", manifest=manifest)
-    own = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
-    config = load(["classic.yml"], own)
+    places = [f"tables.root={base}/tables", f"classic.path={files}", "scoring.feature_sets=[own]"]
+    config = load(["classic.yml"], places)
     tables = {name: {"recipe": "of-tests", "version": 0} for name in ("classic_eras", "classic_training")}
     made = {"identity": {"tables": {"classic_eras": "a", "classic_training": "b"}}}
     (base / "classic/run.json").write_text(json.dumps({"config": config.resolved(), "tables": tables, **made}))
     return pd.concat([frame, levels, others], axis=1)
 
 
-def scores_of(known: pd.DataFrame) -> pd.DataFrame:
+def scores_of(frame: pd.DataFrame) -> pd.DataFrame:
     """Every metric by score_era on plain frames, and the payout that conf estimates."""
     parts = []
-    for era, own in known[known["target"].notna()].groupby("era"):
-        own = own.set_index("id")
-        against = {"meta_model": own["numerai_meta_model"], "benchmarks": own[["v5_one"]], "example": own["v5_one"]}
-        features = {"own": own[FEATURES].astype(float)}
-        found = scoring.score_era(scoring.EraRows(own[["prediction"]], own["target"], features=features, **against))
+    for era, group in frame[frame["target"].notna()].groupby("era"):
+        group = group.set_index("id")
+        against = {
+            "meta_model": group["numerai_meta_model"],
+            "benchmarks": group[["v5_one"]],
+            "example": group["v5_one"],
+        }
+        features = {"own": group[FEATURES].astype(float)}
+        found = scoring.score_era(scoring.EraRows(group[["prediction"]], group["target"], features=features, **against))
         paid = found.set_index("metric")["value"]
         payout = float(np.clip(0.75 * paid["numerai_corr"] + 2.25 * paid["mmc"], -0.05, 0.05))
         parts.append(pd.DataFrame({"metric": [*paid.index, "payout"], "value": [*paid, payout]}).assign(era=era))
@@ -152,21 +156,21 @@ def scores_of(known: pd.DataFrame) -> pd.DataFrame:
 def test_their_predictions_meet_all_that_the_run_knows_and_what_is_missing_is_named(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    known = classic_run(spark, tmp_path)
-    known[["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
-    lines = told(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
+    frame = classic_run(spark, tmp_path)
+    frame[["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
+    lines = reported(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
 
     scores = pd.read_csv(tmp_path / "reports/classic-mine/per_era.csv").query("model == 'mine'")
     mine = scores.sort_values(["era", "metric"], ignore_index=True)[["metric", "value", "era"]]
-    expected = scores_of(known)
+    expected = scores_of(frame)
     assert set(mine["metric"]) > {"mmc", "cwmm", "bmc_v5_one", "corr_with_example_preds", "fnc_own", "max_exposure_own"}
     pd.testing.assert_frame_equal(mine, expected, rtol=1e-9, check_dtype=False)
     assert not [line for line in lines if line.startswith("mine: no")]
 
     for file in ("meta_model", "validation_example_preds"):
         (tmp_path / f"round/{file}.parquet").unlink()
-    known[known["era"] > 2][["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
-    lines = told(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
+    frame[frame["era"] > 2][["id", "prediction"]].to_csv(tmp_path / "mine.csv", index=False)
+    lines = reported(spark, tmp_path, runs=["classic"], predictions=str(tmp_path / "mine.csv"))
 
     named = [line for line in lines if line.startswith("mine: no")]
     assert named == [
@@ -231,13 +235,13 @@ def test_predictions_that_cannot_be_scored_are_refused(spark: SparkSession, base
     (base / "wrong.csv").write_text(text)
 
     with pytest.raises(InputError, match=what):
-        told(spark, base, runs=["good"], predictions=str(base / "wrong.csv"))
+        reported(spark, base, runs=["good"], predictions=str(base / "wrong.csv"))
 
 
 def test_what_cannot_be_compared_is_told(spark: SparkSession, base: Path) -> None:
     with pytest.raises(InputError, match="holds no finished run; finished are bad, good"):
-        told(spark, base, runs=["good", "ugly"])
+        reported(spark, base, runs=["good", "ugly"])
     with pytest.raises(InputError, match="--metric mmc: there are hit_rate, numerai_corr"):
-        told(spark, base, runs=["good"], metric="mmc")
+        reported(spark, base, runs=["good"], metric="mmc")
     with pytest.raises(InputError, match="one run's targets"):
-        told(spark, base, runs=["good", "bad"], predictions="x.csv")
+        reported(spark, base, runs=["good", "bad"], predictions="x.csv")

@@ -77,8 +77,8 @@ def test_what_is_pinned_in_use_or_made_from_stays_and_all_else_goes(
 
     assert removal.tables == ("prices/b",)
     assert not (root / "prices/b").exists()
-    there = [store.version("prices/a", version.number) for version in versions]
-    assert [version.number for version in there if version] == [2, 5, 9]
+    left = [store.version("prices/a", version.number) for version in versions]
+    assert [version.number for version in left if version] == [2, 5, 9]
     pd.testing.assert_frame_equal(content(store, versions[2]), third)
     pd.testing.assert_frame_equal(content(store, versions[-1]), newest)
     assert len(content(store, versions[5])) == 7 * 5000

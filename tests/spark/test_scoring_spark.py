@@ -64,13 +64,13 @@ def expected(frame: pd.DataFrame, against: pd.DataFrame | None = None) -> pd.Dat
     """Each model, era and fold by itself through the metrics of one era."""
     parts = []
     for (model, era, fold), rows in frame[frame["era"] < 3].groupby(["model", "era", "fold"]):
-        own = rows.set_index("id")
-        found = EraRows(own[["prediction"]], own["target"])
+        of_era = rows.set_index("id")
+        found = EraRows(of_era[["prediction"]], of_era["target"])
         if against is not None:
-            its = against[against["era"] == era].set_index("id").loc[own.index[own["target"].notna()]]
+            its = against[against["era"] == era].set_index("id").loc[of_era.index[of_era["target"].notna()]]
             levels = pd.DataFrame(filled(np.stack(list(its["levels"])), -1), its.index, NAMES)
             meta = its["meta"] if its["meta"].notna().any() else found.meta_model
-            found = EraRows(own[["prediction"]], own["target"], meta, its[["bench"]], features={"own": levels})
+            found = EraRows(of_era[["prediction"]], of_era["target"], meta, its[["bench"]], features={"own": levels})
         parts.append(score_era(found).assign(model=model, era=era, fold=fold))
     return pd.concat(parts).sort_values(KEY).reset_index(drop=True)[[*KEY, "value", "detail"]]
 
@@ -118,8 +118,8 @@ def test_churn_is_between_eras_that_follow_each_other_in_a_fold(spark: SparkSess
 
     assert churn.dropna().index.tolist() == [("a", 2, 1), ("b", 2, 1)]
     for model in ("a", "b"):
-        own = frame[(frame["model"] == model) & (frame["fold"] == 1) & frame["target"].notna()]
-        wide = own.assign(asset=own["id"].str[:3]).pivot(index="asset", columns="era", values="prediction")
+        of_fold = frame[(frame["model"] == model) & (frame["fold"] == 1) & frame["target"].notna()]
+        wide = of_fold.assign(asset=of_fold["id"].str[:3]).pivot(index="asset", columns="era", values="prediction")
         assert churn[model, 2, 1] == pytest.approx(1 - wide[1].corr(wide[2], method="spearman"))
     rest = scored[~scored["metric"].isin(["churn", "turnover"])].reset_index(drop=True)
     pd.testing.assert_frame_equal(rest, collected(score_eras(as_spark(spark, frame))))

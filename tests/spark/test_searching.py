@@ -66,7 +66,12 @@ def training(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> T
 def dataset(training: Training, references: References | None = None) -> Any:
     """What a search sees of a `Dataset`."""
     eras = Eras(spans_from_numbers(range(1, ERAS + 1), 20), overlap=5, live=ERAS + 1)
-    own: dict[str, Any] = {"training": training, "eras": eras, "references": references or References(), "asset": None}
+    given: dict[str, Any] = {
+        "training": training,
+        "eras": eras,
+        "references": references or References(),
+        "asset": None,
+    }
 
     def era_hashes(targets: Sequence[str]) -> dict[int, str]:
         return hashes_together(of_rows(training.table, targets), ("levels", *targets))
@@ -78,7 +83,7 @@ def dataset(training: Training, references: References | None = None) -> Any:
         reading=(),
         reference_files=[],
         tables=[],
-        **own,
+        **given,
     )
 
 
@@ -88,8 +93,8 @@ def searching(training: Training, folder: Path, config: Config, references: Refe
     return Searching(config, data, fitting, RunFolder(folder), progress)
 
 
-def found(training: Training, folder: Path, *own: str, references: References | None = None) -> pd.DataFrame:
-    search = searching(training, folder, load([], [*SETTINGS, *own]), references)
+def found(training: Training, folder: Path, *more: str, references: References | None = None) -> pd.DataFrame:
+    search = searching(training, folder, load([], [*SETTINGS, *more]), references)
     search.settings("ridge", "fold-1", list(PART))
     return search.trials()
 
@@ -128,8 +133,8 @@ def test_a_trial_is_worth_the_mean_score_of_purged_inner_folds(
         rows = training.rows(fold.validation).toPandas().merge(
             fitted.predict(training.rows(fold.validation)).toPandas(), on=["id", "era"]
         )  # fmt: skip
-        each = [scoring.numerai_corr(own.set_index("id")["prediction"], own.set_index("id")["target"])
-                for _, own in rows.groupby("era")]  # fmt: skip
+        each = [scoring.numerai_corr(of_era.set_index("id")["prediction"], of_era.set_index("id")["target"])
+                for _, of_era in rows.groupby("era")]  # fmt: skip
         means.append(np.mean(each))
     first = tried.iloc[0]
     assert json.loads(first["settings"]) == {"penalty": config.models["ridge"].model_dump()["penalty"]}
@@ -142,8 +147,8 @@ def test_the_best_settings_are_taken_and_other_models_are_left_alone(training: T
 
     best = run.settings("ridge", "fold-1", list(PART))
 
-    told = run.trials().query("state == 'complete'")
-    assert best.model_dump()["penalty"] == json.loads(told.loc[told["value"].idxmax(), "settings"])["penalty"]
+    complete = run.trials().query("state == 'complete'")
+    assert best.model_dump()["penalty"] == json.loads(complete.loc[complete["value"].idxmax(), "settings"])["penalty"]
     assert run.settings("other", "fold-1", list(PART)) == config.models["other"]
 
 

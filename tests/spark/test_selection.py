@@ -51,16 +51,16 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
     return Training(spark.read.parquet(str(folder)), NAMES, "target", -1)
 
 
-def settings(kind: str, by: str, **own: Any) -> AnyModel:
-    told = {"kind": kind, "selection": {"by": by, "keep": 2, "blocks": 4, "trees": 20}} | own
-    return load([], [f"models.chosen={json.dumps(told)}"]).models["chosen"]
+def settings(kind: str, by: str, **more: Any) -> AnyModel:
+    options = {"kind": kind, "selection": {"by": by, "keep": 2, "blocks": 4, "trees": 20}} | more
+    return load([], [f"models.chosen={json.dumps(options)}"]).models["chosen"]
 
 
 def test_sharpes_of_exposures_are_those_of_correlations_by_era(data: Training) -> None:
     rows = rows_frame().query("era <= 24")
     by_era = [
-        [np.corrcoef(own["features"].str[place], own["target"])[0, 1] for place in range(len(NAMES))]
-        for _, own in rows.groupby("era")
+        [np.corrcoef(of_era["features"].str[place], of_era["target"])[0, 1] for place in range(len(NAMES))]
+        for _, of_era in rows.groupby("era")
     ]
     expected = np.abs(np.mean(by_era, axis=0)) / np.std(by_era, axis=0)
 
@@ -76,9 +76,9 @@ def test_what_is_steady_is_learned_from_and_saved_by_name(by: str, data: Trainin
     save(fitted, tmp_path / "model")
 
     assert fitted.feature_names == kept
-    told = json.loads((tmp_path / "model/model.json").read_text(encoding="utf-8"))
-    assert told["inputs"] == list(NAMES)
-    assert tuple(told["members"][0]["steps"][0]["kept"]) == kept
+    saved = json.loads((tmp_path / "model/model.json").read_text(encoding="utf-8"))
+    assert saved["inputs"] == list(NAMES)
+    assert tuple(saved["members"][0]["steps"][0]["kept"]) == kept
     found = fitted.predict(data.rows(LATER)).toPandas().sort_values("id", ignore_index=True)
     few = data.narrowed([name in kept for name in NAMES])
     plain = settings("linear", "all")
@@ -100,8 +100,8 @@ def test_other_eras_decide_nothing(data: Training) -> None:
 
 
 def test_constrained_features_are_kept_and_fits_say_what_they_chose(data: Training) -> None:
-    own = {"monotone": {"noise_3": 1}, "trees": 5, "seeds": 2, "feature_fraction": 1.0}
-    fitted = registry.build(settings("lightgbm", "exposure", **own), "target", 3).fit(data, LEARNED)
+    more = {"monotone": {"noise_3": 1}, "trees": 5, "seeds": 2, "feature_fraction": 1.0}
+    fitted = registry.build(settings("lightgbm", "exposure", **more), "target", 3).fit(data, LEARNED)
 
     assert fitted.feature_names == ("steady", "noise_3")
 
@@ -119,16 +119,16 @@ def test_features_are_chosen_once_for_all_seeds(data: Training, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("own", "told"),
+    ("options", "message"),
     [
         ({"keep": 8}, "selection.keep=8 leaves out none of 8 features; lower it"),
         ({"keep": 0.99}, "selection.keep=0.99 leaves out none of 8 features"),
         ({"blocks": 25}, "selection.blocks is 25, but there are only 24 eras to learn from"),
     ],
 )
-def test_selections_that_cannot_be_are_told(own: dict[str, Any], told: str, data: Training) -> None:
-    wrong = settings("linear", "stability", selection={"by": "stability", "keep": 2, "blocks": 4, **own})
-    with pytest.raises(InputError, match=told):
+def test_selections_that_cannot_be_are_told(options: dict[str, Any], message: str, data: Training) -> None:
+    wrong = settings("linear", "stability", selection={"by": "stability", "keep": 2, "blocks": 4, **options})
+    with pytest.raises(InputError, match=message):
         registry.build(wrong, "target", 3).fit(data, LEARNED)
 
 

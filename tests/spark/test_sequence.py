@@ -97,10 +97,10 @@ def test_a_fit_that_was_cut_short_goes_on_after_its_last_whole_epoch(
 
 def test_what_an_earlier_week_says_is_predicted_of_every_row(fitted: Fitted, data: Training) -> None:
     found = fitted.predict(data.rows(range(63, 71)), data.table).toPandas()
-    known = data.rows(range(63, 71)).toPandas().merge(found, on=["id", "era"], validate="1:1")
+    both = data.rows(range(63, 71)).toPandas().merge(found, on=["id", "era"], validate="1:1")
 
-    assert len(known) == len(found) == 8 * TICKERS
-    correlations = known.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1]
+    assert len(both) == len(found) == 8 * TICKERS
+    correlations = both.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1]
     assert correlations.mean() > 0.35  # a perfect score would have .7 / sqrt(1.49) = .57, less what is unknown
 
 

@@ -184,10 +184,10 @@ def refused(spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[s
         write(tmp_path, signals() if frame is None else frame, mapping() if names is None else names)
         every = [part for text in [*settings(tmp_path), *others] for part in ("--set", text)]
         assert job("", build, ["--config", "signals.yml", *every]) == 2
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
+        printed = capsys.readouterr().err
+        assert printed.count("\n") == 1
         assert not list((tmp_path / "tables").glob("[st]*/_delta_log"))
-        return told.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
+        return printed.removeprefix("eraflow: ").strip().replace(f"{tmp_path}/", "")
 
     return message
 
@@ -227,7 +227,7 @@ def test_settings_that_cannot_be_are_refused(refused: Callable[..., str]) -> Non
 
 
 def test_a_submission_takes_numerais_names_of_the_newest_week(store: Store, tables: Versions) -> None:
-    known = {ticker: f"{ticker} US" for ticker in TICKERS if ticker not in UNKNOWN}
+    names = {ticker: f"{ticker} US" for ticker in TICKERS if ticker not in UNKNOWN}
     newest = LIVE.date()
-    assert signals_files.live_names(store.read(tables["signals"]), newest) == (known, True)
-    assert signals_files.live_names(store.read(tables["signals"]), newest + timedelta(days=7)) == (known, False)
+    assert signals_files.live_names(store.read(tables["signals"]), newest) == (names, True)
+    assert signals_files.live_names(store.read(tables["signals"]), newest + timedelta(days=7)) == (names, False)

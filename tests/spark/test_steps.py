@@ -54,10 +54,10 @@ class Root:
 
     def tables(self, *settings: str) -> tuple[set[str], Versions]:
         """Which tables were written, and the versions of all."""
-        self.notes.told.clear()
+        self.notes.lines.clear()
         config = load(["signals.yml"], [*self.settings, *settings])
         versions = signals_steps.tables(Site(self.store, config, self.notes))
-        return {text.split()[1].rstrip(":") for text in self.notes.told if " written" in text}, versions
+        return {text.split()[1].rstrip(":") for text in self.notes.lines if " written" in text}, versions
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +101,8 @@ def test_a_week_more_is_made_once_and_old_versions_can_go(root: Root) -> None:
 
     retention.prune(root.store, keep_days=0)
     assert root.tables()[0] == set()
-    there = root.store.read(before["training"]).toPandas().sort_values("id", ignore_index=True)
-    pd.testing.assert_frame_equal(there, pinned)
+    stored = root.store.read(before["training"]).toPandas().sort_values("id", ignore_index=True)
+    pd.testing.assert_frame_equal(stored, pinned)
 
 
 def test_prices_are_brought_up_to_date_while_a_model_is_fitted(
@@ -119,10 +119,10 @@ def test_prices_are_brought_up_to_date_while_a_model_is_fitted(
         return plain(self, *args, **options)
 
     monkeypatch.setattr(LinearModel, "fit", slow)
-    told: list[tuple[str, ...]] = []
-    own = (f"run.dir={root.folder}/runs", "run.name=slow", "validation.holdout=3")
-    config = load(["signals.yml"], [*root.settings, *own])
-    run = threading.Thread(target=lambda: told.append(train(spark, config, Notes())))
+    outcomes: list[tuple[str, ...]] = []
+    settings = (f"run.dir={root.folder}/runs", "run.name=slow", "validation.holdout=3")
+    config = load(["signals.yml"], [*root.settings, *settings])
+    run = threading.Thread(target=lambda: outcomes.append(train(spark, config, Notes())))
     run.start()
     assert fitting.wait(timeout=100)
     later = universe().assign(volume=lambda frame: frame["volume"] + 1.0)
@@ -131,7 +131,7 @@ def test_prices_are_brought_up_to_date_while_a_model_is_fitted(
     updated.set()
     run.join()
 
-    assert len(told) == 1
+    assert len(outcomes) == 1
     assert root.tables()[0] == set()
     again = train(spark, config, Notes(), repeat="slow")  # on the tables of before the update
     assert any("slow-again/report.html" in line for line in again)

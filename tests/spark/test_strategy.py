@@ -71,13 +71,13 @@ def weights() -> dict[int, dict[str, float]]:
     """Era -> ticker -> what its tranche holds."""
     prices, predictions, out = prices_frame(), predictions_frame(), {}
     for era, session in enumerate(ERA_SESSIONS, 1):
-        own = predictions[predictions["era"] == era].assign(ticker=lambda x: x["id"].str[:2]).set_index("ticker")
+        of_era = predictions[predictions["era"] == era].assign(ticker=lambda x: x["id"].str[:2]).set_index("ticker")
         risk = {}
         for ticker, history in prices[prices["session"] <= session].groupby("ticker"):
             returns = history["daily_return"].tail(60).dropna()
             if len(returns) >= 20 and history["session"].iloc[-1] == session:
                 risk[ticker] = returns.std(ddof=0)
-        scores = own["prediction"].loc[sorted(risk)]
+        scores = of_era["prediction"].loc[sorted(risk)]
         side = np.sign(scores - scores.median())
         out[era] = {t: side[t] * 0.15 / 252**0.5 / risk[t] / len(risk) / 2 for t in risk}
     return out
@@ -119,9 +119,9 @@ def test_quantiles_are_mean_returns_from_the_first_held_close_to_the_last(measur
     found = quantile_returns(measured).toPandas()
 
     levels = prices_frame().pivot(index="session", columns="ticker", values="total_return")
-    own = predictions_frame().query("era == 2").assign(ticker=lambda x: x["id"].str[:2]).set_index("ticker")
+    of_era = predictions_frame().query("era == 2").assign(ticker=lambda x: x["id"].str[:2]).set_index("ticker")
     ret = (levels.loc[57] / levels.loc[47] - 1).dropna()
-    order = own["prediction"].loc[ret.index].sort_values().index
+    order = of_era["prediction"].loc[ret.index].sort_values().index
     era = found[found["era"] == 2].set_index("quantile")
     assert era.loc[1, "ret"] == pytest.approx(ret[order[:2]].mean())
     assert era.loc[5, "ret"] == pytest.approx(ret[order[-2:]].mean())

@@ -115,16 +115,16 @@ def test_a_fresh_table_is_reused_and_a_stale_one_made_anew(
 ) -> None:
     universe = ["source=synthetic", "synthetic.days=10", "synthetic.sectors=2", "synthetic.tickers_per_sector=11"]
 
-    def told(*settings: str) -> str:
+    def printed(*settings: str) -> str:
         every = [*universe, f"tables.root={tmp_path}", *settings]
         assert job("", ingest, [part for text in every for part in ("--set", text)]) == 0
         return capsys.readouterr().out
 
-    assert told() == "table prices: version 0\n"
-    assert told("run.seed=9", "kinds.lightgbm.trees=7") == "table prices: version 0\n"
-    assert told("synthetic.seed=8") == "table prices: version 0\n"  # beside the other one
+    assert printed() == "table prices: version 0\n"
+    assert printed("run.seed=9", "kinds.lightgbm.trees=7") == "table prices: version 0\n"
+    assert printed("synthetic.seed=8") == "table prices: version 0\n"  # beside the other one
     assert len(Store(spark, str(tmp_path)).recipes("prices")) == 2
-    assert told() == "table prices: version 0\n"
+    assert printed() == "table prices: version 0\n"
     assert len(Store(spark, str(tmp_path)).recipes("prices")) == 2
 
 

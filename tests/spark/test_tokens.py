@@ -47,8 +47,8 @@ def data(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Train
     return Training(spark.read.parquet(folder), NAMES, "target", -1)
 
 
-def fit(settings: AnyModel, data: Training, eras: Sequence[int] = range(1, 33), **own: Any) -> Fitted:
-    return registry.build(settings, "target", 3).fit(data, eras, **own)
+def fit(settings: AnyModel, data: Training, eras: Sequence[int] = range(1, 33), **options: Any) -> Fitted:
+    return registry.build(settings, "target", 3).fit(data, eras, **options)
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,9 @@ def fitted(data: Training) -> Fitted:
 def correlation(model: Fitted, data: Training) -> float:
     """The mean of later eras."""
     found = model.predict(data.rows(range(43, ERAS + 1))).toPandas()
-    known = data.rows(range(43, ERAS + 1)).toPandas().merge(found, on=["id", "era"], validate="1:1")
-    assert len(known) == len(found) == (ERAS - 42) * ROWS
-    return float(known.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1].mean())
+    both = data.rows(range(43, ERAS + 1)).toPandas().merge(found, on=["id", "era"], validate="1:1")
+    assert len(both) == len(found) == (ERAS - 42) * ROWS
+    return float(both.groupby("era")[["prediction", "target"]].corr().iloc[0::2, 1].mean())
 
 
 def test_what_two_features_say_together_is_learned(fitted: Fitted, data: Training) -> None:

@@ -190,9 +190,9 @@ def test_targets_are_five_values_or_null(rows: pd.DataFrame, training: DataFrame
     names = [name for name in rows if name.startswith("target_")]
     assert len(names) == 6
 
-    known = rows[rows["era"] < 26]
+    labelled = rows[rows["era"] < 26]
     for name in names:
-        assert set(known[name].dropna()) == {0.0, 0.25, 0.5, 0.75, 1.0}
+        assert set(labelled[name].dropna()) == {0.0, 0.25, 0.5, 0.75, 1.0}
     assert rows.loc[rows["era"] == 26, names].isna().all(axis=None)  # its labels have not ended
     assert training.where("target_raw_20 = 'NaN'").count() == 0  # unknown is null, never a number
 

@@ -126,15 +126,15 @@ class Job:
         if frame is not None:
             frame.sample(frac=1.0, random_state=len(frame)).to_parquet(self.folder / "prices.parquet", index=False)
         where = [f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables"]
-        self.notes.told.clear()
+        self.notes.lines.clear()
         return signals_steps.prices(Site(self.store, load(["signals.yml"], [*where, *SETTINGS]), self.notes))["prices"]
 
     def table(self, version: Version) -> pd.DataFrame:
         rows = self.store.read(version).toPandas().sort_values(["ticker", "date"], ignore_index=True)
         return rows.assign(flags=rows["flags"].map(list))
 
-    def told(self, text: str) -> bool:
-        return any(text in told for told in self.notes.told)
+    def said(self, text: str) -> bool:
+        return any(text in line for line in self.notes.lines)
 
 
 @pytest.fixture(scope="module")
@@ -192,14 +192,14 @@ def test_what_is_restated_or_downloaded_again_is_seen_once(job: Job) -> None:
         paid.loc[its, "adjusted_close"] = (paid.loc[its, "adjusted_close"] * 0.99).round(2 if kind[-1] == "2" else 4)
 
     assert job.run(paid) == last
-    assert job.told("table prices: 0 new rows")
+    assert job.said("table prices: 0 new rows")
     assert job.run(None) == last
-    assert job.told(f"table prices: version {last.number} is fresh")
+    assert job.said(f"table prices: version {last.number} is fresh")
     os.utime(job.folder / "prices.parquet", (1, 1))
     assert job.run(None) == last
-    assert job.told("table prices: 0 new rows")
+    assert job.said("table prices: 0 new rows")
     assert job.run(None) == last
-    assert job.told(f"table prices: version {last.number} is fresh")
+    assert job.said(f"table prices: version {last.number} is fresh")
 
 
 def test_a_return_is_another_one_where_rounding_does_not_explain_it(spark: SparkSession) -> None:

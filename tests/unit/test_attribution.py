@@ -59,16 +59,16 @@ def test_values_and_base_are_the_prediction(kind: str, planted: Planted, rows: S
     made: dict[str, RowEstimator] = {
         "lightgbm": planted.booster(1), "linear": LINEAR, "spark_forest": SparkTrees.of(FOREST)
     }  # fmt: skip
-    own = attribution(made[kind], rows.levels[:300], MISSING)
-    assert not own.is_sampled
-    found = own.values(rows.levels).sum(axis=1) + own.base
+    attributed = attribution(made[kind], rows.levels[:300], MISSING)
+    assert not attributed.is_sampled
+    found = attributed.values(rows.levels).sum(axis=1) + attributed.base
     np.testing.assert_allclose(found, made[kind].values(rows.levels, MISSING), rtol=0, atol=1e-9)
 
 
 def test_a_linear_models_values_are_its_weights_times_what_is_above_the_mean(rows: Sample) -> None:
     values = attribution(LINEAR, rows.levels, MISSING).values(rows.levels)
-    known = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
-    np.testing.assert_allclose(values, (known - known.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
+    filled = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
+    np.testing.assert_allclose(values, (filled - filled.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
 
 
 def test_walks_are_within_their_errors_of_the_exact_values(rows: Sample) -> None:
@@ -99,9 +99,9 @@ def test_members_and_blends_are_sums_that_rank_rows_as_they_do(planted: Planted,
         FittedBlend(models, (0.5, 0.5), proportion=1.0, neutral_to=("linear", "noise_0")),
         FittedBlend(models, (0.5, 0.5), proportion=0.5, riskiest=2),
     ):
-        own = Additive.of(model, rows.levels, rows.eras)
-        assert not own.is_exact
-        fidelity = measures(own, rows).fidelity
+        additive = Additive.of(model, rows.levels, rows.eras)
+        assert not additive.is_exact
+        fidelity = measures(additive, rows).fidelity
         assert fidelity.mean() > 0.95
         assert fidelity.min() > 0.85
     plain = Additive.of(FittedBlend(models, (0.5, 0.5)), rows.levels, rows.eras)
@@ -117,8 +117,8 @@ def test_members_and_blends_are_sums_that_rank_rows_as_they_do(planted: Planted,
     free = Additive.of(FittedBlend(models, (0.5, 0.5), 1.0, ("noise_0",)), rows.levels, rows.eras)
     era = rows.eras == rows.eras[0]
     total = free.contributions(rows.levels[era], rows.eras[era]).sum(axis=1)
-    known = np.where(rows.levels[era, 4] == MISSING, np.nan, rows.levels[era, 4])
-    filled = np.where(np.isnan(known), np.nanmean(known), known)
+    column = np.where(rows.levels[era, 4] == MISSING, np.nan, rows.levels[era, 4])
+    filled = np.where(np.isnan(column), np.nanmean(column), column)
     assert abs(np.corrcoef(total, filled)[0, 1]) < 1e-9
 
 
@@ -147,12 +147,12 @@ def test_why_a_row_is_told_by_what_raises_and_lowers_it_most(planted: Planted, r
     found, sums = why(model, ids, rows.levels[:50], rows.eras[:50], 3)
     values = model.contributions(rows.levels[:50], rows.eras[:50])
     for place, one in enumerate(ids):
-        own = found[found["id"] == one].set_index("place")
+        of_row = found[found["id"] == one].set_index("place")
         best = np.argsort(-values[place])[0]
-        assert own.loc[1, "feature"] == NAMES[best]
-        assert own.loc[1, "contribution"] == values[place, best] > 0
-        assert own["contribution"].is_monotonic_decreasing
-        assert (np.sign(own["contribution"]) == np.sign(own.index)).all()
+        assert of_row.loc[1, "feature"] == NAMES[best]
+        assert of_row.loc[1, "contribution"] == values[place, best] > 0
+        assert of_row["contribution"].is_monotonic_decreasing
+        assert (np.sign(of_row["contribution"]) == np.sign(of_row.index)).all()
     sums = sums.set_index("id")["sum"]
     assert sums.is_monotonic_decreasing
     np.testing.assert_allclose(sums[ids], model.predictions(rows.levels[:50], rows.eras[:50]), rtol=0, atol=1e-9)

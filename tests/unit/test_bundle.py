@@ -101,16 +101,16 @@ def resolved(value: str | list[str], target: Target, top: Top) -> Any:
     if (whole := REFERENCE.fullmatch(value)) and isinstance(values.get(whole[1].removeprefix("var.")), list):
         return resolved(values[whole[1].removeprefix("var.")], target, top)
     while found := REFERENCE.search(value):
-        told = found[1].removeprefix("var.")
-        value = value.replace(found[0], str(values[told]) if told in values else f"<{told}>")
+        key = found[1].removeprefix("var.")
+        value = value.replace(found[0], str(values[key]) if key in values else f"<{key}>")
     return value
 
 
 @pytest.mark.parametrize("name", ["round", "training"])
 def test_databricks_own_package_takes_every_job(name: str) -> None:
-    told = jobs()
-    assert sorted(told) == ["round", "training"]
-    assert Job.from_dict(told[name]).as_dict()["name"] == f"eraflow {name}"
+    found = jobs()
+    assert sorted(found) == ["round", "training"]
+    assert Job.from_dict(found[name]).as_dict()["name"] == f"eraflow {name}"
 
 
 def places(value: Any) -> Iterator[dict[str, Any]]:
@@ -196,8 +196,8 @@ def test_spark_is_told_on_databricks_what_any_machine_is_told() -> None:
     local = dict(line.split(maxsplit=1) for line in lines if line and not line.startswith("#"))
     for job in jobs().values():
         (cluster,) = (one["new_cluster"] for one in job["job_clusters"])
-        told = {key: value for key, value in cluster["spark_conf"].items() if key in local}
-        assert len(told) >= 6
-        assert told == {key: local[key] for key in told} | (
-            {"spark.master": "local[*]"} if "spark.master" in told else {}
+        shared = {key: value for key, value in cluster["spark_conf"].items() if key in local}
+        assert len(shared) >= 6
+        assert shared == {key: local[key] for key in shared} | (
+            {"spark.master": "local[*]"} if "spark.master" in shared else {}
         )

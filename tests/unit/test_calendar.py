@@ -84,8 +84,8 @@ def test_later_days_move_no_complete_era_and_no_known_label(days: tuple[date, ..
 
     complete = {era: day for era, day in cut.eras.items() if era < max(cut.eras)}
     assert {era: whole.eras[era] for era in complete} == complete
-    known = [label for label in cut.labels([horizon], lag) if label.end is not None and label.era in complete]
-    assert set(known) <= set(whole.labels([horizon], lag))
+    settled = [label for label in cut.labels([horizon], lag) if label.end is not None and label.era in complete]
+    assert set(settled) <= set(whole.labels([horizon], lag))
 
 
 CLOSED_ON_FRIDAY = weekdays("2010-03-29", "2010-04-30", "2010-04-02").dates

@@ -142,7 +142,7 @@ def test_an_input_error_of_a_worker_is_the_users_sentence() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "message", "told"),
+    ("status", "message", "expected"),
     [
         ("KILLED", "by hand", "Spark has killed a task: by hand"),
         ("KILLED", "Stage cancelled: Job aborted due to stage failure", None),  # because of another one
@@ -155,8 +155,8 @@ def test_an_input_error_of_a_worker_is_the_users_sentence() -> None:
         ("FAILED", "java.net.ConnectException: Connection refused\n" + FRAMES, None),  # came too late
     ],
 )
-def test_what_became_of_a_task(status: str, message: str, told: str | None) -> None:
-    assert loss(status, message) == told
+def test_what_became_of_a_task(status: str, message: str, expected: str | None) -> None:
+    assert loss(status, message) == expected
 
 
 def test_of_a_fit_whose_tasks_did_not_meet_again_the_first_that_failed_is_told() -> None:

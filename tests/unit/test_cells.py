@@ -16,10 +16,10 @@ from eraflow.progress import PlainProgress
 class Noting(PlainProgress):
     def __init__(self) -> None:
         super().__init__()
-        self.told: list[str] = []
+        self.notes: list[str] = []
 
     def note(self, text: str) -> None:
-        self.told.append(text)
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_who_wants_what_another_makes_waits_for_it(cells: Cells) -> None:
     second = threading.Thread(target=lambda: found.append(other.taken(FITS, "key", never)))
     second.start()
     assert cells.taken(FITS, "beside", making("x")).is_new  # another key is not waited for
-    while not other.progress.told:  # type: ignore[attr-defined]
+    while not other.progress.notes:  # type: ignore[attr-defined]
         time.sleep(0.01)
     assert not found
     go_on.set()
@@ -101,7 +101,7 @@ def test_who_wants_what_another_makes_waits_for_it(cells: Cells) -> None:
     second.join()
 
     assert not found[0].is_new
-    assert other.progress.told == ["waiting for another run, which makes the same"]  # type: ignore[attr-defined]
+    assert other.progress.notes == ["waiting for another run, which makes the same"]  # type: ignore[attr-defined]
 
 
 def test_a_run_keeps_what_it_has_taken_when_the_cell_goes(cells: Cells, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from tests.rounds import CLASSIC, NUMBER, Scene, frame, scene, write_manifest, write_predicted
-from tests.unit.test_champions import told
+from tests.unit.test_champions import ruled
 
 from eraflow.cli import job
 from eraflow.config import Config, load
@@ -41,14 +41,14 @@ def test_a_promotion_changes_what_the_next_call_sends_and_no_setting(round_at: S
     write_predicted(round_at.runs, "better", CLASSIC, {"lightgbm": newer})
     champion = Champion.of(round_at.runs, "main")
 
-    champion.decide(1, told(Ruling.INSTALL, CLASSIC))
+    champion.decide(1, ruled(Ruling.INSTALL, CLASSIC))
     assert "ours: classic/lightgbm is effective in classic round" in round_at.call(CLASSIC, SLOTS).lines[0]
 
-    champion.decide(2, told(Ruling.PROMOTE, "better"))
+    champion.decide(2, ruled(Ruling.PROMOTE, "better"))
     assert "ours: better/lightgbm is effective in classic round" in round_at.call(CLASSIC, SLOTS).lines[0]
     assert round_at.held(CLASSIC)[-1] == (NUMBER, newer.to_csv(index=False).encode())
 
-    champion.decide(3, told(Ruling.ROLL_BACK, CLASSIC))
+    champion.decide(3, ruled(Ruling.ROLL_BACK, CLASSIC))
     assert "ours: classic/lightgbm is effective in classic round" in round_at.call(CLASSIC, SLOTS).lines[0]
 
 
@@ -161,10 +161,10 @@ def test_a_challenger_is_compared_as_seldom_as_the_stated_rate_takes(
     write_scored(base / "mine", config, eras, live=1000)
     champion = Champion.of(base, "main")
     facts = {"recipe": recipe_hash(config), "live": 1000}
-    champion.decide(1, told(Ruling.INSTALL, "mine") | {"run": facts})
+    champion.decide(1, ruled(Ruling.INSTALL, "mine") | {"run": facts})
     if passed is not None:
         kept = {"recipe": recipe_hash(other), "live": 1000 - passed, "found": {"verdict": "not told apart"}}
-        champion.decide(2, told(Ruling.KEEP, "mine", compared={"challenger": kept}) | {"run": facts})
+        champion.decide(2, ruled(Ruling.KEEP, "mine", compared={"challenger": kept}) | {"run": facts})
 
     desk = Retraining(config, base, champion, PlainProgress(), nothing_more)
     early = desk._too_early(desk._standing)
@@ -220,7 +220,7 @@ def test_an_alarm_makes_a_refit_due(
     (tmp_path / "mine").mkdir()
     write_manifest(tmp_path / "mine", config)
     champion = Champion.of(tmp_path, "main")
-    champion.decide(1, told(Ruling.INSTALL, "mine"))
+    champion.decide(1, ruled(Ruling.INSTALL, "mine"))
     said = {"level": level, "run": run, "score_reasons": ["numerai_corr fell"], "reasons": []}
     write_json(tmp_path / "rounds/monitor/monitor.json", {"slots": {"ours": said}})
 

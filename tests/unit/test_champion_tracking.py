@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.test_champions import told
+from tests.unit.test_champions import ruled
 
 from eraflow.config.scoring import Tracking
 from eraflow.errors import InputError
@@ -45,22 +45,22 @@ def test_aliases_follow_decisions_and_are_told_once(tmp_path: Path) -> None:
         runs = {alias: client.get_model_version_by_alias("main", alias).run_id for alias in versions}
         return {alias: client.get_run(run).info.run_name for alias, run in runs.items()}
 
-    champion.decide(1, told(Ruling.INSTALL, "one"))
+    champion.decide(1, ruled(Ruling.INSTALL, "one"))
     assert tell(tmp_path) == ("MLflow: of the model main champion is version 1",)
     assert aliases() == {"champion": "one"}
     assert tell(tmp_path) == ()
 
-    champion.decide(2, {**told(Ruling.KEEP, "one"), "challenger": "two"})
+    champion.decide(2, {**ruled(Ruling.KEEP, "one"), "challenger": "two"})
     assert tell(tmp_path) == ("MLflow: of the model main champion is version 1, challenger is version 2",)
     assert aliases() == {"champion": "one", "challenger": "two"}
 
-    champion.decide(3, told(Ruling.PROMOTE, "two"))
+    champion.decide(3, ruled(Ruling.PROMOTE, "two"))
     assert tell(tmp_path) == ("MLflow: of the model main champion is version 2",)
     assert aliases() == {"champion": "two"}
 
 
 def test_nothing_is_told_where_nobody_asks_for_it(tmp_path: Path) -> None:
-    Champion.of(tmp_path, "main").decide(1, told(Ruling.INSTALL, "one"))
+    Champion.of(tmp_path, "main").decide(1, ruled(Ruling.INSTALL, "one"))
 
     assert tell(tmp_path, Tracking(enabled=False, uri=None, experiment="tests")) == ()
     assert not (tmp_path / "mlflow.db").exists()
@@ -70,7 +70,7 @@ def test_a_registry_that_is_away_costs_no_decision_and_is_not_taken_for_told(tmp
     pytest.importorskip("mlflow")
     write_run(tmp_path, "one")
     champion = Champion.of(tmp_path, "main")
-    champion.decide(1, told(Ruling.INSTALL, "one"))
+    champion.decide(1, ruled(Ruling.INSTALL, "one"))
 
     with pytest.raises(InputError, match=r"MLflow at http://127\.0\.0\.1:9 does not take"):
         tell(tmp_path, Tracking(enabled=True, uri="http://127.0.0.1:9", experiment="tests"))

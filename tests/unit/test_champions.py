@@ -11,7 +11,7 @@ from eraflow.monitoring.champions import Champion, run_of
 from eraflow.monitoring.promotion import Ruling
 
 
-def told(ruling: Ruling, run: str, **more: Any) -> dict[str, Any]:
+def ruled(ruling: Ruling, run: str, **more: Any) -> dict[str, Any]:
     return {
         "ruling": str(ruling), "why": "a test", "champion": run, "challenger": None, "compared": {},
         "rules": {"confidence": 0.95}, "clock": {"decided": "2026-01-01T00:00:00Z"}, **more,
@@ -21,7 +21,7 @@ def told(ruling: Ruling, run: str, **more: Any) -> dict[str, Any]:
 def champion(base: Path, *steps: tuple[Ruling, str]) -> Champion:
     made = Champion.of(base, "main")
     for number, (ruling, run) in enumerate(steps, 1):
-        made.decide(number, told(ruling, run))
+        made.decide(number, ruled(ruling, run))
     return made
 
 
@@ -47,7 +47,7 @@ def test_an_attempt_that_was_decided_is_none_any_more(tmp_path: Path) -> None:
     made.begin({"refit": "main-0002"})
     assert made.attempt == {"refit": "main-0002", "number": 2}
 
-    made.decide(2, told(Ruling.REFIT, "main-0002"))  # and killed before it could tidy up
+    made.decide(2, ruled(Ruling.REFIT, "main-0002"))  # and killed before it could tidy up
 
     assert made.attempt is None
 

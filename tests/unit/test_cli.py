@@ -60,10 +60,10 @@ def test_a_bad_config_ends_with_2_and_one_sentence_before_any_work(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.job("", raising(AssertionError("no work may start")), arguments) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.startswith("eraflow: --")
-    assert told.err.count("\n") == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith("eraflow: --")
+    assert printed.err.count("\n") == 1
 
 
 def test_bad_input_ends_with_2_and_its_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,10 +117,10 @@ def test_models_that_failed_are_told_with_the_log_that_has_their_causes(
     failures = {"ridge": "MemoryError: 9 GB for an array", "both": "its model ridge failed."}
     assert cli.job("", raising(PartFailedError(failures, ["lightgbm: mean"])), []) == 1
 
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     (log,) = (tmp_path / "var/log").iterdir()
-    assert told.out == "lightgbm: mean\n"
-    assert told.err.splitlines()[-1] == (
+    assert printed.out == "lightgbm: mean\n"
+    assert printed.err.splitlines()[-1] == (
         f"eraflow: these models failed, {log} has the causes, and the same command tries them again: ridge: "
         "MemoryError: 9 GB for an array; both: its model ridge failed."
     )

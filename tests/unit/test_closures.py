@@ -43,12 +43,12 @@ def test_all_holidays_of_2026_are_told_and_no_other_day() -> None:
     past = sessions("2019-01-02", "2025-12-31")
     weekdays = [day.date() for day in pd.bdate_range("2026-01-01", "2026-12-31")]
 
-    told = [day for day in weekdays if is_holiday(day, frozenset(past), past[0])]
+    holidays = [day for day in weekdays if is_holiday(day, frozenset(past), past[0])]
 
     wanted = [day.date() for day in NewYork().holidays("2026-01-01", "2026-12-31")]
     assert [str(day) for day in wanted if day.month == 7] == ["2026-07-03"]  # the 4th is a Saturday
-    assert sorted(set(told) - set(wanted)) == []
-    assert sorted(set(wanted) - set(told)) == []
+    assert sorted(set(holidays) - set(wanted)) == []
+    assert sorted(set(wanted) - set(holidays)) == []
 
 
 def test_two_like_years_are_needed() -> None:
@@ -89,11 +89,11 @@ def test_the_closures_of_the_real_prices_are_told() -> None:
     if not path.exists():
         pytest.skip(f"{path} is not there: ERAFLOW_REAL_DATA names the folder with real prices")
     days = sorted(pd.to_datetime(pd.read_parquet(path, columns=["date"])["date"].unique()).date)
-    there, year = frozenset(days), date(2003, 1, 1)
-    shut = [day.date() for day in pd.bdate_range(year, days[-1]) if day.date() not in there]
+    traded, year = frozenset(days), date(2003, 1, 1)
+    shut = [day.date() for day in pd.bdate_range(year, days[-1]) if day.date() not in traded]
 
-    untold = [str(day) for day in shut if not is_holiday(day, there, days[0])]
-    wrong = [day for day in days if day >= year and is_holiday(day, there, days[0])]
+    untold = [str(day) for day in shut if not is_holiday(day, traded, days[0])]
+    wrong = [day for day in days if day >= year and is_holiday(day, traded, days[0])]
 
     # Two presidents' funerals and a third, a hurricane: nobody could have known them.
     assert untold == ["2004-06-11", "2007-01-02", "2012-10-29", "2012-10-30", "2018-12-05"]

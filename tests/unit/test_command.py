@@ -45,7 +45,7 @@ def test_a_job_that_fails_ends_the_command_with_its_code(jobs: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "told"),
+    ("word", "message"),
     [
         ("igest", "there is no job igest; did you mean ingest?\n"),
         ("confg", "there is no job confg; did you mean config?\n"),
@@ -53,9 +53,11 @@ def test_a_job_that_fails_ends_the_command_with_its_code(jobs: Path) -> None:
         ("xyzzy", f"there is no job xyzzy; choose one of {', '.join(command.job_files())}, config, doctor, setup.\n"),
     ],
 )
-def test_an_unknown_job_ends_with_2_and_the_nearest(word: str, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_job_ends_with_2_and_the_nearest(
+    word: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert command.main([word]) == 2
-    assert capsys.readouterr().err == f"eraflow: {told}"
+    assert capsys.readouterr().err == f"eraflow: {message}"
 
 
 def test_where_nobody_looks_at_what_a_command_returns_it_exits(

@@ -96,7 +96,7 @@ def test_the_best_of_worthless_trials_beside_its_twin_is_deflated_to_chance() ->
         values = draw.normal(0.0, 1.0, (20, 100))
         best = values[int(np.argmax(values.mean(axis=1) / values.std(axis=1)))]
         twin = best + 0.01 * draw.normal(size=100)
-        sharpes = [float(own.mean() / own.std()) for own in (best, twin)]
+        sharpes = [float(each.mean() / each.std()) for each in (best, twin)]
         passed += deflated_sharpe(best, sharpes, 20, 1) > 0.95
 
     assert passed / 300 < 0.06

@@ -19,9 +19,9 @@ def message(overlays: list[str], *settings: str) -> str:
 
 
 def test_a_ranking_that_would_stop_early_is_refused() -> None:
-    own = ["models.lightgbm.objective=lambdarank", "models.lightgbm.early_stopping_rounds=20"]
+    settings = ["models.lightgbm.objective=lambdarank", "models.lightgbm.early_stopping_rounds=20"]
     with pytest.raises(InputError, match="early_stopping_rounds: objective=lambdarank cannot stop early; say 0"):
-        load([], own)
+        load([], settings)
 
 
 def test_later_layers_win_and_leave_other_keys_alone(tmp_path: Path) -> None:
@@ -59,8 +59,8 @@ def test_a_number_or_a_date_is_a_name(name: str) -> None:
 
 
 def test_a_models_network_takes_what_it_does_not_say_from_feature_network() -> None:
-    told = ["models.lightgbm.network.interactions=4", "feature_network.mutual=0.5"]
-    network = load([], told).models["lightgbm"].model_dump()["network"]
+    settings = ["models.lightgbm.network.interactions=4", "feature_network.mutual=0.5"]
+    network = load([], settings).models["lightgbm"].model_dump()["network"]
 
     assert (network["interactions"], network["mutual"], network["degree"]) == (4, 0.5, 10)
     assert load([], ["feature_network.mutual=0.5"]).decisive() == load([], []).decisive()
@@ -82,8 +82,13 @@ def test_what_few_features_cannot_give_is_told(settings: str, fault: str | None)
 
 
 def test_an_ensemble_that_names_no_models_has_all_of_them() -> None:
-    told = ["models.linear.kind=linear", "models.other.kind=linear", "models.other=null", "ensembles.all.weights=ridge"]
-    assert load([], told).ensembles["all"].models == ("lightgbm", "linear")
+    settings = [
+        "models.linear.kind=linear",
+        "models.other.kind=linear",
+        "models.other=null",
+        "ensembles.all.weights=ridge",
+    ]
+    assert load([], settings).ensembles["all"].models == ("lightgbm", "linear")
 
 
 def test_what_no_model_uses_decides_nothing() -> None:
@@ -97,8 +102,8 @@ def test_without_an_overlay_the_demo_is_meant() -> None:
 
 def test_every_overlay_of_the_project_is_valid() -> None:
     for path in conf_dir().glob("*.yml"):
-        own = yaml.safe_load(path.read_text(encoding="utf-8"))
-        assert load([str(path)], []).run.name == own["run"].get("name", "eraflow")
+        overlay = yaml.safe_load(path.read_text(encoding="utf-8"))
+        assert load([str(path)], []).run.name == overlay["run"].get("name", "eraflow")
 
 
 @pytest.mark.parametrize(
@@ -145,8 +150,8 @@ def test_settings_of_a_section_can_be_searched() -> None:
 
 def test_a_half_life_is_told() -> None:
     assert str(load([], []).sampling) == "models learn from all rows"
-    told = str(load([], ["sampling.half_life=104", "sampling.rows=0.5"]).sampling)
-    assert told == "models learn from 50% of the rows; a row weighs half of one that is 104 eras younger"
+    text = str(load([], ["sampling.half_life=104", "sampling.rows=0.5"]).sampling)
+    assert text == "models learn from 50% of the rows; a row weighs half of one that is 104 eras younger"
 
 
 @pytest.mark.parametrize(

@@ -52,11 +52,11 @@ def test_a_default_is_base_ymls() -> None:
 
 
 def test_the_last_layer_that_sets_a_value_is_its_origin(tmp_path: Path) -> None:
-    own = tmp_path / "mine.yml"
-    own.write_text("run: {seed: 5}\n")
-    assert one("run.seed", overlays=(str(own),)).origin == str(own)
-    assert one("run.seed", "run.seed=6", overlays=(str(own),)).origin == "--set run.seed=6"
-    assert one("run.name", "run.seed=6", overlays=(str(own),)).origin == "conf/base.yml"
+    file = tmp_path / "mine.yml"
+    file.write_text("run: {seed: 5}\n")
+    assert one("run.seed", overlays=(str(file),)).origin == str(file)
+    assert one("run.seed", "run.seed=6", overlays=(str(file),)).origin == "--set run.seed=6"
+    assert one("run.name", "run.seed=6", overlays=(str(file),)).origin == "conf/base.yml"
     assert one("run.name").origin == "conf/demo.yml"
 
 

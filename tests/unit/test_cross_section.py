@@ -51,12 +51,12 @@ def test_features_are_levelled_by_themselves() -> None:
 def test_levels_keep_order_and_share_ties(values: np.ndarray) -> None:
     levels = cross_section.levels(values[:, None])[:, 0]
 
-    known = ~np.isnan(values)
-    assert (levels[~known] == MISSING).all()
-    assert set(levels[known]) <= {0, 1, 2, 3, 4}
-    by_value = levels[known][np.argsort(values[known], kind="stable")]
+    observed = ~np.isnan(values)
+    assert (levels[~observed] == MISSING).all()
+    assert set(levels[observed]) <= {0, 1, 2, 3, 4}
+    by_value = levels[observed][np.argsort(values[observed], kind="stable")]
     assert (np.diff(by_value) >= 0).all()
-    assert len(set(zip(values[known], levels[known], strict=True))) == len(set(values[known]))
+    assert len(set(zip(values[observed], levels[observed], strict=True))) == len(set(values[observed]))
 
 
 @settings(deadline=None, max_examples=50)
@@ -117,50 +117,50 @@ def test_a_residual_is_orthogonal_to_sectors_and_exposures() -> None:
 
     left = cross_section.residual(returns, sectors, exposures)
 
-    known = ~np.isnan(returns)
-    assert (np.isnan(left) == ~known).all()
+    observed = ~np.isnan(returns)
+    assert (np.isnan(left) == ~observed).all()
     for sector in ("energy", "health", "tech"):
-        assert abs(left[known & (sectors == sector)].sum()) < 1e-9
-    for exposure in exposures[known].T:
-        assert abs(left[known] @ cross_section.gaussian(exposure)) < 1e-9
-    assert 0.5 < left[known].std() < 0.95  # the explained part is gone, the rest is there
+        assert abs(left[observed & (sectors == sector)].sum()) < 1e-9
+    for exposure in exposures[observed].T:
+        assert abs(left[observed] @ cross_section.gaussian(exposure)) < 1e-9
+    assert 0.5 < left[observed].std() < 0.95  # the explained part is gone, the rest is there
 
 
 def test_a_residual_to_sectors_is_the_distance_from_the_sector_mean() -> None:
     returns, sectors, _ = era()
-    known = ~np.isnan(returns)
+    observed = ~np.isnan(returns)
     scores = np.full(returns.shape, NAN)
-    scores[known] = cross_section.gaussian(returns[known])
+    scores[observed] = cross_section.gaussian(returns[observed])
 
     left = cross_section.residual(returns, sectors, None)
 
     for sector in ("energy", "health", "tech"):
-        its = known & (sectors == sector)
+        its = observed & (sectors == sector)
         np.testing.assert_allclose(left[its], scores[its] - scores[its].mean(), atol=1e-11)
 
 
 def test_what_cannot_be_known_of_the_others_does_not_count() -> None:
     returns, sectors, exposures = era()
-    known = ~np.isnan(returns)
+    observed = ~np.isnan(returns)
 
     whole = cross_section.targets(returns, sectors, exposures)
-    alone = cross_section.targets(returns[known], sectors[known], exposures[known])
+    alone = cross_section.targets(returns[observed], sectors[observed], exposures[observed])
 
     assert list(whole) == ["raw", "sector", "neutral"]
     for kind, target in whole.items():
-        assert np.isnan(target[~known]).all()
-        np.testing.assert_array_equal(target[known], alone[kind])
-        assert set(target[known]) == {0.0, 0.25, 0.5, 0.75, 1.0}
+        assert np.isnan(target[~observed]).all()
+        np.testing.assert_array_equal(target[observed], alone[kind])
+        assert set(target[observed]) == {0.0, 0.25, 0.5, 0.75, 1.0}
 
 
 def test_the_three_targets_differ_by_what_is_taken_out() -> None:
     returns, sectors, exposures = era(tickers=2000)
-    known = ~np.isnan(returns)
+    observed = ~np.isnan(returns)
 
     found = cross_section.targets(returns, sectors, exposures)
 
-    tech = {kind: target[known & (sectors == "tech")].mean() for kind, target in found.items()}
-    tilt = {kind: np.corrcoef(target[known], exposures[known, 0])[0, 1] for kind, target in found.items()}
+    tech = {kind: target[observed & (sectors == "tech")].mean() for kind, target in found.items()}
+    tilt = {kind: np.corrcoef(target[observed], exposures[observed, 0])[0, 1] for kind, target in found.items()}
     assert tech["raw"] > 0.55
     assert tech["sector"] == pytest.approx(0.5, abs=0.01)
     assert tilt["sector"] > 0.3

@@ -183,11 +183,11 @@ THIRTY = {era: an_era(era, 60) for era in range(1, 31)}
 @pytest.mark.parametrize("name", FITTED)
 @pytest.mark.parametrize("era", range(6, 31, 4))
 def test_weights_equal_those_without_the_era_its_purge_window_and_all_that_follows(name: str, era: int) -> None:
-    known = {at: rows for at, rows in THIRTY.items() if at + 3 < era}
+    before = {at: rows for at, rows in THIRTY.items() if at + 3 < era}
     poisoned = {at: rows if at + 3 < era else (-rows[0][::-1], rows[1]) for at, rows in THIRTY.items()}
 
     found = weights_of(THIRTY, era, FITTED[name])
-    np.testing.assert_array_equal(found, weights_of(known, era, FITTED[name]))
+    np.testing.assert_array_equal(found, weights_of(before, era, FITTED[name]))
     np.testing.assert_array_equal(found, weights_of(poisoned, era, FITTED[name]))
 
 

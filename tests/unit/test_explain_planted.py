@@ -63,8 +63,8 @@ def test_what_earned_adds_up_to_is_the_correlation_with_the_target(planted: Plan
     model, rows = planted.model(1), planted.validated(1)
     found = measures(model, rows)
     for place, era in enumerate(found.eras):
-        own = rows.eras == era
-        expected = np.corrcoef(model.sums(rows.levels[own], rows.eras[own]), rows.target[own])[0, 1]
+        of_era = rows.eras == era
+        expected = np.corrcoef(model.sums(rows.levels[of_era], rows.eras[of_era]), rows.target[of_era])[0, 1]
         assert found.earned[place].sum() == pytest.approx(expected, abs=1e-12)
 
 

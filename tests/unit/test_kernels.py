@@ -299,7 +299,7 @@ def test_nothing_is_known_of_later_bars(universe: pd.DataFrame) -> None:
     cut, poisoned = long[:1000], long.copy()
     poisoned.loc[poisoned["bar"] >= 1000, INPUTS] *= 10.0
 
-    known_before, later = by_kernels(cut, ALL), by_kernels(poisoned, ALL)[:1000]
+    earlier, later = by_kernels(cut, ALL), by_kernels(poisoned, ALL)[:1000]
 
-    pd.testing.assert_frame_equal(known_before, later, check_exact=True)
-    assert known_before.iloc[-1].notna().all()
+    pd.testing.assert_frame_equal(earlier, later, check_exact=True)
+    assert earlier.iloc[-1].notna().all()

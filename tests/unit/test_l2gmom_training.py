@@ -46,8 +46,8 @@ def later_correlation(made: Task, data: Panel, found: dict[str, dict[str, np.nda
     for era in range(52, ERAS + 1):
         nodes, scores = scored(network, data, era, made.length, made.degree)
         target = data.target[nodes, era - 1]
-        known = ~np.isnan(target)
-        correlations.append(np.corrcoef(scores[known], target[known])[0, 1])
+        labelled = ~np.isnan(target)
+        correlations.append(np.corrcoef(scores[labelled], target[labelled])[0, 1])
     return float(np.mean(correlations))
 
 
@@ -90,11 +90,11 @@ def test_the_future_and_unwatched_eras_change_nothing(tmp_path: Path) -> None:
     levels, target = data.levels.copy(), data.target.copy()
     levels[:, 49:] = 4
     target[:, [*range(39, 41), *range(49, ERAS)]] = 100.0
-    known, other = (
+    first, other = (
         train(task(tmp_path / str(at), epochs=1), changed)
         for at, changed in enumerate((data, replace(data, levels=levels, target=target)))
     )
-    for name, value in known["state"].items():
+    for name, value in first["state"].items():
         np.testing.assert_array_equal(other["state"][name], value)
 
 

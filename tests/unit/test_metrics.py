@@ -32,8 +32,8 @@ def example() -> EraRows:
 
 def by_metric(rows: EraRows, model: str) -> dict[str, float]:
     scored = score_era(rows)
-    own = scored[scored["model"] == model]
-    return dict(zip(own["metric"], own["value"], strict=True))
+    of_model = scored[scored["model"] == model]
+    return dict(zip(of_model["metric"], of_model["value"], strict=True))
 
 
 def test_the_worked_example() -> None:
@@ -89,56 +89,58 @@ def an_era(seed: int) -> EraRows:
 def oracle(rows: EraRows, model: str) -> dict[str, float]:
     """numerai-tools on the rows with a known target, called as its documentation says, model by model."""
     target = rows.target.dropna().rename("target")
-    own = rows.predictions[[model]].dropna()
-    own = own[own.index.isin(target.index)].sort_index()
-    t, p = numerai.filter_sort_index(target, own)
+    predicted = rows.predictions[[model]].dropna()
+    predicted = predicted[predicted.index.isin(target.index)].sort_index()
+    t, p = numerai.filter_sort_index(target, predicted)
 
-    def known(part: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
+    def labelled(part: pd.DataFrame | pd.Series) -> pd.DataFrame | pd.Series:
         return part[part.index.isin(target.index)]
 
     def with_reference(reference: pd.Series) -> float:
-        other, q = numerai.filter_sort_index(known(reference), own)
+        other, q = numerai.filter_sort_index(labelled(reference), predicted)
         return numerai.pearson_correlation(numerai.tie_kept_rank__gaussianize__pow_1_5(q)[model], other)
 
     def by_rank(reference: pd.Series) -> float:
-        other, q = numerai.filter_sort_index(known(reference), own)
+        other, q = numerai.filter_sort_index(labelled(reference), predicted)
         return numerai.spearman_correlation(other, q[model])
 
-    meta, neutralizers = known(rows.meta_model), known(rows.neutralizers).sort_index()
+    meta, neutralizers = labelled(rows.meta_model), labelled(rows.neutralizers).sort_index()
     found = {
-        "numerai_corr": numerai.numerai_corr(own, target)[model],
-        "top_bottom_200_corr": numerai.numerai_corr(own, target, top_bottom=200)[model],
+        "numerai_corr": numerai.numerai_corr(predicted, target)[model],
+        "top_bottom_200_corr": numerai.numerai_corr(predicted, target, top_bottom=200)[model],
         "spearman": numerai.spearman_correlation(t, p[model]),
         "pearson": numerai.pearson_correlation(t, p[model]),
-        "mmc": numerai.correlation_contribution(own, meta, target)[model],
+        "mmc": numerai.correlation_contribution(predicted, meta, target)[model],
         "cwmm": with_reference(rows.meta_model),
         "corr_with_example_preds": with_reference(rows.example),
         "rank_corr_with_example_preds": by_rank(rows.example),
-        "neutral_corr": numerai.neutral_correlation(own, neutralizers, target)[model],
-        "neutral_contribution": numerai.neutral_contribution(own, meta, neutralizers, target)[model],
+        "neutral_corr": numerai.neutral_correlation(predicted, neutralizers, target)[model],
+        "neutral_contribution": numerai.neutral_contribution(predicted, meta, neutralizers, target)[model],
     }
     for name in ("b1", "b2"):
-        found[f"bmc_{name}"] = numerai.correlation_contribution(own, known(rows.benchmarks[name]), target)[model]
+        found[f"bmc_{name}"] = numerai.correlation_contribution(predicted, labelled(rows.benchmarks[name]), target)[
+            model
+        ]
         found[f"corr_with_{name}"] = with_reference(rows.benchmarks[name])
         found[f"rank_corr_with_{name}"] = by_rank(rows.benchmarks[name])
     for name, features in rows.features.items():
-        of_rows = features.loc[own.index]
-        found[f"fnc_{name}"] = numerai.feature_neutral_corr(own, of_rows, target)[model]
+        of_rows = features.loc[predicted.index]
+        found[f"fnc_{name}"] = numerai.feature_neutral_corr(predicted, of_rows, target)[model]
         varying = of_rows.loc[:, of_rows.std() > 0]
-        exposures = varying.apply(lambda f: numerai.pearson_correlation(f, own[model]))
-        found[f"max_exposure_{name}"] = numerai.max_feature_correlation(own[model], varying)[1]
+        exposures = varying.apply(lambda f: numerai.pearson_correlation(f, predicted[model]))
+        found[f"max_exposure_{name}"] = numerai.max_feature_correlation(predicted[model], varying)[1]
         found[f"exposure_rms_{name}"] = np.sqrt((exposures**2).mean())
     before = rows.previous[model]
-    before = before[before.index.isin(own.index)]
-    found["churn"] = numerai_signals.churn(own[model], before)
-    both = own.index.intersection(before.index)
+    before = before[before.index.isin(predicted.index)]
+    found["churn"] = numerai_signals.churn(predicted[model], before)
+    both = predicted.index.intersection(before.index)
     weights = [
         numerai.weight_normalize(numerai.center(numerai.tie_kept_rank__gaussianize__pow_1_5(part)))[model]
-        for part in (own.loc[both].sort_index(), before[both].sort_index().to_frame())
+        for part in (predicted.loc[both].sort_index(), before[both].sort_index().to_frame())
     ]
     found["turnover"] = numerai_signals.turnover(*weights)
     at = p.index.intersection(neutralizers.index).sort_values()
-    found["alpha"] = numerai.alpha(own.loc[at], neutralizers.loc[at], rows.weights[at], target[at])[model]
+    found["alpha"] = numerai.alpha(predicted.loc[at], neutralizers.loc[at], rows.weights[at], target[at])[model]
     side = np.sign(t - t.median())
     agree = np.sign(p[model] - p[model].median())[side != 0] * side[side != 0]
     found["hit_rate"] = ((agree + 1) / 2).mean()
@@ -162,10 +164,12 @@ def test_the_largest_exposure_is_of_the_feature_that_numerai_tools_names() -> No
     target = rows.target.dropna()
 
     for model, name, value, detail in scored.itertuples(index=False):
-        own = rows.predictions[model].dropna()
-        own = own[own.index.isin(target.index)].sort_index()
-        features = rows.features[name.removeprefix("max_exposure_")].loc[own.index].drop(columns="f3", errors="ignore")
-        assert (detail, pytest.approx(value, abs=1e-12)) == numerai.max_feature_correlation(own, features)
+        predicted = rows.predictions[model].dropna()
+        predicted = predicted[predicted.index.isin(target.index)].sort_index()
+        features = (
+            rows.features[name.removeprefix("max_exposure_")].loc[predicted.index].drop(columns="f3", errors="ignore")
+        )
+        assert (detail, pytest.approx(value, abs=1e-12)) == numerai.max_feature_correlation(predicted, features)
 
 
 def test_the_order_of_rows_changes_no_score_by_one_bit() -> None:
@@ -212,8 +216,8 @@ def test_a_constant_model_has_no_value_in_any_metric_and_leaves_the_others_alone
 @pytest.mark.parametrize(
     ("spoil", "metrics"),
     [
-        (lambda known: known.iloc[: ROWS // 2], ["mmc", "cwmm"]),
-        (lambda known: known * 0 + 0.5, ["mmc", "cwmm"]),
+        (lambda reference: reference.iloc[: ROWS // 2], ["mmc", "cwmm"]),
+        (lambda reference: reference * 0 + 0.5, ["mmc", "cwmm"]),
     ],
     ids=["known for half of the rows", "constant"],
 )

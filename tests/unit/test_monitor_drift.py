@@ -136,9 +136,9 @@ def test_each_change_is_found_in_its_first_round(reference: Reference, change: s
 def test_a_feature_that_never_varied_alarms_for_no_grain_of_dust() -> None:
     draw = np.random.default_rng(8)
     levels = [UNIVERSE.levels(draw) for _ in range(21)]
-    for own in levels:
-        own[:, 0] = 2
-    reference = Reference.of(UNIVERSE.names, {}, [profile.profile(own, MISSING) for own in levels[:-1]])
+    for each in levels:
+        each[:, 0] = 2
+    reference = Reference.of(UNIVERSE.names, {}, [profile.profile(each, MISSING) for each in levels[:-1]])
     live = levels[-1]
     live[0, 0] = 3
     moved = drifted(reference, profile.profile(live, MISSING), 0.1 / 250)
@@ -151,9 +151,9 @@ def test_a_family_that_is_often_constant_or_absent_blocks_no_round(value: int, o
     draw = np.random.default_rng(11)
     families = {"small": UNIVERSE.names[:3], "large": UNIVERSE.names[3:]}
     levels = [UNIVERSE.levels(draw) for _ in range(61)]
-    for own in [*levels[:odd], levels[-1]]:
-        own[:, :3] = value
-    eras = [profile.profile(own, MISSING) for own in levels]
+    for each in [*levels[:odd], levels[-1]]:
+        each[:, :3] = value
+    eras = [profile.profile(each, MISSING) for each in levels]
     rules = {**RULES, "broken_share": 0.1}
     assert status_of_rows(Reference.of(UNIVERSE.names, families, eras[:-1]), eras[-1], **rules).level == level
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.rounds import CLASSIC, DATE, SIGNALS, SLOT, Scene, scene
-from tests.unit.test_champions import told
+from tests.unit.test_champions import ruled
 
 from eraflow.config import Config
 from eraflow.locks import locked
@@ -198,7 +198,7 @@ def test_a_round_waits_for_nobody_who_looks_at_the_same_eras(at_round: Scene, er
 
 
 def test_a_new_champions_eras_are_looked_at_before_its_first_round(at_round: Scene, eras: Eras) -> None:
-    Champion.of(at_round.runs, "main").decide(1, told(Ruling.INSTALL, CLASSIC))
+    Champion.of(at_round.runs, "main").decide(1, ruled(Ruling.INSTALL, CLASSIC))
     config = at_round.config([CLASSIC])
     idle = config.model_copy(update={"monitor": config.monitor.model_copy(update={"enabled": False})})
     retrain(no_spark, idle, PlainProgress(), install=CLASSIC)

@@ -32,11 +32,11 @@ def a_graph(sectors: int, size: int = 8) -> tuple[pd.DataFrame, pd.DataFrame]:
     return nodes, edges.reset_index(drop=True)
 
 
-def a_section(sectors: int = 3, known: bool = True, size: int = 8) -> Section:
+def a_section(sectors: int = 3, has_sectors: bool = True, size: int = 8) -> Section:
     nodes, edges = a_graph(sectors, size)
     by_era = pd.DataFrame({"era": list(DATES), "nodes": 24, "edges": 90, "same_sector": 0.5, "chance": 0.3})
     by_era = by_era.assign(low=0.25, high=0.35, kept=np.where(by_era["era"] == 1, np.nan, 0.9))
-    if not known:
+    if not has_sectors:
         nodes["sector"] = None
         by_era[["same_sector", "chance", "low", "high"]] = np.nan
     return network_section(by_era, nodes, edges, drawn(nodes, edges), (2e-14, 3e-13), DATES)
@@ -62,7 +62,7 @@ def test_sectors_stability_degrees_and_the_strongest_edges_are_told() -> None:
 
 
 def test_without_sectors_the_section_leaves_them_out() -> None:
-    section = a_section(known=False)
+    section = a_section(has_sectors=False)
 
     assert [figure.key for figure in section.figures] == ["network-overlap", "network-degrees", "network-graph"]
     assert [cell.text for cell in section.tables[0].columns] == ["Ticker", "Neighbour", "Weight"]

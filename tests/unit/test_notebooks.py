@@ -48,15 +48,15 @@ def test_cells_are_parted_and_empty_ones_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("print(1)\n", "its first line is not '# Databricks notebook source'"),
         ("", "its first line is not"),
         ("# Databricks notebook source\n\n# MAGIC %sql\n# MAGIC select 1\n", "line 3: %sql is no language of ours"),
     ],
 )
-def test_another_format_is_refused(source: str, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_another_format_is_refused(source: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         cells(source)
 
 
@@ -69,14 +69,14 @@ def test_parameters_take_what_is_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "told"),
+    ("given", "message"),
     [
         ({"dyas": "7"}, "it has no parameter 'dyas'; it has days, mode"),
     ],
 )
-def test_an_unknown_parameter_is_refused_before_any_cell(given: dict[str, str], told: str) -> None:
+def test_an_unknown_parameter_is_refused_before_any_cell(given: dict[str, str], message: str) -> None:
     ran = run(SOURCE, "tour.py", None, given)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         next(ran)
 
 
@@ -111,11 +111,11 @@ def test_a_page_that_ends_in_an_error_is_written_and_the_error_raised(tmp_path: 
 
 
 def test_the_page_holds_text_code_and_outputs_and_runs_nothing_of_them() -> None:
-    told = page("tour", [Shown("markdown", "# A <title>"), Shown("python", "x < 1", (Output(text="<script>"),))])
-    assert "<h1>A &lt;title&gt;</h1>" in told
-    assert "<pre>&lt;script&gt;</pre>" in told
-    assert '<span class="o">&lt;</span>' in told
-    assert "http" not in told.replace("http-equiv", "")
+    html = page("tour", [Shown("markdown", "# A <title>"), Shown("python", "x < 1", (Output(text="<script>"),))])
+    assert "<h1>A &lt;title&gt;</h1>" in html
+    assert "<pre>&lt;script&gt;</pre>" in html
+    assert '<span class="o">&lt;</span>' in html
+    assert "http" not in html.replace("http-equiv", "")
 
 
 def test_what_a_carriage_return_has_written_over_is_gone() -> None:

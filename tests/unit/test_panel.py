@@ -33,9 +33,9 @@ def test_the_future_changes_no_window() -> None:
     later = ROWS.set_column(2, "features", pa.array([[0, 0], [0, 1], [-1, 2], [0, 0], [1, 1]], pa.list_(pa.int8())))
     every = np.array([0, 1])
 
-    known, other = panel(ROWS, range(5, 8), 2, -1), panel(later, range(5, 8), 2, -1)
-    np.testing.assert_array_equal(known.windows(6, 2, every), other.windows(6, 2, every))
-    assert (known.windows(7, 2, every) != other.windows(7, 2, every)).any()
+    first, other = panel(ROWS, range(5, 8), 2, -1), panel(later, range(5, 8), 2, -1)
+    np.testing.assert_array_equal(first.windows(6, 2, every), other.windows(6, 2, every))
+    assert (first.windows(7, 2, every) != other.windows(7, 2, every)).any()
 
 
 def test_only_known_targets_are_labelled() -> None:

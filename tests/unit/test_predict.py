@@ -26,7 +26,7 @@ def test_every_model_and_the_blend_predict_the_live_file_and_the_run_stays_as_it
     run = base / "runs/mine"
     before = state(base)
     assert code(base, "--date", "2026-11-28", "--round", "1200") == 0
-    assert {path: own for path, own in state(base).items() if "/var/" not in path} == before
+    assert {path: content for path, content in state(base).items() if "/var/" not in path} == before
 
     folder = run / "rounds/2026-11-28"
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*")) == [
@@ -129,9 +129,9 @@ def test_files_of_a_round_that_were_harmed_are_not_taken_for_whole(
 def test_a_process_without_java_predicts(base: Path) -> None:
     job = [sys.executable, str(ROOT / "jobs/predict.py"), *arguments(base, "--date", "2026-11-28")]
     without = {"PATH": str(Path(sys.executable).parent), "JAVA_HOME": "/nowhere", "PYTHONPATH": str(ROOT / "lib")}
-    told = subprocess.run(job, env=without, cwd=base, capture_output=True, text=True, timeout=300)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == (
+    ended = subprocess.run(job, env=without, cwd=base, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == (
         f"predicted 40 rows of 2026-11-28, era {LIVE}: {base}/runs/mine/rounds/2026-11-28/predictions.csv\n"
     )
     assert not (base / "var/log").exists() or not list((base / "var/log").iterdir())

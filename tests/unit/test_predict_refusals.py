@@ -95,9 +95,9 @@ def about(change: Callable[[dict[str, Any]], None]) -> Callable[[Path], None]:
 def reordered(base: Path) -> None:
     """A model of the same features in another order, which describes itself rightly."""
     place = base / "runs/mine/models/trees/final"
-    own = models.load(place)
-    assert isinstance(own, Fitted)
-    save(Fitted(own.inputs[::-1], -1, own.members, 2, LIVE, own.facts), place)
+    model = models.load(place)
+    assert isinstance(model, Fitted)
+    save(Fitted(model.inputs[::-1], -1, model.members, 2, LIVE, model.facts), place)
 
 
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
@@ -166,9 +166,9 @@ def test_what_no_model_should_predict_is_refused_and_nothing_is_written(
     spoil, sentence = REFUSED[case]
     spoil(base)
     assert code(base, "--date", "2026-11-28") == 2
-    told = capsys.readouterr().err.strip().splitlines()[-1]
-    assert told.startswith("eraflow: ")
-    assert sentence in told
+    printed = capsys.readouterr().err.strip().splitlines()[-1]
+    assert printed.startswith("eraflow: ")
+    assert sentence in printed
     assert not (base / "runs/mine/rounds").exists()
 
 

@@ -122,8 +122,8 @@ def test_a_mapping_of_the_users_own_wins(tmp_path: Path) -> None:
     text = path.read_text().replace("closeunadj", "traded")
     path.write_text(text)
     assert "has no column 'sector'" in refusal(path)
-    own = ["prices.format=sharadar", "prices.columns.high=low", "prices.columns.sector=ticker"]
-    found = rows_of(path, *own)
+    settings = ["prices.format=sharadar", "prices.columns.high=low", "prices.columns.sector=ticker"]
+    found = rows_of(path, *settings)
     assert found["high"].tolist() == found["low"].tolist()
     assert set(found["sector"]) == {"SHAR"}
 
@@ -270,7 +270,7 @@ def test_midnights_are_the_exchanges_days(tmp_path: Path, zone: str, first: str)
     zoned = midnights(frame, zone)
     utc = zoned.dt.tz_convert("UTC")
     here: Mapping[str, object] = {"zone": zoned, "text": zoned.astype(str), "iso": zoned.map(pd.Timestamp.isoformat)}
-    there: Mapping[str, object] = {
+    moments: Mapping[str, object] = {
         "utc": utc,
         "utc text": utc.astype(str),
         "naive": utc.dt.tz_localize(None),
@@ -279,8 +279,8 @@ def test_midnights_are_the_exchanges_days(tmp_path: Path, zone: str, first: str)
         "us": utc.astype("int64") // 10**3,
         "ns": utc.astype("int64"),
     }
-    for name, dates in {**here, **there}.items():
-        settings = [f"prices.timezone={zone}"] if name in there else []
+    for name, dates in {**here, **moments}.items():
+        settings = [f"prices.timezone={zone}"] if name in moments else []
         frame.assign(date=dates).to_parquet(tmp_path / "a.parquet")
         same(prices_of(tmp_path / "a.parquet", *settings), frame)
         if name not in ("zone", "utc", "naive"):

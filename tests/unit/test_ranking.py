@@ -49,12 +49,12 @@ def test_neutral_levels_do_not_see_the_exposure() -> None:
     ranking = Ranking(FEATURES, ("universe", "neutral"), ("size",))
 
     found = ranking.levels(tilted, GROUPS, EXPOSURES).astype(float)
-    known = ~np.isnan(tilted[:, 0])
-    plain, neutral = found[known, 0], found[known, 3]
+    observed = ~np.isnan(tilted[:, 0])
+    plain, neutral = found[observed, 0], found[observed, 3]
     assert ranking.names[3] == "rsi_14_neutral"
-    assert np.corrcoef(plain, EXPOSURES[known, 1])[0, 1] > 0.8
-    assert abs(np.corrcoef(neutral, EXPOSURES[known, 1])[0, 1]) < 0.1
-    assert ((found[:, 3] == cross_section.MISSING) == ~known).all()
+    assert np.corrcoef(plain, EXPOSURES[observed, 1])[0, 1] > 0.8
+    assert abs(np.corrcoef(neutral, EXPOSURES[observed, 1])[0, 1]) < 0.1
+    assert ((found[:, 3] == cross_section.MISSING) == ~observed).all()
 
 
 def test_an_interaction_is_the_rank_of_the_product_of_centred_ranks() -> None:

@@ -97,8 +97,8 @@ def test_an_alarm_sees_resolved_scores_only_and_begins_anew_after_it() -> None:
 
     first = history()[0].predicted[0]
     for moment, (live, before) in zip(history()[1:], seen, strict=True):
-        known = [float(era) for era in moment.resolved if era >= first]
-        assert [*before[60:], *live] == known
+        resolved = [float(era) for era in moment.resolved if era >= first]
+        assert [*before[60:], *live] == resolved
     assert found.changes[1].is_alarm
     assert found.changes[1].why == "it fell"
     after = seen[found.changes[1].moment]
@@ -139,8 +139,8 @@ def test_a_better_recipe_is_promoted_at_a_refit_once_that_is_told() -> None:
 def test_recipes_are_compared_by_enough_eras_and_not_at_every_refit() -> None:
     draw, turn = np.random.default_rng(3).normal(0, 0.01, (2, ERAS + 1)), 90
     begin = history()[0].predicted[0]
-    known = {moment.predicted[0]: sum(era >= begin for era in moment.resolved) for moment in history()}
-    first = min(era for era, eras in known.items() if eras >= 50)  # the first look
+    counts = {moment.predicted[0]: sum(era >= begin for era in moment.resolved) for moment in history()}
+    first = min(era for era, eras in counts.items() if eras >= 50)  # the first look
 
     def of(recipe: str, moment: int, era: int) -> float:  # b is like a at first, and then better
         return float(draw[0][era] if recipe == "a" else draw[1][era] + (0.03 if era >= turn else 0.0))
@@ -152,7 +152,7 @@ def test_recipes_are_compared_by_enough_eras_and_not_at_every_refit() -> None:
 
     assert first < promoted(50, 1) < first + 60
     assert promoted(50, 60) == first + 60
-    assert known[promoted(140, 1)] in range(140, 144)
+    assert counts[promoted(140, 1)] in range(140, 144)
 
 
 def test_what_is_not_resolved_changes_nothing_before() -> None:

@@ -121,7 +121,7 @@ def test_a_classic_file_that_numerai_should_not_get(
 
 
 @pytest.mark.parametrize(
-    ("told", "sentence"),
+    ("facts", "sentence"),
     [
         ({"round": 1099}, " is of round 1099, and round 1100 is the current one; predict again."),
         (
@@ -130,8 +130,8 @@ def test_a_classic_file_that_numerai_should_not_get(
         ),
     ],
 )
-def test_predictions_of_another_round_or_version(at_round: Scene, told: dict[str, object], sentence: str) -> None:
-    write_predicted(at_round.runs, "classic", CLASSIC, {"lightgbm": frame(CLASSIC)}, **told)
+def test_predictions_of_another_round_or_version(at_round: Scene, facts: dict[str, object], sentence: str) -> None:
+    write_predicted(at_round.runs, "classic", CLASSIC, {"lightgbm": frame(CLASSIC)}, **facts)
     assert refused(at_round, CLASSIC) == "/runs/classic/rounds/2026-11-30" + sentence
 
 
@@ -190,8 +190,8 @@ def test_a_benchmark_that_predictions_are_unlike_is_told_and_refuses_only_where_
     )
     found = at_round.call(CLASSIC)
     assert found.code == Code.DONE
-    told = "  rank correlation with benchmark:v53_lgbm +0.928 (usual +0.950 to +0.990, WARNING: outside)"
-    assert told in found.lines
+    line = "  rank correlation with benchmark:v53_lgbm +0.928 (usual +0.950 to +0.990, WARNING: outside)"
+    assert line in found.lines
     assert json.loads(at_round.ledger.read_text().splitlines()[-1])["apart"] == ["benchmark:v53_lgbm"]
 
 
@@ -262,8 +262,8 @@ class TestSignals:
         made["numerai_ticker"] = made["numerai_ticker"].where(made.index < 120, "NO" + made["numerai_ticker"])
         write_predicted(at_round.runs, "signals", SIGNALS, {"lightgbm": made})
         share = "120 of the 150 names of the live universe (80.0%)"
-        told = f"  {share}, .5 for the others; 30 names outside it will be dropped"
-        assert told in at_round.call(SIGNALS).lines
+        line = f"  {share}, .5 for the others; 30 names outside it will be dropped"
+        assert line in at_round.call(SIGNALS).lines
 
 
 @pytest.mark.parametrize("source", ["synthetic", "classic_synthetic", "classic"])
@@ -373,9 +373,9 @@ def test_a_predecessor_whose_file_was_changed_is_not_compared(at_round: Scene) -
     (folder / "predictions/linear.csv").write_text("id,prediction\n")
     found = at_round.call(CLASSIC, "submit.slots={ours: {run: classic, predecessor: older}}")
     assert found.code == Code.DONE
-    (told,) = [line for line in found.lines if "predecessor" in line]
-    assert told.startswith("  predecessor older not compared: ")
-    assert "was changed after it was predicted" in told
+    (compared,) = [line for line in found.lines if "predecessor" in line]
+    assert compared.startswith("  predecessor older not compared: ")
+    assert "was changed after it was predicted" in compared
 
 
 def test_a_refusal_is_in_the_books_once(at_round: Scene) -> None:

@@ -95,12 +95,12 @@ def test_without_numerapi_a_sentence_says_what_to_install(monkeypatch: pytest.Mo
 def test_a_round_as_the_api_tells_it() -> None:
     config = {"displayName": "canon_corr20", "isPayout": True, "defaultMultiplier": "0.75", "clipThreshold": 0.05,
               "totalScoreDays": 20}  # fmt: skip
-    told = {
+    answer = {
         "number": 1100, "openTime": datetime(2026, 12, 1, 12, tzinfo=UTC), "dataDatestamp": 20261130,
         "closeStakingTime": datetime(2026, 12, 1, 13, tzinfo=UTC),
         "roundScoreConfigs": [config, config | {"isPayout": False}, config | {"defaultMultiplier": 0}],
     }  # fmt: skip
-    found = of_api("classic", told)
+    found = of_api("classic", answer)
     assert found.data_date == "2026-11-30"
     assert found.paid == "0.75 × canon_corr20 within ±0.05"
     stages = [
@@ -108,7 +108,7 @@ def test_a_round_as_the_api_tells_it() -> None:
     ]
     assert stages == [Stage.UPCOMING, Stage.OPEN, Stage.OPEN, Stage.CLOSED]
     with pytest.raises(ValueError, match="without number"):
-        of_api("classic", told | {"openTime": None})
+        of_api("classic", answer | {"openTime": None})
 
 
 def test_the_effective_submission_is_the_newest_valid_one_of_the_round() -> None:
@@ -130,7 +130,7 @@ def test_the_effective_submission_is_the_newest_valid_one_of_the_round() -> None
 
 
 @pytest.mark.parametrize(
-    ("there", "is_same"),
+    ("theirs", "is_same"),
     [
         (b"id,prediction\na,0.25\nb,0.75\n", True),
         (b"id,prediction\nb,0.750000000000001\na,0.25\n", True),
@@ -142,8 +142,8 @@ def test_the_effective_submission_is_the_newest_valid_one_of_the_round() -> None
         (None, False),
     ],
 )
-def test_files_are_the_same_by_what_they_say(there: bytes | None, is_same: bool) -> None:
-    assert same(there, b"id,prediction\na,0.25\nb,0.75\n") is is_same
+def test_files_are_the_same_by_what_they_say(theirs: bytes | None, is_same: bool) -> None:
+    assert same(theirs, b"id,prediction\na,0.25\nb,0.75\n") is is_same
 
 
 def test_the_gravest_of_several_outcomes_counts() -> None:
@@ -154,7 +154,7 @@ def test_the_gravest_of_several_outcomes_counts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "told"),
+    ("setting", "message"),
     [
         ("submit.api=https://example.com", "it names the stand-in, which is on this machine only"),
         ("submit.webhook=hooks.example.com", "write env:NAME"),
@@ -164,10 +164,10 @@ def test_the_gravest_of_several_outcomes_counts() -> None:
         ("submit.smooth=1", "less than 1"),
     ],
 )
-def test_settings_that_do_not_fit(setting: str, told: str) -> None:
+def test_settings_that_do_not_fit(setting: str, message: str) -> None:
     with pytest.raises(InputError) as refused:
         load([], [setting])
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 @pytest.mark.parametrize("setting", ["webhook=https://example.com/SECRETPATH", "credentials=[PUBLIC, SECRETPATH]"])

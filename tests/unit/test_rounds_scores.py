@@ -45,9 +45,9 @@ def resolve(
     made: Scene, number: int, value: float, name: str = "canon_corr20", resolved: bool = True, version: str = "v1",
     of: str = CLASSIC,
 ) -> None:  # fmt: skip
-    told = {"modelId": made.models[of], "roundNumber": number, "value": value, "percentile": 0.5, "day": 20,
+    score = {"modelId": made.models[of], "roundNumber": number, "value": value, "percentile": 0.5, "day": 20,
             "displayName": name, "version": version, "resolved": resolved, "date": "2027-01-04T00:00:00Z"}  # fmt: skip
-    made.state.scores.append(BLANK | told)
+    made.state.scores.append(BLANK | score)
 
 
 def fetched(made: Scene, classic: Path | None = None) -> tuple[int, tuple[str, ...]]:

@@ -359,7 +359,7 @@ def test_nothing_is_brought_or_predicted_after_the_close(round_at: Scene) -> Non
 
 
 @pytest.mark.parametrize(
-    ("fault", "code", "told"),
+    ("fault", "code", "words"),
     [
         (Fault("account", "status", status=403), Code.BLOCKED, "classic: Numerai refuses: HTTP 403"),
         (Fault("account", "errors", message="Bad key."), Code.BLOCKED, "classic: Numerai refuses: Bad key."),
@@ -374,11 +374,11 @@ def test_nothing_is_brought_or_predicted_after_the_close(round_at: Scene) -> Non
     ],
     ids=lambda value: value.kind if isinstance(value, Fault) else "",
 )
-def test_trouble_before_a_sending_is_told(round_at: Scene, fault: Fault, code: Code, told: str) -> None:
+def test_trouble_before_a_sending_is_told(round_at: Scene, fault: Fault, code: Code, words: str) -> None:
     round_at.state.faults.add(fault)
     found = round_at.call(CLASSIC)
     assert found.code == code
-    assert told in found.lines[0]
+    assert words in found.lines[0]
     assert round_at.held(CLASSIC) == []
     assert round_at.call(CLASSIC).code == Code.DONE
 

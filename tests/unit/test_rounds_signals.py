@@ -41,11 +41,11 @@ def test_a_change_is_estimated_against_the_round_before(at_round: Scene) -> None
 
     next_round(at_round, "2026-12-01", frame(SIGNALS, seed=2))
     found = at_round.call(SIGNALS)
-    (told,) = [line for line in found.lines if "estimates" in line]
+    (estimates,) = [line for line in found.lines if "estimates" in line]
     before, after = (frame(SIGNALS, seed=seed).set_index("numerai_ticker")["signal"] for seed in (1, 2))
     churn = 1 - spearman_correlation(after.sort_index(), before.sort_index())
-    assert f"max churn {churn:.3f} (Numerai's limit 0.15), max turnover " in told
-    assert "(limit 0.25), mean neutral churn " in told
+    assert f"max churn {churn:.3f} (Numerai's limit 0.15), max turnover " in estimates
+    assert "(limit 0.25), mean neutral churn " in estimates
     assert "  Numerai's own: max churn 0.000, max turnover 0.000" in found.lines
 
 

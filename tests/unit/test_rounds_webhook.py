@@ -72,9 +72,9 @@ def test_a_call_tells_of_what_it_sent_and_not_that_there_is_nothing_to_do(
             made.call(CLASSIC, "submit.webhook=env:HOOK")
         made.call(CLASSIC, "submit.webhook=env:HOOK", send=False)
         assert b"SECRETPATH" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    (told,) = hook.heard
-    assert told["outcome"] == "done"
-    assert "ours: classic/lightgbm is effective in classic round 1100" in told["text"]
+    (message,) = hook.heard
+    assert message["outcome"] == "done"
+    assert "ours: classic/lightgbm is effective in classic round 1100" in message["text"]
 
 
 def test_what_stays_blocked_is_told_once(hook: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,4 +83,4 @@ def test_what_stays_blocked_is_told_once(hook: Hook, tmp_path: Path, monkeypatch
         for rows in (1, 1, 2):
             write_predicted(made.runs, "classic", CLASSIC, {"lightgbm": frame(CLASSIC).iloc[rows:]})
             made.call(CLASSIC, "submit.webhook=env:HOOK")
-    assert [told["text"].partition(" lacks ")[2][:8] for told in hook.heard] == ["1 of the", "2 of the"]
+    assert [message["text"].partition(" lacks ")[2][:8] for message in hook.heard] == ["1 of the", "2 of the"]

@@ -38,8 +38,8 @@ def linear(*weights: float, seed: int = 1) -> Member:
     return Member("target", seed, (), LinearWeights(weights, 0.5))
 
 
-def model(*members: Member, **own: object) -> Fitted:
-    return replace(Fitted(NAMES, -1, members), **own)  # type: ignore[arg-type]
+def model(*members: Member, **more: object) -> Fitted:
+    return replace(Fitted(NAMES, -1, members), **more)  # type: ignore[arg-type]
 
 
 def rows(**columns: object) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def test_era_x_is_the_one_that_was_predicted_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "message"),
     [
         (rows().drop(columns="b"), "the frame has 0 columns 'b'; give the model one of each"),
         (pd.concat([rows(), rows()[["c"]]], axis=1), "the frame has 2 columns 'c'"),
@@ -101,8 +101,8 @@ def test_era_x_is_the_one_that_was_predicted_for() -> None:
         (rows(era=[1.0, float("inf"), 2.0]), "column 'era' holds 'inf'"),
     ],
 )
-def test_what_is_no_row_is_told(frame: pd.DataFrame, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_what_is_no_row_is_told(frame: pd.DataFrame, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         model(linear(1.0, 1.0, 1.0)).portable().predict(frame)
 
 
@@ -127,8 +127,8 @@ def test_a_saved_model_says_what_it_is_and_a_changed_one_is_refused(tmp_path: Pa
 
 def test_an_ensemble_is_saved_by_the_folders_of_its_models_and_moves_with_them(tmp_path: Path) -> None:
     members = {"one": model(linear(1.0, 0.5, 0.0)), "other": model(linear(0.0, 0.0, 1.0))}
-    for name, own in members.items():
-        save(own, tmp_path / "models" / name / "final")
+    for name, member in members.items():
+        save(member, tmp_path / "models" / name / "final")
     places = {name: tmp_path / "models" / name / "final" for name in members}
     save_blend(Blend(places, (0.75, 0.25), proportion=1.0, neutral_to=("a",)), tmp_path / "models/both/final")
     shutil.move(tmp_path / "models", tmp_path / "moved")
@@ -139,13 +139,13 @@ def test_an_ensemble_is_saved_by_the_folders_of_its_models_and_moves_with_them(t
     found = blend.portable().predict(frame)
 
     assert isinstance(blend, FittedBlend)
-    for _, own in frame.groupby("era"):
-        assert abs(exposures(found[own.index].to_numpy()[:, None], own[["a"]].to_numpy(dtype=float))).max() < 1e-9
+    for _, of_era in frame.groupby("era"):
+        assert abs(exposures(found[of_era.index].to_numpy()[:, None], of_era[["a"]].to_numpy(dtype=float))).max() < 1e-9
     plain = replace(blend, proportion=0.0).portable().predict(frame)
-    for _, own in frame.groupby("era"):
-        each = [one.portable().predict(own) for one in members.values()]
+    for _, of_era in frame.groupby("era"):
+        each = [one.portable().predict(of_era) for one in members.values()]
         mixed = sum(
-            weight * norm.ppf((rankdata(part) - 0.5) / len(own))
+            weight * norm.ppf((rankdata(part) - 0.5) / len(of_era))
             for weight, part in zip((0.75, 0.25), each, strict=True)
         )
-        np.testing.assert_array_equal(rankdata(np.round(mixed, 12)), rankdata(plain[own.index]))
+        np.testing.assert_array_equal(rankdata(np.round(mixed, 12)), rankdata(plain[of_era.index]))

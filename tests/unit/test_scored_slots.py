@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from tests.rounds import CLASSIC, NUMBER, OPENS, SLOT, Scene, frame, scene, write_predicted
-from tests.unit.test_champions import told
+from tests.unit.test_champions import ruled
 
 from eraflow.monitoring.calibration import overlapping
 from eraflow.monitoring.champions import ALARM, Champion
@@ -61,26 +61,26 @@ def charts(made: Scene, champion: Champion) -> Charted:
 
 def test_charts_begin_anew_with_the_refit_that_an_alarm_called_for(at_round: Scene) -> None:
     champion = Champion.of(at_round.runs, "main")
-    champion.decide(1, told(Ruling.INSTALL, CLASSIC))
-    champion.decide(2, told(Ruling.REFIT, REFIT, due=["13 eras have passed, and retrain.every is 13"]))
+    champion.decide(1, ruled(Ruling.INSTALL, CLASSIC))
+    champion.decide(2, ruled(Ruling.REFIT, REFIT, due=["13 eras have passed, and retrain.every is 13"]))
     scheduled = charts(at_round, champion)
     assert (scheduled.status.level, len(scheduled.frame)) == ("retrain", BEFORE + SINCE)
 
-    champion.decide(2, told(Ruling.REFIT, REFIT, due=[f"{ALARM} of ours: canon_corr20 has fallen"]))
-    champion.decide(3, told(Ruling.REFIT, LATER, due=["13 eras have passed, and retrain.every is 13"]))
+    champion.decide(2, ruled(Ruling.REFIT, REFIT, due=[f"{ALARM} of ours: canon_corr20 has fallen"]))
+    champion.decide(3, ruled(Ruling.REFIT, LATER, due=["13 eras have passed, and retrain.every is 13"]))
     found = charts(at_round, champion)
     assert (found.status.level, found.frame["round"].min(), len(found.frame)) == ("ok", NUMBER - SINCE, SINCE)
     assert f"its charts begin with {REFIT}, which an alarm called for, in round {NUMBER - SINCE}" in found.notes
 
-    champion.decide(4, told(Ruling.ROLL_BACK, REFIT))
-    champion.decide(5, told(Ruling.ROLL_BACK, CLASSIC))  # what has alarmed plays again
+    champion.decide(4, ruled(Ruling.ROLL_BACK, REFIT))
+    champion.decide(5, ruled(Ruling.ROLL_BACK, CLASSIC))  # what has alarmed plays again
     assert charts(at_round, champion).status.level == "retrain"
 
 
 def test_a_refit_that_has_sent_nothing_yet_has_no_alarm(at_round: Scene) -> None:
     champion = Champion.of(at_round.runs, "main")
-    champion.decide(1, told(Ruling.INSTALL, CLASSIC))
-    champion.decide(2, told(Ruling.REFIT, "main-0009", due=[f"{ALARM} of ours: canon_corr20 has fallen"]))
+    champion.decide(1, ruled(Ruling.INSTALL, CLASSIC))
+    champion.decide(2, ruled(Ruling.REFIT, "main-0009", due=[f"{ALARM} of ours: canon_corr20 has fallen"]))
     copytree(at_round.runs / LATER, at_round.runs / "main-0009")
     found = charts(at_round, champion)
     assert (found.status.level, found.notes[0]) == ("ok", "no score of its rounds is resolved yet")

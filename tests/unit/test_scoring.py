@@ -41,8 +41,8 @@ def test_numerai_corr_of_the_worked_example() -> None:
 @pytest.mark.parametrize("seed", range(10))
 def test_metrics_equal_their_oracles_on_the_rows_with_a_known_target(seed: int) -> None:
     predictions, target = an_era(seed)
-    known = target.notna()
-    p, t = predictions[known].sort_index(), target[known].sort_index()
+    labelled = target.notna()
+    p, t = predictions[labelled].sort_index(), target[labelled].sort_index()
 
     expected = numerai.numerai_corr(p.to_frame("p"), t.rename("t"))["p"]
     assert numerai_corr(predictions, target) == pytest.approx(expected, abs=1e-14)

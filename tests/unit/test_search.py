@@ -23,9 +23,9 @@ SPACE = (
 )
 
 
-def config(**own: object) -> Search:
-    told = {"trials": 24, "folds": 4, "reduction": 2} | own
-    return load([], [*SPACE, *(f"search.{key}={value}" for key, value in told.items())]).search
+def config(**more: object) -> Search:
+    settings = {"trials": 24, "folds": 4, "reduction": 2} | more
+    return load([], [*SPACE, *(f"search.{key}={value}" for key, value in settings.items())]).search
 
 
 def worth(settings: Mapping[str, Any], fold: int) -> float:
@@ -33,8 +33,8 @@ def worth(settings: Mapping[str, Any], fold: int) -> float:
     return -abs(settings["learning_rate"] - 0.1) - 0.3 * (settings["max_depth"] != 5) + 0.1 * fold
 
 
-def searched(storage: Path, seed: int = 3, **own: object) -> pd.DataFrame:
-    Study(config(**own), storage, seed).best(START, worth)
+def searched(storage: Path, seed: int = 3, **more: object) -> pd.DataFrame:
+    Study(config(**more), storage, seed).best(START, worth)
     return trials({"fold-1": storage})
 
 
@@ -71,9 +71,9 @@ def test_the_best_is_found_and_the_models_own_settings_come_first(tmp_path: Path
 def test_a_start_outside_the_space_is_drawn_from_it(tmp_path: Path) -> None:
     Study(config(trials=1), tmp_path / "search.sqlite3", 3).best({**START, "max_depth": 4}, worth)
 
-    told = trials({"fold-1": tmp_path / "search.sqlite3"})["settings"].item()
-    assert '"learning_rate": 0.5' in told
-    assert '"max_depth": 4' not in told
+    tried = trials({"fold-1": tmp_path / "search.sqlite3"})["settings"].item()
+    assert '"learning_rate": 0.5' in tried
+    assert '"max_depth": 4' not in tried
 
 
 def test_trials_that_are_not_in_the_better_half_after_1_and_2_folds_are_pruned(whole: pd.DataFrame) -> None:
@@ -106,7 +106,7 @@ def test_a_finished_search_tries_nothing_more_and_parts_are_apart(tmp_path: Path
         raise AssertionError
 
     best = Study(config(), storage, 3).best(START, never)
-    assert worth(best, 1) == max(worth(eval(told), 1) for told in whole["settings"])
+    assert worth(best, 1) == max(worth(eval(text), 1) for text in whole["settings"])
     other = tmp_path / "other.sqlite3"
     Study(config(trials=2), other, 3).best(START, worth)
     assert trials({"fold-1": storage, "final": other})["part"].value_counts().to_dict() == {"fold-1": 24, "final": 2}

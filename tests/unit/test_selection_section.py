@@ -20,11 +20,11 @@ def test_what_each_fold_has_kept_is_read_and_told(tmp_path: Path) -> None:
     }
     for place, members in kept.items():
         (tmp_path / "models" / place).mkdir(parents=True)
-        told = [
-            {"name": name, "steps": [{"step": "features", "kept": []}, {"step": "selection", "kept": own}]}
-            for name, own in members.items()
+        saved = [
+            {"name": name, "steps": [{"step": "features", "kept": []}, {"step": "selection", "kept": chosen}]}
+            for name, chosen in members.items()
         ]
-        (tmp_path / "models" / place / "model.json").write_text(json.dumps({"members": told}))
+        (tmp_path / "models" / place / "model.json").write_text(json.dumps({"members": saved}))
 
     found = selected_features(tmp_path)
 

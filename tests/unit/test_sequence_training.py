@@ -56,13 +56,13 @@ def shards(folder: Path, seed: int = 0) -> Path:
     target = draw.normal(size=(TICKERS, ERAS)).astype(np.float32)
     target[:, 4:] += 0.5 * (levels[:, :-4, 1] - 2) / np.sqrt(2)
     for shard in range(SHARDS):
-        own = range(shard, TICKERS, SHARDS)
+        part = range(shard, TICKERS, SHARDS)
         (folder / f"shard={shard}").mkdir(parents=True)
         rows = {
-            "ticker": pa.array([f"T{ticker}" for ticker in own for _ in range(ERAS)]),
-            "era": pa.array([era for _ in own for era in range(1, ERAS + 1)], pa.int32()),
-            "features": pa.array(levels[own].reshape(-1, FEATURES).tolist(), pa.list_(pa.int8())),
-            "target": pa.array(target[own].ravel()),
+            "ticker": pa.array([f"T{ticker}" for ticker in part for _ in range(ERAS)]),
+            "era": pa.array([era for _ in part for era in range(1, ERAS + 1)], pa.int32()),
+            "features": pa.array(levels[part].reshape(-1, FEATURES).tolist(), pa.list_(pa.int8())),
+            "target": pa.array(target[part].ravel()),
         }
         pq.write_table(pa.table(rows), folder / f"shard={shard}" / "rows.parquet")
     return folder

@@ -212,7 +212,7 @@ days = st.dictionaries(st.integers(0, 120), st.integers(1, 40), min_size=1, max_
 
 
 def cut(counts: Counts, found: Read) -> Mapping[str, Mapping[date, int]]:
-    return {name: {day: n for day, n in own.items() if day <= found.until[name]} for name, own in counts.items()}
+    return {name: {day: n for day, n in by_day.items() if day <= found.until[name]} for name, by_day in counts.items()}
 
 
 @settings(deadline=None, max_examples=100)
@@ -220,10 +220,10 @@ def cut(counts: Counts, found: Read) -> Mapping[str, Mapping[date, int]]:
 def test_what_is_read_is_judged_the_same_again(given_days: dict[str, dict[int, int]], is_named: bool) -> None:
     """The table holds what was read; whoever reads it finds the same sessions, data date and live era."""
     counts = {
-        name: {date(2026, 1, 1) + timedelta(days=offset): n for offset, n in own.items()}
-        for name, own in given_days.items()
+        name: {date(2026, 1, 1) + timedelta(days=offset): n for offset, n in by_day.items()}
+        for name, by_day in given_days.items()
     }
-    live = max(day for own in counts.values() for day in own) if is_named else None
+    live = max(day for by_day in counts.values() for day in by_day) if is_named else None
     rules = RULES.model_copy(update={"late_countries": ("b", "c")})
     try:
         found = decided(counts, rules, "prices", live)
@@ -247,5 +247,5 @@ def test_later_days_change_no_earlier_session(given_days: dict[int, int], end: i
     except InputError:
         return
     last = min(early.until[""], whole.until[""])
-    known = [[day for day in found.calendars.by_country[""].dates if day <= last] for found in (early, whole)]
-    assert known[0] == known[1]
+    dates = [[day for day in found.calendars.by_country[""].dates if day <= last] for found in (early, whole)]
+    assert dates[0] == dates[1]

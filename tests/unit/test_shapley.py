@@ -18,17 +18,24 @@ def rows(count: int, features: int, seed: int = 3) -> Levels:
     return np.random.default_rng(seed).integers(MISSING, 5, (count, features)).astype(np.int8)
 
 
-def known(levels: Levels) -> npt.NDArray[np.float64]:
+def floats(levels: Levels) -> npt.NDArray[np.float64]:
     return np.where(levels == MISSING, np.nan, levels.astype(np.float64))
 
 
 def grown(levels: Levels, trees: int, **settings: object) -> lightgbm.Booster:
     """Trees of a target with an interaction, whose missing levels go both ways."""
-    values = np.nan_to_num(known(levels) - 2)
+    values = np.nan_to_num(floats(levels) - 2)
     noise = np.random.default_rng(4).normal(size=len(levels))
     target = values[:, 0] + values[:, 1] * values[:, 2] + (levels[:, 3] == MISSING) + 0.3 * noise
-    told = {"verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5, "max_bin": 7, "deterministic": True, "seed": 1}
-    booster = lightgbm.train(told | settings, lightgbm.Dataset(known(levels), target), trees)
+    defaults = {
+        "verbosity": -1,
+        "num_threads": 1,
+        "min_data_in_leaf": 5,
+        "max_bin": 7,
+        "deterministic": True,
+        "seed": 1,
+    }
+    booster = lightgbm.train(defaults | settings, lightgbm.Dataset(floats(levels), target), trees)
     return lightgbm.Booster(model_str=booster.model_to_string())
 
 
@@ -50,9 +57,9 @@ def test_values_and_base_are_the_prediction_and_lightgbms_own(settings: dict[str
 
     few = levels[:300]
     found = forest.shapley(few, MISSING)
-    predicted = booster.predict(known(few))
+    predicted = booster.predict(floats(few))
     np.testing.assert_allclose(found.sum(axis=1) + forest.base, predicted, rtol=0, atol=1e-12)
-    theirs = booster.predict(known(few), pred_contrib=True)
+    theirs = booster.predict(floats(few), pred_contrib=True)
     if settings.get("boosting") == "rf":  # LightGBM adds up what it averages in predictions
         theirs = theirs / booster.num_trees()
     np.testing.assert_allclose(np.column_stack([found, np.full(len(few), forest.base)]), theirs, rtol=0, atol=1e-12)
@@ -116,7 +123,7 @@ def test_only_chosen_pairs_are_looked_at() -> None:
 def test_a_tree_without_a_split_is_its_base() -> None:
     levels = rows(50, 2)
     booster = lightgbm.train(
-        {"verbosity": -1, "min_data_in_leaf": 40}, lightgbm.Dataset(known(levels), np.arange(50.0)), 2
+        {"verbosity": -1, "min_data_in_leaf": 40}, lightgbm.Dataset(floats(levels), np.arange(50.0)), 2
     )
     forest = Forest.of_lightgbm(booster.model_to_string())
     assert forest.base == pytest.approx(24.5)

@@ -111,15 +111,15 @@ def test_a_renamed_ticker_has_one_line_for_each_time() -> None:
 def test_a_composite_figi_is_carried_by_numerais_name() -> None:
     """Numerai gives FIGIs since September 2022; FB's name ended before, ABC's is another company's since 2024."""
     since, later = date(2022, 9, 2), date(2024, 1, 5)
-    known = [
+    named = [
         Named("META US", "BBG000MM2P62", since), Named("META US", None, date(2022, 6, 10)), Named("FB US", None),
         Named("ABC US", "BBG000000001", since), Named("ABC US", "BBG000000002", later),
     ]  # fmt: skip
     mapped = table(("META", "BBG000MM2P62"), ("OLD", "BBG000000001"), ("NEW", "BBG000000002"), kind="composite_figi")
 
-    lines, faults = resolved(["META", "OLD", "NEW"], known, mapped)
+    lines, faults = resolved(["META", "OLD", "NEW"], named, mapped)
 
-    prices_by_figi, _ = resolved(["BBG000000001", "FB"], known, None)
+    prices_by_figi, _ = resolved(["BBG000000001", "FB"], named, None)
     assert prices_by_figi == [Line("BBG000000001", "ABC US", OPEN[0], date(2024, 1, 4)), Line("FB", "FB US")]
     assert faults == []
     assert lines == [

@@ -17,14 +17,14 @@ def test_a_volatility_is_of_the_last_sixty_returns_with_twenty_known() -> None:
     found = volatilities(returns, np.arange(-1, 200))
 
     for place, value in zip(range(-1, 200), found, strict=True):
-        known = returns[max(place - 59, 0) : place + 1]
-        known = known[~np.isnan(known)]
-        assert value == pytest.approx(np.std(known) if len(known) >= 20 else np.nan, nan_ok=True)
+        observed = returns[max(place - 59, 0) : place + 1]
+        observed = observed[~np.isnan(observed)]
+        assert value == pytest.approx(np.std(observed) if len(observed) >= 20 else np.nan, nan_ok=True)
 
 
 def test_a_tranche_weighs_by_side_and_volatility() -> None:
-    own = {"chunk": 0, "model": "m", "era": 1, "country": ""}
-    rows = [own | {"ticker": name, "session": 7, "prediction": value, "risk": risk}
+    common = {"chunk": 0, "model": "m", "era": 1, "country": ""}
+    rows = [common | {"ticker": name, "session": 7, "prediction": value, "risk": risk}
             for name, value, risk in (("a", 0.1, 0.01), ("b", 0.2, 0.02), ("c", 0.9, 0.04))]  # fmt: skip
 
     found = unpacked(next(Positions(HOLDING)([packed(pa.RecordBatch.from_pylist(rows), *KEYS)]))).to_pydict()
@@ -34,8 +34,8 @@ def test_a_tranche_weighs_by_side_and_volatility() -> None:
 
 
 def test_tied_predictions_are_cut_by_their_tie_and_constant_ones_not_at_all() -> None:
-    own = {"chunk": 0, "model": "m", "ticker": "t", "country": ""}
-    rows = [own | {"era": era, "prediction": 0.5 * (era == 1 and place > 3), "tie": -place, "ret": 0.1 * place}
+    common = {"chunk": 0, "model": "m", "ticker": "t", "country": ""}
+    rows = [common | {"era": era, "prediction": 0.5 * (era == 1 and place > 3), "tie": -place, "ret": 0.1 * place}
             for era in (1, 2) for place in range(6)]  # fmt: skip
 
     found = next(quantiles([packed(pa.RecordBatch.from_pylist(rows), *KEYS)])).to_pydict()

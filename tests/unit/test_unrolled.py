@@ -34,7 +34,7 @@ def alone(a: float, b: float) -> np.ndarray:
     """λ of each node among all others: where Σ_j max(0, λ − z_j) / b = a / λ."""
     z = THETA * distances().edges.matrix(distances().z).toarray()
     np.fill_diagonal(z, np.inf)
-    return np.array([brentq(lambda x, own=own: np.maximum(0, x - own).sum() / b - a / x, 1e-9, 1e3) for own in z])
+    return np.array([brentq(lambda x, row=row: np.maximum(0, x - row).sum() / b - a / x, 1e-9, 1e3) for row in z])
 
 
 def iterated(a: float, b: float, layers: int) -> np.ndarray:

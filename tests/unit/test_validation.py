@@ -298,13 +298,13 @@ def test_a_model_of_longer_labels_learns_fewer_eras_of_the_same_folds(splitter: 
     for fold in splitter.split(scored):
         with pytest.raises(InputError, match="would train on era"):
             check([fold], longer)
-        own = purged(fold, longer)
-        check([own], longer)
-        assert own.validation == fold.validation
-        assert set(own.purged) - set(fold.purged) == set(fold.train) - set(own.train)
-        for era in set(fold.train) - set(own.train):
+        narrowed = purged(fold, longer)
+        check([narrowed], longer)
+        assert narrowed.validation == fold.validation
+        assert set(narrowed.purged) - set(fold.purged) == set(fold.train) - set(narrowed.train)
+        for era in set(fold.train) - set(narrowed.train):
             with pytest.raises(InputError, match=f"would train on era {era} "):
-                check([replace(own, train=(era,), purged=())], longer)
+                check([replace(narrowed, train=(era,), purged=())], longer)
         assert purged(fold, scored) == fold
 
 

@@ -75,7 +75,7 @@ def folds_or_refusal(splitter: Splitter, spans: list[EraSpan]) -> tuple[list[Fol
 def folds_or_skip(splitter: Splitter, spans: list[EraSpan]) -> list[Fold]:
     """Folds, or no example where the draw leaves too little history or asks for too small a purge; no other refusal."""
     folds, refusal = folds_or_refusal(splitter, spans)
-    assume(not any(told in refusal for told in ("validation.purge is", "too little history", "there are only")))
+    assume(not any(words in refusal for words in ("validation.purge is", "too little history", "there are only")))
     assert not refusal
     return folds
 
