@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 WORK = ROOT / "var/benchmarks/train"
 PEERS = ("frame", "sequence", "naive")
 LIMIT_GB = 20.0
-KNOWN_AFTER = 13  # eras: labels of 60 days end within them
+LABEL_ERAS = 13  # eras: labels of 60 days end within them
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ CASES = {
 def invent(case: Case) -> None:
     if (case.files / "features.json").exists():
         return
-    sizes = {"train_eras": case.eras, "validation_eras": KNOWN_AFTER, "rows_per_era": 4784, "features": case.features,
+    sizes = {"train_eras": case.eras, "validation_eras": LABEL_ERAS, "rows_per_era": 4784, "features": case.features,
            "absent": "nulls"}  # native LightGBM would take an era of nothing but 2 for known levels  # fmt: skip
     settings = [f"classic_synthetic.{key}={value}" for key, value in sizes.items()]
     code = (

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from eraflow.causes import chain, text_of
 
-_TOLD = "No space left on device"  # as a JVM and a Python worker tell it, inside the text of another error
+_NO_SPACE = "No space left on device"  # as a JVM and a Python worker tell it, inside the text of another error
 _TEMPORARY = "SPARK_LOCAL_DIRS"  # Spark's own variable
 
 
 def is_full(error: BaseException) -> bool:
     """Whether this error, or one that it came of, is that of a full disk."""
-    return any(getattr(one, "errno", None) == errno.ENOSPC or _TOLD in text_of(one) for one in chain(error))
+    return any(getattr(one, "errno", None) == errno.ENOSPC or _NO_SPACE in text_of(one) for one in chain(error))
 
 
 def message(places: Mapping[str, str | None]) -> str:

@@ -36,7 +36,7 @@ PROPERTIES = {
     # for the least and the greatest value and count the nulls, row by row.
     "delta.dataSkippingNumIndexedCols": "2",
 }
-OWN_TABLE = re.compile(r"(\w+?)__([0-9a-f]{16})")  # in a catalog
+TABLE_OF_ERAFLOW = re.compile(r"(\w+?)__([0-9a-f]{16})")  # in a catalog
 # Commits that change no row of a table.
 UPKEEP = ("OPTIMIZE", "VACUUM START", "VACUUM END", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "COMPUTE STATS",
           "UPGRADE PROTOCOL", "CLUSTER BY", "REORG")  # fmt: skip
@@ -273,7 +273,7 @@ class Store:
     def _in_schema(self) -> list[tuple[str, str]]:
         """Name and recipe of eraflow's tables in the catalog's schema, in which others may stand, too."""
         rows = self.spark.sql(f"SHOW TABLES IN {self.root}").collect()  # one row a table
-        found = (OWN_TABLE.fullmatch(row["tableName"]) for row in rows)
+        found = (TABLE_OF_ERAFLOW.fullmatch(row["tableName"]) for row in rows)
         return [(match[1], match[2]) for match in found if match]
 
     def _forget(self, table: str) -> None:

@@ -20,11 +20,11 @@ from eraflow.tables import Store
 
 FILLERS = [f"T{n:02}" for n in range(8)]  # so that there are the 20 tickers that an era needs
 TABLE = ["ticker", "date", *FIVE, "total_return"]
-OWN = ["ticker", "date", "open", "high", "low", "close", "adjusted_close", "volume", "sector"]
+COLUMNS = ["ticker", "date", "open", "high", "low", "close", "adjusted_close", "volume", "sector"]
 
 
 def ours(ticker: str) -> pd.DataFrame:
-    return truth(ticker).assign(ticker=ticker, sector="all")[OWN]
+    return truth(ticker).assign(ticker=ticker, sector="all")[COLUMNS]
 
 
 def total_return(frame: pd.DataFrame) -> pd.DataFrame:

@@ -33,7 +33,9 @@ def private_names(code: str) -> Iterator[tuple[int, str]]:
     """The names in which one of `PRIVATE` is a word, with their lines; not what strings and comments say."""
     for node in ast.walk(ast.parse(code)):
         named = (getattr(node, field, None) for field in ("id", "attr", "arg", "name", "asname", "rest"))
-        yield from ((node.lineno, name) for name in named if isinstance(name, str) and PRIVATE & set(name.split("_")))
+        yield from (
+            (node.lineno, name) for name in named if isinstance(name, str) and PRIVATE & set(name.lower().split("_"))
+        )
 
 
 def test_no_name_is_private_language() -> None:
@@ -50,7 +52,7 @@ def test_private_language_is_found_wherever_a_name_can_stand() -> None:
     code = """
 from a import known
 import b as there
-def _told(own, *, known_where=1):
+def _told(own, *, known_where=TOLD_LEVEL):
     try:
         return {"own": other.told(own_ids=2)}
     except ValueError as told:
@@ -59,6 +61,6 @@ def _told(own, *, known_where=1):
         case {"a": known, **own}: pass
 """
     assert sorted(private_names(code)) == [
-        (2, "known"), (3, "there"), (4, "_told"), (4, "known_where"), (4, "own"), (6, "own_ids"), (6, "told"),
-        (7, "told"), (10, "known"), (10, "own"),
+        (2, "known"), (3, "there"), (4, "TOLD_LEVEL"), (4, "_told"), (4, "known_where"), (4, "own"), (6, "own_ids"),
+        (6, "told"), (7, "told"), (10, "known"), (10, "own"),
     ]  # fmt: skip

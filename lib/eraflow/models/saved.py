@@ -21,7 +21,7 @@ from eraflow.whole_files import write_text
 
 ABOUT = "model.json"
 FORMAT = 1
-_OWN = ("format", "target", "feature_names", "inputs", "inputs_hash", "missing", "absent", "live", "members")
+_RESERVED = ("format", "target", "feature_names", "inputs", "inputs_hash", "missing", "absent", "live", "members")
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def load(folder: Path | str) -> Fitted | FittedBlend:
         raise InputError(f"{place / ABOUT} names other features than the model was saved with; train it anew.")
     inputs, several = tuple(about["inputs"]), len(about["members"]) > 1
     members = tuple(_read(member, inputs, place / member["name"] if several else place) for member in about["members"])
-    facts = {key: value for key, value in about.items() if key not in _OWN}
+    facts = {key: value for key, value in about.items() if key not in _RESERVED}
     return Fitted(inputs, about["missing"], members, about["absent"], about["live"], facts)
 
 

@@ -20,7 +20,7 @@ from eraflow.models.base import Training
 from eraflow.pipeline import classic_steps
 from eraflow.pipeline.classic_targets import Targets, horizon, residual_checks, targets
 from eraflow.pipeline.dataset import Eras, LiveRows, Shown, hashes_together
-from eraflow.pipeline.scores import OWN, classic_references
+from eraflow.pipeline.scores import LEARNED, classic_references
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Steps, Versions
 from eraflow.progress import Progress
@@ -58,7 +58,7 @@ def dataset(store: Store, config: Config, progress: Progress, given: Versions | 
     chosen.refuse_unknown_models(others, folder)
     sets = classic_steps.sets(config, eras)
     names, _ = sets.chosen(config.classic.features)
-    for name in set(config.scoring.feature_sets) - {OWN}:
+    for name in set(config.scoring.feature_sets) - {LEARNED}:
         sets.chosen((name,), "scoring.feature_sets")  # refused before rows are packed
     live = classic_steps.live(folder, eras, names)
     tables = given or _packed(site, folder, tables, chosen, others)

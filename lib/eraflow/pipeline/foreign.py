@@ -35,14 +35,14 @@ NOT_OF_SIGNALS = "Numerai's files of Signals hold none"
 
 
 @dataclass(frozen=True)
-class Known:
+class ScoredAgainst:
     """What a run's data hold predictions against; `lacking` says in sentences which metrics they do not know."""
 
     against: Against = field(default_factory=Against)
     lacking: tuple[str, ...] = ()
 
 
-def scored_against(spark: SparkSession, run: RunFolder) -> Known:
+def scored_against(spark: SparkSession, run: RunFolder) -> ScoredAgainst:
     """What the run in this folder was scored against: its tables as it had read them, and files as they are now."""
     manifest = manifest_of(run.path.parent, run.path.name)
     try:
@@ -65,11 +65,11 @@ def scored_against(spark: SparkSession, run: RunFolder) -> Known:
         number = manifest["tables"][gone[0]]["version"]
         return _without(f"version {number} of table {gone[0]} is not in {config.tables.root} any more")
     against = (_of_classic if config.is_classic else _of_signals)(config, store, present)
-    return Known(against, _lacking(config, against.references, present))
+    return ScoredAgainst(against, _lacking(config, against.references, present))
 
 
-def _without(reason: str) -> Known:
-    return Known(lacking=(f"only metrics of predictions and targets: {reason}",))
+def _without(reason: str) -> ScoredAgainst:
+    return ScoredAgainst(lacking=(f"only metrics of predictions and targets: {reason}",))
 
 
 def _of_classic(config: Config, store: Store, versions: Mapping[str, Version]) -> Against:

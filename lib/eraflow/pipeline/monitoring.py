@@ -45,7 +45,7 @@ from eraflow.whole_files import write_bytes, write_json
 
 TITLE = "eraflow: does it still work"
 CODES = {"ok": Code.DONE, "warn": Code.WARNED, "retrain": Code.RETRAIN, "block": Code.BLOCKED}
-TOLD_LEVEL = "told_level"  # in the JSON: the level that the webhook has heard of last
+NOTIFIED_LEVEL = "told_level"  # in the JSON: the level that the webhook has heard of last
 LATE = 10  # rounds whose churn, turnover and coverage Numerai may tell later
 
 
@@ -264,7 +264,7 @@ class _Call:
         for file, data in Page(document).files():
             write_bytes(self.out / file, data)
         notified = {one.slot: _notified_level(before.get(one.slot, {})) for one in found}
-        now = {one.slot: {**_plain(one), TOLD_LEVEL: notified[one.slot]} for one in found}
+        now = {one.slot: {**_plain(one), NOTIFIED_LEVEL: notified[one.slot]} for one in found}
         self._write_json({**{name: one for name, one in before.items() if name in self.config.submit.slots}, **now})
         return any(one.level != notified[one.slot] for one in found)
 
@@ -274,7 +274,7 @@ class _Call:
             self.progress.note(fault)
             return
         slots = dict(last(self.out))
-        self._write_json(slots | {one.slot: {**slots[one.slot], TOLD_LEVEL: one.level} for one in found})
+        self._write_json(slots | {one.slot: {**slots[one.slot], NOTIFIED_LEVEL: one.level} for one in found})
 
     def _write_json(self, slots: Mapping[str, Any]) -> None:
         write_json(self.out / f"{NAME}.json", {"made_at": datetime.now(UTC).isoformat(), "slots": slots})
@@ -326,7 +326,7 @@ def _plain(one: Monitored) -> dict[str, Any]:
 
 def _notified_level(before: Mapping[str, Any]) -> str:
     """The level of a slot that the webhook has heard of last."""
-    return str(before.get(TOLD_LEVEL, before.get("level", "ok")))
+    return str(before.get(NOTIFIED_LEVEL, before.get("level", "ok")))
 
 
 def _number(value: object) -> float | None:

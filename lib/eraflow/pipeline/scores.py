@@ -20,7 +20,7 @@ from eraflow.sources.classic_models import EXAMPLE, other_models
 from eraflow.sources.signals_neutralizers import NEUTRALIZERS, WEIGHTS, neutralizers
 from eraflow.tables import Store, Version
 
-OWN = "own"  # the features that models learn from
+LEARNED = "own"  # the features that models learn from
 ASSET = "regexp_replace(id, '_[^_]*$', '')"  # of Signals, where an id is TICKER_DATE: the same in all eras
 
 
@@ -33,9 +33,11 @@ def signals_references(
     InputError: another feature set is asked for.
     """
     sets = config.scoring.feature_sets
-    if strange := [name for name in sets if name != OWN]:
-        raise InputError(f"scoring.feature_sets: there is no set {strange[0]!r} of price features; take [{OWN}] or [].")
-    price_features = {OWN: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
+    if strange := [name for name in sets if name != LEARNED]:
+        raise InputError(
+            f"scoring.feature_sets: there is no set {strange[0]!r} of price features; take [{LEARNED}] or []."
+        )
+    price_features = {LEARNED: FeatureSet("features", training.feature_names, training.missing)} if sets else {}
     rows = training.table.select("id", "era")
     others = neutralizers(store.spark, config.signals, rows, signals, first_week)
     present = {column for part in others for column in part.columns}
@@ -58,7 +60,7 @@ def classic_references(
         example = [others.example.join(rows.select("id", "era"), on="id", how="inner")]
     columns, sets = [], {}
     for name in config.scoring.feature_sets:
-        chosen = config.classic.features if name == OWN else (name,)
+        chosen = config.classic.features if name == LEARNED else (name,)
         names, array = feature_sets.chosen(chosen, "scoring.feature_sets")
         columns.append(array.alias(f"features_of_{name}"))
         sets[name] = FeatureSet(f"features_of_{name}", names, int(packed.manifest["missing"]))

@@ -87,13 +87,13 @@ def handled(
         if fault := tell(config.submit.webhook, found, environment()):
             progress.note(fault)
         elif found.code == Code.BLOCKED:
-            desk.books.add(Event.TOLD, desk.world.now(), lines=_facts(found))
+            desk.books.add(Event.NOTIFIED, desk.world.now(), lines=_facts(found))
     return found
 
 
 def _is_news(desk: _Call, found: Outcome) -> bool:
     """Whether somebody is to hear of it: what is blocked stays so call after call, and is told once."""
-    heard = [line["lines"] for line in desk.books.lines() if line["event"] == Event.TOLD]
+    heard = [line["lines"] for line in desk.books.lines() if line["event"] == Event.NOTIFIED]
     is_repeated = found.code == Code.BLOCKED and heard[-1:] == [_facts(found)]
     return found.code != Code.NOTHING_TO_DO and not is_repeated
 

@@ -27,7 +27,7 @@ class Event(StrEnum):
     QUEUED = "queued"  # the server has it for a later round
     REFUSED = "refused"  # by a check of ours or by the server
     MISSED = "missed"  # the round has closed without it
-    TOLD = "told"  # the webhook has heard what is blocked
+    NOTIFIED = "told"  # the webhook has heard what is blocked
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ SCORES, COMPARED = "scores.csv", "scores_compared.csv"
 KEYS = ["tournament", "slot", "round", "name", "version", "day"]
 COLUMNS = [*KEYS, "value", "percentile", "date", "resolved", "submission"]
 CORRELATION = "corr20"  # in the name of Numerai's score of a target of 20 days
-MIN_KNOWN = 0.8  # of a file's ids, for a score of ours
+MIN_LABELLED = 0.8  # of a file's ids, for a score of ours
 PROBES = 5  # ids of a round that are looked for first
 
 
@@ -119,7 +119,7 @@ def _targets(files: Mapping[Any, pd.DataFrame], validation: Path, target: str) -
         return {}
     labels = _rows(data, [str(one) for frame in some.values() for one in frame.iloc[:, 0]], target).dropna()
     found = {key: labels.reindex(frame.iloc[:, 0]).dropna() for key, frame in some.items()}
-    return {key: targets for key, targets in found.items() if len(targets) >= MIN_KNOWN * len(files[key])}
+    return {key: targets for key, targets in found.items() if len(targets) >= MIN_LABELLED * len(files[key])}
 
 
 def _rows(data: Any, ids: Sequence[str], target: str) -> pd.Series[float]:

@@ -17,7 +17,7 @@ from eraflow.scoring.metrics import METRICS
 from eraflow.scoring.references import References
 from eraflow.scoring.worker import SCORES, Scorer
 
-KNOWN = "target is not null and not isnan(target)"
+LABELLED = "target is not null and not isnan(target)"
 ERAS_A_CHUNK = 16  # follow each other in one task; the last of them goes to the task of the next ones, too
 
 
@@ -52,7 +52,7 @@ def score_eras(
     metrics : names of METRICS. What none of these needs is not read.
     """
     against = (references or References()).needed_by(metrics)
-    rows = predictions.where(KNOWN).select(
+    rows = predictions.where(LABELLED).select(
         _chunks(asset is not None).alias("chunk"), F.col("era").cast("int").alias("era"),
         F.expr(asset or "id").alias("id"), "model", F.col("fold").cast("int").alias("fold"),
         F.col("prediction").cast("double").alias("prediction"), F.col("target").cast("double").alias("target"),
@@ -95,7 +95,7 @@ def collected(scores: DataFrame) -> pd.DataFrame:
 
 def unscored_eras(predictions: DataFrame) -> dict[str, list[int]]:
     """Model → its sorted eras that have predictions but no known target; models without such eras are left out."""
-    eras = predictions.groupBy("model", "era").agg(F.max(F.expr(KNOWN)).alias("known")).where("not known")
+    eras = predictions.groupBy("model", "era").agg(F.max(F.expr(LABELLED)).alias("known")).where("not known")
     found: dict[str, list[int]] = {}
     for row in sorted(eras.select("model", "era").collect()):  # at most models x eras rows
         found.setdefault(row["model"], []).append(row["era"])
