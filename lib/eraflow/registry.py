@@ -36,9 +36,9 @@ def build(settings: AnyModel, target: str, seed: int, work: Path | None = None) 
     targets = settings.targets or (target,)
     seeds = range(seed, seed + settings.seeds)
     each = tuple(
-        Unfitted(_kind(settings, each, work / f"{name}-{each}" if work else None), name, each, _network(settings, each))
+        Unfitted(_kind(settings, one, work / f"{name}-{one}" if work else None), name, one, _network(settings, one))
         for name in targets
-        for each in seeds
+        for one in seeds
     )
     return Members(each, settings.features, _selecting(settings, seed))
 
