@@ -4,7 +4,7 @@ Exit codes: 0 ok, 1 try again, 2 bad config, 3 nothing to do, 5 block, 6 warn, 7
 """
 
 from eraflow.cli import Option, job, leave
-from eraflow.pipeline.monitoring import monitor
+from eraflow.pipeline.monitoring import config_with_slots, monitor
 
 OPTIONS = (
     Option("--slots", "slots", "NAME", "some of the slots in submit.slots (default: all)", many=True),
@@ -12,4 +12,4 @@ OPTIONS = (
 )
 
 if __name__ == "__main__":
-    leave(job(__doc__ or "", monitor, options=OPTIONS))
+    leave(job(__doc__ or "", monitor, options=OPTIONS, read=config_with_slots))

@@ -253,9 +253,25 @@ def _loads(library: str) -> bool:
 
 def _memory() -> int:
     of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    container = Path("/sys/fs/cgroup/memory.max")
-    limit = container.read_text().strip() if container.is_file() else "max"
-    return of_machine if limit == "max" else min(of_machine, int(limit))
+    own = Path("/proc/self/cgroup")
+    return min([of_machine, *_limits(own.read_text() if own.is_file() else "", Path("/sys/fs/cgroup"))])
+
+
+def _limits(own: str, root: Path) -> Iterator[int]:
+    """The limits of memory of this process's control group and those above it, by either version of control groups.
+
+    In a container the group's own path may not be there, and its limit stands at the root.
+    """
+    for line in own.splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        top, name = (root / "memory", "memory.limit_in_bytes") if controllers else (root, "memory.max")
+        group = top / path.lstrip("/")
+        for folder in (group, *group.parents[: len(group.parts) - len(top.parts)]):
+            limit = (folder / name).read_text().strip() if (folder / name).is_file() else "max"
+            if limit != "max":
+                yield int(limit)
 
 
 def _java_folders(environ: Mapping[str, str]) -> tuple[Path, ...]:

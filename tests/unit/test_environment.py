@@ -114,6 +114,28 @@ def test_doctor_also_looks_at_room_and_path(machine: Machine, change: dict, name
     assert lacking(replace(machine, **change)) == [name]
 
 
+@pytest.mark.parametrize(
+    ("own", "limits", "memory"),
+    [
+        ("0::/", {"memory.max": "8589934592"}, 8),  # a container of version 2
+        ("0::/user/job", {"user/memory.max": "4294967296", "user/job/memory.max": "max"}, 4),
+        ("4:memory:/docker/abc\n0::/", {"memory/memory.limit_in_bytes": "8589934592"}, 8),  # the path is the host's
+        ("3:cpu:/cron\n2:memory:/cron", {"memory/memory.limit_in_bytes": "9223372036854771712",
+                                         "memory/cron/memory.limit_in_bytes": "2147483648"}, 2),
+        ("3:cpu,cpuacct:/cron", {"memory/memory.limit_in_bytes": "2147483648"}, None),
+        ("", {}, None),
+    ],
+)  # fmt: skip
+def test_a_control_groups_limit_is_the_memory_that_there_is(
+    tmp_path: Path, own: str, limits: dict[str, str], memory: int | None
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(f"{text}\n")
+    found = min(environment._limits(own, tmp_path), default=None)
+    assert found == (memory and memory * environment.GIB)
+
+
 def test_another_java_is_passed_over(machine: Machine, tmp_path: Path) -> None:
     newest = tmp_path / "jvm/java-25"
     (newest / "bin").mkdir(parents=True)

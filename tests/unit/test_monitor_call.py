@@ -1,7 +1,9 @@
 """A call of the monitor without Spark: what fails costs only itself, and nothing that was found is forgotten."""
 
 import json
+import runpy
 import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pandas as pd
 import pytest
 from tests.rounds import CLASSIC, DATE, NUMBER, OPENS, SIGNALS, SLOT, Scene, scene
 
+from eraflow import cli
 from eraflow.config.submit import Slot
 from eraflow.monitoring import records
 from eraflow.monitoring.calibration import overlapping
@@ -191,3 +194,25 @@ def test_what_numerai_says_late_is_kept(at_round: Scene) -> None:
     assert live.loc[["coverage", "server_churn", "server_turnover"]].to_dict() == {
         "coverage": 0.9, "server_churn": 0.2, "server_turnover": 0.1,
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "submit.slots names none; say which model gets what"),
+        (["--set", "submit.slots={ours: {run: classic}}", "--slots", "other"], "submit.slots has no such slot"),
+    ],
+)
+def test_a_slot_that_is_not_there_is_told_before_spark_starts(
+    words: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse() -> None:
+        raise AssertionError("Spark was started")
+
+    monkeypatch.setattr(cli, "session", refuse)
+    monkeypatch.setattr(cli, "leave", sys.exit)
+    monkeypatch.setattr(sys, "argv", ["jobs/monitor.py", *words])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path("jobs/monitor.py", run_name="__main__")
+    assert ended.value.code == int(Code.BAD_INPUT)
+    assert message in capsys.readouterr().err

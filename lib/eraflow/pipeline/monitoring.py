@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from eraflow.appended import Appended
 from eraflow.causes import first_line, refusal
-from eraflow.config import Config
+from eraflow.config import Config, load
 from eraflow.config.submit import Slot
 from eraflow.errors import InputError
 from eraflow.frames import read_frame
@@ -75,6 +75,15 @@ def monitor(
         if news and config.submit.webhook:
             call.tell(config.submit.webhook, outcome, found)
     return outcome
+
+
+def config_with_slots(
+    overlays: Sequence[str], settings: Sequence[str], slots: Sequence[str] | None = None, **_: object
+) -> Config:
+    """The configuration. InputError, before Spark starts: no slot is named, or there is none of such a name."""
+    config = load(overlays, settings)
+    chosen(config, slots)
+    return config
 
 
 @dataclass(frozen=True)

@@ -107,7 +107,9 @@ def chosen(config: Config, names: Sequence[str] | None) -> Mapping[str, Slot]:
     """The slots of conf, or those of these names. InputError: there are none."""
     slots = config.submit.slots
     if not slots:
-        raise InputError("submit.slots names none; say which model gets what, e.g. {MODEL: {run: classic}}.")
+        raise InputError(
+            "submit.slots names none; say which model gets what, e.g. {MODEL: {run: classic}}, in a file for --config."
+        )
     if unknown := [name for name in names or () if name not in slots]:
         raise InputError(f"--slots {unknown[0]}: submit.slots has no such slot; it has {', '.join(slots)}.")
     return {name: slots[name] for name in names or slots}
