@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 FENCE = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+COMMENT = re.compile(r"(^|\s)#.*")  # a # within a word is none
 JOB = re.compile(r"(?:^|.*/)jobs/(\w+)\.py$")
 
 
@@ -47,7 +48,7 @@ def commands(pages: tuple[Path, ...] = PAGES) -> Iterator[Command]:
     for page in pages:
         for _, block in FENCE.findall(page.read_text(encoding="utf-8")):
             for line in block.replace("\\\n", " ").splitlines():
-                if words := shlex.split(line, comments=True):
+                if words := shlex.split(COMMENT.sub("", line)):
                     yield Command(str(page.relative_to(ROOT)), tuple(words))
 
 
