@@ -38,9 +38,12 @@ DEMO = Command("README.md", ("python", "jobs/train.py"))  # what `make run` star
 
 
 def chosen(where: str) -> list[Command]:
-    """Each command of a tier once, in the order of the pages, after those that others rely on."""
+    """Each command of a tier once, in the order of the pages, after those that others rely on.
+
+    `make run` is of each tier: others repeat, report and compare its run.
+    """
     first = [command for command in commands() if command.text == "make run"]
-    found = dict.fromkeys(each.words for each in [*first, *commands()] if tier(each) == where)
+    found = dict.fromkeys(each.words for each in [*first, *(each for each in commands() if tier(each) == where)])
     return sorted((Command("", words) for words in found), key=lambda each: (each.job != "train", each.job == "prune"))
 
 
