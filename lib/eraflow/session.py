@@ -42,14 +42,23 @@ def session(name: str = "eraflow") -> SparkSession:
         )
     spark.sparkContext.setLogLevel("ERROR")
     _settled(spark)
-    Thread(target=_worker_started, args=(spark,), daemon=True).start()
+    _start_a_worker(spark)
     return spark
 
 
-def _worker_started(spark: SparkSession) -> None:
-    """Has Spark start a Python worker, whose imports (`workers`) take as long as the driver's first plans."""
-    with suppress(Exception):  # the session may be stopped before
-        spark.range(0, 1, 1, 1).mapInArrow(lambda batches: batches, "id long").collect()
+def _start_a_worker(spark: SparkSession) -> None:
+    """Has Spark start a Python worker, whose imports (`workers`) take as long as the driver's first plans.
+
+    The plan is made here, since it imports much, and not in the thread: where two threads import at once, Python 3.11
+    can stop for ever, each of them with a lock of importlib that the other waits for (seen on a busy machine).
+    """
+    row = spark.range(0, 1, 1, 1).mapInArrow(lambda batches: batches, "id long")
+
+    def compute() -> None:
+        with suppress(Exception):  # the session may be stopped before
+            row.collect()
+
+    Thread(target=compute, daemon=True).start()
 
 
 def _settled(spark: SparkSession) -> SparkSession:

@@ -13,19 +13,15 @@ changing what it says:
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+import pandas as pd
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-_PRICES = ("open", "high", "low", "close")
-_LABELS = ("country", "member", "rate")
-_SIDES = ("now", "then")
-DECIMALS = 8  # the most that a vendor rounds to: prices with more count as not rounded
-EXACT = 1e-6  # the relative rounding of prices in single precision
-VOLUMES = 1e-4  # the relative rounding of volumes that are restated
+from eraflow.sources import restatements
+
 EXAMPLES = 3
 
 
@@ -38,6 +34,15 @@ class Update:
     new_rows: int
     restated: int  # tickers with another history than they had
     examples: tuple[str, ...]  # some of them, each with its first changed day
+
+    @classmethod
+    def of(cls, tickers: pd.DataFrame) -> Update:
+        """From rows of `restatements.SCHEMA`."""
+        restated = tickers[tickers["restated"].notna()].sort_values(["restated", "ticker"])
+        first = pd.concat([tickers["first_new"], tickers["restated"]]).dropna().min()
+        examples = [f"{ticker} from {day}" for ticker, day in restated[["ticker", "restated"]].head(EXAMPLES).values]
+        first, first_sector = (None if pd.isna(day) else day for day in (first, tickers["first_sector"].dropna().min()))
+        return cls(first, first_sector, int(tickers["new_rows"].sum()), len(restated), tuple(examples))
 
     @property
     def since(self) -> date | None:
@@ -82,56 +87,14 @@ def repeats_outside(before: DataFrame, changes: DataFrame) -> DataFrame:
 
 def compare(raw: DataFrame, stored: DataFrame) -> Update:
     """Holds sound raw prices against the rows of the table of the same tickers and years."""
-    rows = _joined(raw, stored).cache()
-    try:
-        return _summed(_by_ticker(rows))
-    finally:
-        rows.unpersist()
-
-
-def _joined(raw: DataFrame, stored: DataFrame) -> DataFrame:
-    """`ticker, date, now, then`: a row of the files and of the table, either null where there is none."""
-    columns = (*_PRICES, "volume", "sector", *_LABELS)
-    now = raw.select("ticker", "date", F.struct(*columns, "adjusted_close").alias("now"))
-    level = (F.col("total_return") / F.col("correction")).alias("level")
-    then = stored.select("ticker", "date", F.struct(*columns, level).alias("then"))
-    return now.join(then, on=["ticker", "date"], how="full_outer")
-
-
-def _by_ticker(rows: DataFrame) -> DataFrame:
-    """`ticker, first_new, new_rows, restated, first_sector`: the first days on which it is new, or not what it was."""
-    prices = F.array(*(F.col(f"now.{name}") for name in _PRICES))
-    # A handful of numbers a ticker.
-    tickers = rows.groupBy("ticker").agg(
-        _ratio("close", *_SIDES).alias("unit"),
-        _ratio("volume", *reversed(_SIDES)).alias("volume_unit"),
-        _decimals(F.array("now.adjusted_close")).alias("adjusted_decimals"),
-        _decimals(prices).alias("decimals"),
-        F.min("now.close").alias("least"),
-    )
-    rows = rows.join(F.broadcast(tickers), on="ticker", how="left")
-    rows = rows.withColumns({
-        "new": F.col("then").isNull(),
-        "restated": F.col("then").isNotNull() & ~(F.col("now").isNotNull() & _same() & _same_return()),
-    })  # fmt: skip
-    by_ticker = rows.groupBy("ticker").agg(
-        F.min(F.when(F.col("new"), F.col("date"))).alias("first_new"),
-        F.max(F.when(~F.col("new"), F.col("date"))).alias("last_old"),
-        F.min(F.when(F.col("restated"), F.col("date"))).alias("first_other"),
-        F.count(F.when(F.col("new"), 1)).alias("new_rows"),
-        F.min(F.when(F.col("now.sector") != F.col("then.sector"), F.col("date"))).alias("first_sector"),
-    )
-    inserted = F.when(F.col("first_new") <= F.col("last_old"), F.col("first_new"))
-    restated = F.least("first_other", inserted).alias("restated")
-    return by_ticker.select("ticker", "first_new", "new_rows", restated, "first_sector")
-
-
-def _ratio(column: str, over: str, under: str) -> Column:
-    """How many times larger a ticker's values are on one side than on the other, exactly 1 where most are equal."""
-    both = F.col("now").isNotNull() & F.col("then").isNotNull() & (F.col(f"{under}.{column}") > 0)
-    above, below = (F.when(both, F.col(f"{side}.{column}")) for side in (over, under))
-    most = F.percentile_approx(above / below, 0.5)  # a ratio that is there
-    return F.when(most == 1.0, 1.0).otherwise(F.coalesce(F.sum(above) / F.sum(below), F.lit(1.0)))
+    columns = ["ticker", "date", "is_stored", *restatements.NUMBERS, *restatements.NAMES]
+    level = F.col("total_return") / F.col("correction")
+    now = raw.withColumns({"is_stored": F.lit(False), "adjusted": F.col("adjusted_close")}).select(columns)
+    then = stored.withColumns({"is_stored": F.lit(True), "adjusted": level}).select(columns)
+    together = now.unionByName(then).repartition("ticker").sortWithinPartitions("ticker")
+    # One row a ticker.
+    found = together.mapInArrow(restatements.by_ticker, restatements.SCHEMA).toPandas()
+    return Update.of(found)
 
 
 def relabelled(stored: DataFrame, raw: DataFrame, first: date, until: date | None) -> DataFrame:
@@ -141,76 +104,6 @@ def relabelled(stored: DataFrame, raw: DataFrame, first: date, until: date | Non
     rows = stored.where(days).join(now, on=["ticker", "date"], how="left")
     columns = [F.coalesce("now", "sector").alias("sector") if name == "sector" else name for name in stored.columns]
     return rows.select(*columns)
-
-
-def _summed(by_ticker: DataFrame) -> Update:
-    by_ticker = by_ticker.cache()
-    try:
-        found = by_ticker.agg(
-            F.min(F.least("first_new", "restated")).alias("first"),
-            F.min("first_sector").alias("first_sector"),
-            F.sum("new_rows").alias("new_rows"),
-            F.count("restated").alias("restated"),
-        ).head()
-        # A handful: EXAMPLES rows.
-        examples = (
-            by_ticker.where(F.col("restated").isNotNull()).orderBy("restated", "ticker").limit(EXAMPLES).collect()
-        )
-    finally:
-        by_ticker.unpersist()
-    if found is None:
-        return Update(None, None, 0, 0, ())
-    sentences = tuple(f"{row['ticker']} from {row['restated']}" for row in examples)
-    return Update(found["first"], found["first_sector"], int(found["new_rows"] or 0), int(found["restated"]), sentences)
-
-
-def _same() -> Column:
-    """Whether a row is as in the table, or so in other units: prices times `unit`, volumes over `volume_unit`.
-
-    The unit is itself a ratio of two rounded prices, at worst of the ticker's least. At a split both units are one; a
-    vendor that adjusts closes for dividends changes prices alone, one that adjusts volumes for splits volumes alone.
-    """
-    exact, scaled = F.lit(True), (F.col("unit") != 1.0) | (F.col("volume_unit") != 1.0)
-    for name in (*_PRICES, "volume", *_LABELS):
-        exact = exact & F.col(f"now.{name}").eqNullSafe(F.col(f"then.{name}"))
-    unit, rounding = F.col("unit"), F.pow(F.lit(10.0), -F.col("decimals")) * (1.0 + F.col("unit"))
-    relative = rounding / F.col("least") + EXACT
-    for name in _PRICES:
-        stored = F.col(f"then.{name}") * unit
-        scaled = scaled & (F.abs(F.col(f"now.{name}") - stored) <= rounding + relative * stored)
-    volume, shares = F.col("then.volume"), F.col("volume_unit")
-    scaled = scaled & (F.abs(F.col("now.volume") * shares - volume) <= 1.0 + shares + (relative + VOLUMES) * volume)
-    for name in _LABELS:
-        scaled = scaled & F.col(f"now.{name}").eqNullSafe(F.col(f"then.{name}"))
-    return exact | scaled
-
-
-def _same_return() -> Column:
-    """Whether the adjusted close moved since the ticker's row before as it did when it was stored, but for rounding."""
-    before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
-    adjusted = F.col("now.adjusted_close")
-    factor = F.log(adjusted / F.col("then.level"))
-    # Both the price now and the one that was stored were rounded, by at most half a unit each.
-    rounding = F.pow(F.lit(10.0), -F.col("adjusted_decimals")) / adjusted + EXACT
-    rounding = F.when(F.col("adjusted_decimals") > DECIMALS, F.lit(EXACT)).otherwise(rounding)
-    held = F.when(factor.isNotNull(), F.struct(factor.alias("factor"), rounding.alias("rounding")))
-    last = F.last(held, ignorenulls=True).over(before)
-    return F.coalesce(F.abs(factor - last["factor"]) <= rounding + last["rounding"], F.lit(True))
-
-
-def _decimals(prices: Column) -> Column:
-    """The decimals that a ticker's prices are rounded to, DECIMALS + 1 if to no number up to that; an aggregate."""
-    decimals = F.lit(DECIMALS + 1)
-    for places in range(DECIMALS, -1, -1):
-        shifted = F.transform(prices, _away(10.0**places))
-        fits = F.coalesce(F.array_max(shifted), F.lit(0.0)) <= 1e-6
-        decimals = F.when(fits, F.lit(places)).otherwise(decimals)
-    return F.max(decimals)
-
-
-def _away(by: float) -> Callable[[Column], Column]:
-    """How far a price times a number is from a whole one."""
-    return lambda price: F.abs(price * by - F.round(price * by))
 
 
 def _is_repeat() -> Column:
