@@ -47,6 +47,11 @@ def test_an_attempt_that_was_decided_is_none_any_more(tmp_path: Path) -> None:
     made.begin({"refit": "main-0002"})
     assert made.attempt == {"refit": "main-0002", "number": 2}
 
+    (made.folder / "attempt.json").write_text("{")
+    with pytest.raises(InputError, match=r"attempt.json is no whole attempt; remove it, and the next call begins anew"):
+        _ = made.attempt
+    made.begin({"refit": "main-0002"})
+
     made.decide(2, ruled(Ruling.REFIT, "main-0002"))  # and killed before it could tidy up
 
     assert made.attempt is None

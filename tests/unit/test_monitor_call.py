@@ -15,6 +15,7 @@ from tests.rounds import CLASSIC, DATE, NUMBER, OPENS, SIGNALS, SLOT, Scene, sce
 
 from eraflow import cli
 from eraflow.config.submit import Slot
+from eraflow.errors import InputError
 from eraflow.monitoring import records
 from eraflow.monitoring.calibration import overlapping
 from eraflow.monitoring.drift import Reference
@@ -172,6 +173,21 @@ def test_an_old_odd_round_is_noted_and_the_others_are_kept(at_round: Scene) -> N
     rows = live[live["statistic"] == "rows"]
     assert rows["date"].tolist() == ["2026-11-27", DATE]
     assert call(at_round, [OURS]).lines == found.lines
+
+
+@pytest.mark.usefixtures("without_page")
+def test_a_run_that_is_not_there_or_not_finished_is_told(at_round: Scene) -> None:
+    (at_round.runs / "half").mkdir()
+    for run in ("gone", "half"):
+        found = call(at_round, other=Slot(run=run))
+        assert found.code == Code.WARNED
+        assert f"other: not looked at: {at_round.runs / run} holds no finished run; finished are " in found.lines[-2]
+        shutil.rmtree(at_round.folder / "rounds/monitor")
+        with pytest.raises(InputError, match="holds no finished run; finished are classic, signals"):
+            call(at_round, ["other"], other=Slot(run=run))
+        assert not list(at_round.folder.glob("rounds/monitor/monitor.*"))
+    shutil.rmtree(at_round.runs / CLASSIC / "rounds")
+    assert call(at_round, [OURS]).code == Code.NOTHING_TO_DO
 
 
 @pytest.mark.usefixtures("without_page")

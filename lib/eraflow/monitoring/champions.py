@@ -163,10 +163,12 @@ class Champion:
         file = self._attempt
         if not file.is_file():
             return None
-        found = json.loads(file.read_text(encoding="utf-8"))
-        return (
-            found if found["number"] == self.next else None
-        )  # it was decided, and then killed before it was tidied up
+        try:
+            found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+            is_open = found["number"] == self.next  # else it was decided, and killed before it was tidied up
+        except (OSError, ValueError, KeyError, TypeError):
+            raise InputError(f"{file} is no whole attempt; remove it, and the next call begins anew.") from None
+        return found if is_open else None
 
     def begin(self, facts: Mapping[str, Any]) -> Mapping[str, Any]:
         """Notes what is begun: the next call goes on with it."""

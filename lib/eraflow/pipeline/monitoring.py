@@ -28,6 +28,7 @@ from eraflow.monitoring.profile import Profile
 from eraflow.monitoring.records import Sent
 from eraflow.monitoring.status import Status, together
 from eraflow.outcome import Code, Outcome, gravest
+from eraflow.pipeline.finished import manifest_of
 from eraflow.pipeline.monitored_rounds import graphs, of_books, others
 from eraflow.pipeline.scored_slots import charted
 from eraflow.pipeline.submitting import chosen, of_champions, scores
@@ -141,6 +142,8 @@ class _Call:
                     seen[name] = self._seen(name, slot, rounds, odd, kept)
                 elif odd:
                     raise odd[-1]
+                else:
+                    manifest_of(self.runs, slot.run)  # a finished run that has predicted nothing yet is no fault
         new = [rows for one in seen.values() for rows in one.new]
         if new:
             self.live.add(pd.concat(new, ignore_index=True))
