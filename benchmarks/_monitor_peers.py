@@ -12,17 +12,22 @@ NEVER = 10**9
 ALLOWANCE, THRESHOLD = 0.5, 5.0  # of a CUSUM, as textbooks have them
 
 
-def page_cusum(deviations: np.ndarray, _: Kind) -> int | None:
-    """The first round at which Page's CUSUM of independent values alarms; NEVER without one."""
+def page_cusum(deviations: np.ndarray, _: Kind, since: int = 0) -> int | None:
+    """The first round, from `since` on, at which Page's CUSUM of independent values alarms; NEVER without one.
+
+    An alarm before that begins the chart anew, as river's does by itself.
+    """
     total = 0.0
     for place, value in enumerate(deviations):
         total = max(0.0, total - float(value) - ALLOWANCE)
         if total > THRESHOLD:
-            return place
+            if place >= since:
+                return place
+            total = 0.0
     return NEVER
 
 
-def page_hinkley(deviations: np.ndarray, _: Kind) -> int | None:
+def page_hinkley(deviations: np.ndarray, _: Kind, since: int = 0) -> int | None:
     """The same of river's PageHinkley by its defaults; None where river is not installed."""
     if find_spec("river") is None:
         return None
@@ -31,7 +36,7 @@ def page_hinkley(deviations: np.ndarray, _: Kind) -> int | None:
     chart = PageHinkley()
     for place, value in enumerate(deviations):
         chart.update(float(value))
-        if chart.drift_detected:
+        if chart.drift_detected and place >= since:
             return place
     return NEVER
 

@@ -93,11 +93,25 @@ def _found(
     scores = some.scores.copy()
     scores[:, kind.window :] = apply(scores[:, kind.window :], asked.sharpe)
     waited = delay(paths(scores, some.eras, kind, seed=2), held, kind.window)
-    return [
-        _row(case, f"{change}: rounds until found, {name} (median, 90 %)", *np.quantile(
-            np.minimum(values, LATER * kind.window), [0.5, 0.9]).round().tolist())
-        for name, values in waited.items() if name in ("any", "cusum")
-    ]  # fmt: skip
+    measure = f"{change}: rounds until found"
+    rows = [
+        _row(case, f"{measure}, {name} (median, 90 %)", *_half_and_most(values, kind))
+        for name, values in waited.items()
+        if name in ("any", "cusum")
+    ]
+    for peer in (page_cusum, page_hinkley):
+        first = [peer(one, kind, kind.window) for one in _deviations(Simulated(scores, some.eras))]
+        if None in first:
+            rows.append(_peer(case, measure, peer.__name__, "not installed"))
+        else:
+            half, most = _half_and_most(np.array(first, dtype=np.float64) - kind.window, kind)
+            rows.append(_peer(case, f"{measure} (median, 90 %)", peer.__name__, f"{half:.0f} ({most:.0f})"))
+    return rows
+
+
+def _half_and_most(waited: np.ndarray, kind: Kind) -> list[float]:
+    """The rounds within which half of the streams have alarmed, and nine of ten; at most those that were looked at."""
+    return list(np.quantile(np.minimum(waited, LATER * kind.window), [0.5, 0.9]).round().tolist())
 
 
 def _deviations(some: Simulated) -> np.ndarray:
