@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,12 @@ import pandas as pd
 from delta.tables import DeltaTable
 from pyspark.sql import SparkSession
 
+from eraflow.causes import first_line, text_of
+from eraflow.errors import InputError
+
 COMMITS = 30  # days for which the log of commits is kept; rows are kept for ever
+# What Delta and Spark say of files that are cut short, of another kind or gone; of a store that is away they do not.
+DAMAGED = re.compile(r"JsonEOFException|JsonParseException|is not a Parquet file|FileNotFoundException|\[DELTA_")
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,21 @@ class Appended:
     files: int = 100  # with more, all are written into one, and what readers have left for a week is removed
 
     def rows(self) -> pd.DataFrame:
-        """All rows, sorted by their keys."""
+        """All rows, sorted by their keys. InputError where a file of the table is damaged or gone."""
         columns = [field.split()[0] for field in self.schema.split(", ")]
         if not self._exists():
             return pd.DataFrame(columns=columns)
         source = self.spark.read
-        table = source.table(self._address) if self._is_catalog else source.format("delta").load(self._address)
-        found: pd.DataFrame = table.select(*columns).toPandas()
+        try:
+            table = source.table(self._address) if self._is_catalog else source.format("delta").load(self._address)
+            found: pd.DataFrame = table.select(*columns).toPandas()
+        except Exception as error:
+            if not DAMAGED.search(text_of(error)):
+                raise
+            raise InputError(
+                f"the table {self._address} is damaged ({first_line(error)}); put it back from a copy, or move it "
+                "away, and it is begun anew."
+            ) from error
         return found.sort_values(list(self.keys), ignore_index=True)
 
     def add(self, rows: pd.DataFrame) -> int:

@@ -166,6 +166,29 @@ def test_bad_input_is_refused_in_a_sentence_and_nothing_is_written(spark: SparkS
     assert not (at_round.folder / "rounds/monitor/monitor.html").exists()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("spoilt", ["*.parquet", "_delta_log/*.json"])
+def test_a_damaged_table_is_told_and_left_as_it_is(spark: SparkSession, at_round: Scene, spoilt: str) -> None:
+    root = f"{at_round.folder}/tables"
+    scored = Appended(spark, root, records.SCORED, records.SCORED_SCHEMA, records.SCORED_KEYS)
+    scored.add(pd.DataFrame([(CLASSIC, "ours", 1, "mmc", "v1", 0.1, 0.5, DAYS[0])],
+                            columns=[field.split()[0] for field in records.SCORED_SCHEMA.split(", ")]))  # fmt: skip
+    folder = Path(root) / f"_{records.SCORED}"
+    (file,) = folder.glob(spoilt)
+    file.write_text(file.read_text(errors="replace")[:40])
+    for check in file.parent.glob(f".{file.name}.crc"):
+        check.unlink()
+    spark.sparkContext._jvm.org.apache.spark.sql.delta.DeltaLog.clearCache()  # type: ignore[union-attr]
+    write_scores(at_round, np.full(30, 0.02))
+    there = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    with pytest.raises(
+        InputError, match=rf"the table {root}/_monitor_scores is damaged \(.*\); put it back from a copy"
+    ):
+        call(spark, at_round)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == there
+    assert not list(at_round.folder.glob("rounds/monitor/monitor.*"))
+
+
 @pytest.mark.parametrize(
     ("rounds", "every"),
     [pytest.param(5, 3, marks=pytest.mark.soak), pytest.param(1250, 100, marks=pytest.mark.soak)],

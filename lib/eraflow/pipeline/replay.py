@@ -122,9 +122,6 @@ class Scorer:
         spark, base = self.data.training.table.sparkSession, self.folder / policy
         rows = spark.read.option("basePath", uri(base)).parquet(*map(uri, places))
         metric = self.config.retrain.metric
-        if metric not in scoring.available(self.data.references, self.data.asset):
-            available = ", ".join(scoring.available(self.data.references, self.data.asset))
-            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {available}.")
         # Models x folds x eras rows.
         found = scoring.collected(scoring.score_eras(rows, self.data.references, self.data.asset, (metric,)))
         found = found[(found["metric"] == metric) & found["value"].notna()]
@@ -144,6 +141,9 @@ class Replay:
 
     def result(self) -> tuple[str, ...]:
         """Plays all policies, and writes what they did; returns lines for the user."""
+        metric, there = self.config.retrain.metric, scoring.available(self.data.references, self.data.asset)
+        if metric not in there:
+            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {', '.join(there)}.")
         shutil.rmtree(self.out / "predictions", ignore_errors=True)  # linked anew
         found = [self._played(policy) for policy in self._policies]
         return self._write(found)

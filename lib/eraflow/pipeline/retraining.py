@@ -151,6 +151,7 @@ class Retraining:
     def _begun(self, store: Store, now: bool) -> Mapping[str, Any] | Outcome:
         """A new attempt, noted, where one is due."""
         lines, standing = self._mlflow_lines(), self._standing
+        standing.scores(self.config.retrain.metric)  # refused before anything is fitted
         self.progress.stage("bringing data up to date")
         data = brought(store, traded_money.settled(store.spark, self.config, self.progress), self.progress)
         self.at("brought")

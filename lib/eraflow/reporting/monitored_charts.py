@@ -47,7 +47,7 @@ def live_lines(rows: pd.DataFrame, names: Mapping[str, str]) -> alt.LayerChart:
     base = marks.base(shown, ["date", "name", "value"])
     domain = list(dict.fromkeys(names.values()))
     encoded = {
-        "x": alt.X("date:T", title=None),
+        "x": alt.X("date:T", title=None, axis=alt.Axis(format="%Y-%m-%d", tickCount=6)),
         "y": alt.Y("value:Q", title=None),
         "color": alt.Color("name:N", scale=alt.Scale(domain=domain), title=None),
     }
