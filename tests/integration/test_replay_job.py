@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, told
 
 from eraflow.cli import job
 from eraflow.config import load
@@ -104,6 +105,17 @@ def test_every_era_from_the_first_moment_on_is_scored_once_by_each_policy(out: P
     assert costs["fits"].to_dict()["regular"] == -(-eras // 8)
     assert costs["fits"].to_dict()["policy"] == 2 * (costs["refits"].to_dict()["policy"] + 1)
     assert (out / "report.html").stat().st_size < 2_000_000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+@pytest.mark.parametrize(("width", "flags"), [(None, ()), (360, (DARK,))], ids=["wide", "dark phone"])
+def test_the_page_is_drawn_and_no_labels_meet(
+    out: Path, tmp_path: Path, width: int | None, flags: tuple[str, ...]
+) -> None:
+    found = told((out / "report.html").read_text(), tmp_path, DRAWN, *flags, width=width)
+    assert set(found["labels"].values()) == {0}, found["labels"]
+    assert min(found["counts"].values()) >= 1, found["counts"]
+    assert {"cumulative", "drawdown", "means", "eras-1", "comparison-1"} <= set(found["counts"])
 
 
 def test_a_second_replay_fits_nothing_and_finds_the_same(out: Path, raw: pd.DataFrame) -> None:
