@@ -1,18 +1,24 @@
 """A champion that is retrained: killed between any two steps, refitted, replaced by a better recipe, taken back.
 
-Kills are exceptions that nothing handles, in the tests' session: a call's only memory is its files.
+Where models are trained kills are exceptions that nothing handles, in the tests' session: a call's only memory is its
+files. Around the decision, and everywhere in the soak, the kernel kills a process.
 """
 
 import json
+import os
 import runpy
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
+from tests.fault.killed_retrain import WITHOUT_SPARK
 
 from eraflow.cli import job
-from eraflow.config import load
+from eraflow.config import ClassicSynthetic, load
 from eraflow.monitoring.champions import Champion
 from eraflow.monitoring.promotion import Ruling
 from eraflow.outcome import Code
@@ -20,6 +26,7 @@ from eraflow.pipeline.predict import config_of_run
 from eraflow.pipeline.retraining import POINTS, config_of_champion, retrain
 from eraflow.pipeline.train import train
 from eraflow.progress import PlainProgress
+from eraflow.sources import classic_synthetic
 from eraflow.sources.synthetic import sector_prices
 
 pytestmark = pytest.mark.slow
@@ -31,7 +38,8 @@ TINY = (
     "validation.folds=null", "validation.period=26", "validation.min_train_eras=12", "models.lightgbm=null", WEAK,
     "retrain.every=4", "retrain.compare_from=1", "retrain.compare_every=1",
 )  # fmt: skip
-OPTIONS = runpy.run_path(str(Path(__file__).parents[2] / "jobs/retrain.py"))["OPTIONS"]
+ROOT = Path(__file__).parents[2]
+OPTIONS = runpy.run_path(str(ROOT / "jobs/retrain.py"))["OPTIONS"]
 
 
 class Killed(BaseException):
@@ -83,6 +91,12 @@ class House:
         with pytest.raises(Killed):
             retrain(lambda: self.spark, config, PlainProgress(), at=at)
 
+    def killed_by_the_kernel(self, point: str, *settings: str) -> None:
+        command = [sys.executable, "tests/fault/killed_retrain.py", point, *self._arguments(*settings)]
+        ended = subprocess.run(command, cwd=ROOT, timeout=300, check=False, capture_output=True, text=True,
+                               env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'lib'}"})  # fmt: skip
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+
     def fits(self, run: str) -> dict[str, int]:
         return json.loads((self.base / f"runs/{run}/run.json").read_text())["clock"]["fits"]
 
@@ -110,10 +124,12 @@ def test_the_life_of_a_champion(house: House, capsys: pytest.CaptureFixture[str]
 
     # Eight weeks later it is due: killed anywhere before the decision, the champion stands and the next call goes on.
     house.until(0)
-    for point in POINTS[: POINTS.index("decided")]:
+    for point in POINTS[: POINTS.index("compared")]:
         house.killed(point)
         assert champion.run == "first", point
-    house.killed("decided")
+    house.killed_by_the_kernel("compared" + WITHOUT_SPARK)
+    assert champion.run == "first"
+    house.killed_by_the_kernel("decided" + WITHOUT_SPARK)
     assert champion.run == "main-0002"
     assert house.retrain() == Code.NOTHING_TO_DO
     (*_, refit) = champion.decisions
@@ -162,3 +178,61 @@ def test_a_decision_that_was_changed_is_told(house: House, capsys: pytest.Captur
         assert "decision 0003 comes out as keep" in capsys.readouterr().err
     finally:
         file.write_text(whole)
+
+
+@pytest.mark.soak
+def test_a_process_that_the_kernel_kills_between_any_two_steps_leaves_the_champion_or_the_next(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    house = House(tmp_path, spark)
+    house.until(LATER)
+    assert house.train("first") == 0
+    assert house.retrain("--install", "first") == 0
+    house.until(0)
+    better = (f"retrain.challenger=[{house.strong}]",)
+    for point in POINTS:
+        house.killed_by_the_kernel(point, *better)
+        decided = POINTS.index(point) >= POINTS.index("decided")
+        assert len(house.champion.decisions) == 1 + decided, point
+        assert (house.champion.run == "first") == (not decided), point
+        if decided:  # the next kills one that is not decided yet
+            (*_, newest) = sorted((house.champion.folder / "decisions").glob("*.json"))
+            assert house.retrain(settings=better) == Code.NOTHING_TO_DO
+            assert len(house.champion.decisions) == 2
+            newest.unlink()
+    assert house.retrain(settings=better) == 0
+    (_, promotion) = house.champion.decisions
+    assert (promotion.ruling, promotion.number) == (Ruling.PROMOTE, 2)
+
+
+@pytest.mark.soak
+def test_a_champion_of_classic_is_refitted_a_week_later(
+    spark: SparkSession, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weeks = ClassicSynthetic(train_eras=60, validation_eras=40, rows_per_era=60, features=50, metadata=None, signal=2.0,
+                             absent="both", seed=7)  # fmt: skip
+    settings = (
+        f"classic.path={tmp_path}/round", "classic.dataset=null", "classic.features=all", f"run.dir={tmp_path}/runs",
+        f"tables.root={tmp_path}/tables", "validation.period=30", "validation.min_train_eras=30", "retrain.every=2",
+        "models.lightgbm.trees=5", "models.lightgbm.min_data_in_leaf=50",
+    )  # fmt: skip
+    given = ["--config", "classic.yml", *(part for text in settings for part in ("--set", text))]
+    champion = Champion(tmp_path / "runs", "main")
+
+    def retrained(*options: str) -> int:
+        return job("", retrain, [*options, *given], OPTIONS, config_of_champion, lazily=True)
+
+    classic_synthetic.write(weeks, tmp_path / "round")
+    assert job("", train, given) == 0
+    assert retrained("--install", "classic") == 0
+    for later, expected in ((1, Code.NOTHING_TO_DO), (2, Code.DONE), (2, Code.NOTHING_TO_DO)):
+        classic_synthetic.write(weeks.model_copy(update={"validation_eras": 40 + later}), tmp_path / "round")
+        capsys.readouterr()
+        assert retrained() == expected, later
+    (_, refit) = champion.decisions
+    assert (refit.ruling, refit.champion) == (Ruling.REFIT, "main-0002")
+    assert refit.manifest["run"]["live"] == 103
+    told = json.loads((tmp_path / "runs/main-0002/run.json").read_text())
+    assert told["clock"]["fits"]["fitted before"] >= 1  # folds that the new weeks do not change
+    assert len(pd.read_csv(tmp_path / "runs/main-0002/predictions.csv")) == 60
+    assert retrained("--history") == 0
