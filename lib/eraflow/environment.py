@@ -253,16 +253,16 @@ def _loads(library: str) -> bool:
 
 def _memory() -> int:
     of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    own = Path("/proc/self/cgroup")
-    return min([of_machine, *_limits(own.read_text() if own.is_file() else "", Path("/sys/fs/cgroup"))])
+    groups = Path("/proc/self/cgroup")
+    return min([of_machine, *_limits(groups.read_text() if groups.is_file() else "", Path("/sys/fs/cgroup"))])
 
 
-def _limits(own: str, root: Path) -> Iterator[int]:
+def _limits(groups: str, root: Path) -> Iterator[int]:
     """The limits of memory of this process's control group and those above it, by either version of control groups.
 
     In a container the group's own path may not be there, and its limit stands at the root.
     """
-    for line in own.splitlines():
+    for line in groups.splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue

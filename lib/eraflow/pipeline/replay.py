@@ -141,9 +141,10 @@ class Replay:
 
     def result(self) -> tuple[str, ...]:
         """Plays all policies, and writes what they did; returns lines for the user."""
-        metric, there = self.config.retrain.metric, scoring.available(self.data.references, self.data.asset)
-        if metric not in there:
-            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {', '.join(there)}.")
+        metric, available = self.config.retrain.metric, scoring.available(self.data.references, self.data.asset)
+        if metric not in available:
+            names = ", ".join(available)
+            raise InputError(f"retrain.metric is {metric}, which these data do not have; there are {names}.")
         shutil.rmtree(self.out / "predictions", ignore_errors=True)  # linked anew
         found = [self._played(policy) for policy in self._policies]
         return self._write(found)
