@@ -6,6 +6,7 @@ Arguments: the side, the folder of rows and model, rows, and where the mean |SHA
 import json
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import lightgbm
@@ -15,36 +16,41 @@ import pyarrow.parquet as pq
 AT_ONCE = 10_000  # rows, whose contributions of 780 columns are 62 MB
 
 
-def levels_of(folder: Path, rows: int) -> np.ndarray:
-    first = sorted((folder / "rows").glob("*.parquet"))[0]  # has more rows than peers are given
-    column = pq.read_table(first, columns=["features"]).slice(0, rows).column("features").combine_chunks()
-    return column.flatten().to_numpy().reshape(rows, -1)
+def parts_of(folder: Path, rows: int) -> Iterator[np.ndarray]:
+    """So many rows, AT_ONCE at a time: no side holds more of them."""
+    for file in sorted((folder / "rows").glob("*.parquet")):
+        for batch in pq.ParquetFile(file).iter_batches(AT_ONCE, columns=["features"]):
+            levels = batch.column("features").flatten().to_numpy().reshape(len(batch), -1)[:rows]
+            yield levels
+            rows -= len(levels)
+            if not rows:
+                return
 
 
 def floats(levels: np.ndarray) -> np.ndarray:
     return np.where(levels < 0, np.nan, levels.astype(np.float64))
 
 
-def kernel(text: str, levels: np.ndarray):
+def kernel(text: str):
     from eraflow.shapley.forest import Forest
 
     forest = Forest.of_lightgbm(text)
     return lambda part: forest.shapley(part, -1)
 
 
-def native(text: str, levels: np.ndarray):
+def native(text: str):
     booster = lightgbm.Booster(model_str=text)
     return lambda part: booster.predict(floats(part), pred_contrib=True, num_threads=2)[:, :-1]
 
 
-def shap(text: str, levels: np.ndarray):
+def shap(text: str):
     from shap import TreeExplainer
 
     explainer = TreeExplainer(lightgbm.Booster(model_str=text))
     return lambda part: explainer.shap_values(floats(part))
 
 
-def woodelf(text: str, levels: np.ndarray):
+def woodelf(text: str):
     import pandas as pd
     from woodelf import WoodelfExplainer
 
@@ -61,7 +67,7 @@ def spark(folder: Path, text: str, rows: int) -> np.ndarray:
     from eraflow.models.trees import LightGbmTrees
     from eraflow.session import session
 
-    few = levels_of(folder, 500)
+    few = next(parts_of(folder, 500))
     names = tuple(f"f{place}" for place in range(few.shape[1]))
     fitted = Fitted(names, -1, (Member("target", 1, (), LightGbmTrees(text)),))
     model = Additive.of(fitted, few, np.ones(len(few), dtype=np.int64))
@@ -76,10 +82,9 @@ def main(side: str, place: str, count: str, out: str) -> None:
     if side == "spark":
         sizes = spark(folder, text, rows)
     else:
-        levels, total = levels_of(folder, rows), 0.0
-        explain = globals()[side](text, levels)
-        for begin in range(0, rows, AT_ONCE):
-            total = total + np.abs(explain(levels[begin : begin + AT_ONCE])).sum(axis=0)
+        explain, total = globals()[side](text), 0.0
+        for levels in parts_of(folder, rows):
+            total = total + np.abs(explain(levels)).sum(axis=0)
         sizes = total / rows
     np.save(out, sizes)
     print(json.dumps({"seconds": time.monotonic() - started}))

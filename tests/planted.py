@@ -90,8 +90,10 @@ def measures(model: Additive, rows: Sample, groups: dict[str, tuple[str, ...]] |
         passes.of_era(model, members, rows.levels[in_era], rows.eras[in_era], rows.target[in_era])
         for in_era in (rows.eras == era for era in numbers)
     ]
-    parts = [np.stack([one[kind] for one in found]) for kind in passes.STATISTICS]
-    return Measures(model.names, tuple(held), numbers, *parts[:-1], parts[-1][:, 0])
+    size, direction, earned, grouped, error, fidelity = (
+        np.stack([one[kind] for one in found]) for kind in passes.STATISTICS
+    )
+    return Measures(model.names, tuple(held), numbers, size, direction, earned, grouped, error, fidelity[:, 0])
 
 
 def losses(model: Additive, rows: Sample, units: permutation.Units, seed: int) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,12 @@ MODELS = (
     "ensembles.blend={neutralise: 0.5, weights: ridge, min_eras: 10, models: [lightgbm, linear]}",
     "run.submission=blend",
 )  # fmt: skip
-FEW = ("explain.eras=12", "explain.training_eras=4", "explain.rows=300", "explain.top=3")
+# Learned where torch is; the run is the same else.
+NETWORK = (
+    ("models.net={kind: lstm, length: 3, width: 4, epochs: 1, early_stopping_eras: 4}",) if find_spec("torch") else ()
+)
+FEW = ("explain.eras=12", "explain.training_eras=4", "explain.rows=300", "explain.top=3",
+       "explain.sampled_rows=96", "explain.walks=2")  # fmt: skip
 
 pytestmark = pytest.mark.slow
 
@@ -46,13 +52,13 @@ def explained(base: Path, *settings: str, **asked: object) -> int:
 def base(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("explained")
     settings = ("explain.enabled=true", "explain.models=[lightgbm]", *FEW)
-    assert job("", train, arguments(base, *TINY, *MODELS, *settings)) == 0
+    assert job("", train, arguments(base, *TINY, *MODELS, *NETWORK, *settings)) == 0
     return base
 
 
 @pytest.fixture(scope="module")
 def exported(base: Path) -> Path:
-    names = ["lightgbm", "linear", "graph", "blend"]
+    names = ["lightgbm", "linear", "graph", "blend", *(["net"] if NETWORK else [])]
     rows = pd.read_parquet(base / "runs/demo/models/lightgbm/final/live.parquet")["id"].tolist()[:1]
     assert explained(base, models=names, rows=rows, features=["rsi_14"], export=str(base / "out")) == 0
     return base / "out"
@@ -85,6 +91,25 @@ def test_importance_tells_features_selections_and_columns_of_graphs(base: Path, 
     lime = pd.read_parquet(exported / "lime.parquet")
     assert set(lime["model"]) == {"lightgbm"}
     assert "rsi_14" in set(pd.read_parquet(exported / "curves.parquet")["feature"])
+
+
+def test_a_network_is_explained_by_samples_whose_errors_are_told(base: Path, exported: Path) -> None:
+    pytest.importorskip("torch", reason="the extra `torch` is not installed")
+    live = pd.read_parquet(exported / "live_sums.parquet").query("model == 'net'").set_index("id")
+    predicted = pd.read_parquet(base / "runs/demo/models/net/final/live.parquet").set_index("id")["prediction"]
+    assert 90 <= len(live) <= 97  # the one that was asked for, the highest and the lowest
+    np.testing.assert_allclose(live["sum"], predicted[live.index], rtol=0, atol=1e-6)
+    assert live["sum"].max() == pytest.approx(predicted.max(), abs=1e-6)
+    importance = pd.read_parquet(exported / "importance.parquet").set_index("model")
+    assert (importance.loc["net", "error"] > 0).all()
+    assert (importance.loc["lightgbm", "error"] == 0).all()
+    why = pd.read_csv(base / "runs/demo/explain/why.csv").set_index("model")["error"]
+    assert (why.loc["net"] > 0).any()
+    assert (why.loc["linear"] == 0).all()
+    assert "net" in set(pd.read_parquet(exported / "permutation.parquet")["model"])
+    page = (base / "runs/demo/explain/explain.html").read_text(encoding="utf-8")
+    assert "sampled, by 2 pairs of walks to each of 24 rows" in page
+    assert "its history of 3 weeks" in page
 
 
 def test_pages_and_tables_are_there_and_the_report_has_a_section(base: Path, exported: Path) -> None:

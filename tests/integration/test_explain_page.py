@@ -56,6 +56,14 @@ def test_the_page_is_small_and_speaks_of_what_was_found(one: Explained) -> None:
     assert "No model was scored" not in page
 
 
+def test_errors_of_what_is_sampled_stand_beside_it_and_nowhere_else(one: Explained) -> None:
+    sampled = replace(one, live=one.live.assign(error=0.0123), importance=one.importance.assign(error=0.0345))
+    page, exact = a_page(sampled), a_page(one)
+    for words in ("\N{PLUS-MINUS SIGN} 0.0123", "a value \N{PLUS-MINUS SIGN} 0.0345", "error of a sampled value"):
+        assert words in page
+        assert words not in exact
+
+
 def test_frames_that_are_empty_leave_no_trace(one: Explained) -> None:
     few = replace(one, permutation=one.permutation.head(0), pairs=one.pairs.head(0), pair_of=None,
                   verdicts=one.verdicts.head(0), live=one.live.head(0), live_sums=one.live_sums.head(0))  # fmt: skip

@@ -10,6 +10,9 @@ from pyspark.sql import functions as F
 
 from eraflow import registry
 from eraflow.config import load
+from eraflow.explain import histories
+from eraflow.explain.additive import Additive
+from eraflow.explain.attribution import Sampling
 from eraflow.models import Fitted, l2gmom_scores
 from eraflow.models.base import Training
 
@@ -77,3 +80,19 @@ def test_later_eras_change_no_prediction(fitted: Fitted, data: Training) -> None
     pd.testing.assert_series_equal(
         predicted(fitted, later, range(50, 56)), predicted(fitted, data, range(50, 56)), check_exact=True
     )
+
+
+def test_what_all_tickers_showed_is_explained_era_by_era(fitted: Fitted, data: Training) -> None:
+    seen = histories.labelled_rows(data, range(50, 54), histories.weeks_of(fitted)).toPandas()
+    seen = seen.sort_values(["era", "id"], ignore_index=True)
+    levels, eras = np.array(seen["features"].tolist(), dtype=np.int8), seen["era"].to_numpy(dtype=np.int64)
+    model = Additive.of(fitted, levels, eras, sampling=Sampling(pairs=8))
+    assert model.reads_whole_eras
+
+    expected = predicted(fitted, data, range(50, 54))[seen["id"]].to_numpy()
+    np.testing.assert_allclose(model.predictions(levels, eras), expected, rtol=0, atol=1e-5)
+    values, errors = model.with_errors(levels, eras)
+    found = values.sum(axis=1) + model.bases(eras)
+    np.testing.assert_allclose(found, model.predictions(levels, eras), rtol=0, atol=1e-6)
+    assert (errors > 0).any(axis=0).all()
+    assert np.abs(values[:, 1]).mean() > 2 * np.abs(values[:, 0]).mean()  # `b` tells the target, `a` the graph at most

@@ -13,6 +13,10 @@ from eraflow import registry
 from eraflow.config import load
 from eraflow.config.models import Sequences
 from eraflow.errors import InputError
+from eraflow.explain import eras as passes
+from eraflow.explain import histories
+from eraflow.explain.additive import Additive
+from eraflow.explain.attribution import Sampling
 from eraflow.models import Fitted, sequence
 from eraflow.models.base import Training
 from eraflow.models.sequence import SequenceModel
@@ -128,3 +132,42 @@ def test_ids_that_cannot_be_followed_are_told(data: Training) -> None:
     classic = Training(data.table.selectExpr("md5(id) id", "era", "features", "target"), NAMES, "target", -1)
     with pytest.raises(InputError, match="ids are not TICKER_YYYY-MM-DD, so no row can be followed through time"):
         SequenceModel(config(), 3).fit(classic, range(1, 61))
+
+
+def test_a_networks_history_of_a_feature_is_explained_with_errors_and_sums_that_are_its_predictions(
+    fitted: Fitted, data: Training
+) -> None:
+    """`b` of three weeks ago is what counts: of `b` as a whole that is found, in Spark's workers and on the driver."""
+    rows = histories.labelled_rows(data, range(61, 65), config().length)
+    seen = rows.toPandas().sort_values(["era", "id"], ignore_index=True)
+    levels, eras = np.array(seen["features"].tolist(), dtype=np.int8), seen["era"].to_numpy(dtype=np.int64)
+    assert levels.shape == (4 * TICKERS, 6 * len(NAMES))
+    model = Additive.of(fitted, levels, eras, sampling=Sampling(pairs=8))
+
+    predicted = fitted.predict(data.rows(range(61, 65)), data.table).toPandas().set_index("id")["prediction"]
+    expected = predicted[seen["id"]].to_numpy()
+    np.testing.assert_allclose(model.predictions(levels, eras), expected, rtol=0, atol=1e-6)
+    values, errors = model.with_errors(levels[:40], eras[:40])
+    np.testing.assert_allclose(values.sum(axis=1) + model.bases(eras[:40]), expected[:40], rtol=0, atol=1e-6)
+    assert (errors > 0).any(axis=0).all()
+
+    found = passes.measured(rows, {"net": model}, {"net": {"all": NAMES}})["net"]
+    b = NAMES.index("b")
+    assert (found.size[:, b] > 2 * np.delete(found.size, b, axis=1).max(axis=1)).all()
+    assert (found.earned.mean(axis=0) > 0.2).tolist() == [False, True, False]
+    assert (found.error > 0).all()
+    assert found.error.max() < found.size[:, b].min() / 2
+    again = passes.measured(rows.repartition(5), {"net": model}, {"net": {"all": NAMES}})["net"]
+    np.testing.assert_array_equal(again.size, found.size)
+
+
+def test_many_features_are_explained_by_their_families(fitted: Fitted, data: Training) -> None:
+    seen = histories.labelled_rows(data, [63], config().length).toPandas()
+    levels, eras = np.array(seen["features"].tolist(), dtype=np.int8), seen["era"].to_numpy(dtype=np.int64)
+    model = Additive.of(fitted, levels, eras, sampling=Sampling(2, 2, families={"two": ("a", "c")}))
+    assert model.names == ("family two", "other features")
+    values, _ = model.with_errors(levels[:30], eras[:30])
+    np.testing.assert_allclose(
+        values.sum(axis=1) + model.bases(eras[:30]), model.predictions(levels[:30], eras[:30]), rtol=0, atol=1e-6
+    )
+    assert np.abs(values[:, 1]).mean() > 2 * np.abs(values[:, 0]).mean()

@@ -1,6 +1,8 @@
 """Attributions of every kind of estimator add up to its predictions; blends and members to a sum that ranks alike."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ from tests.planted import MISSING, NAMES, Planted, measures
 
 from eraflow.explain import summary
 from eraflow.explain.additive import Additive
-from eraflow.explain.attribution import OfWalks, attribution
+from eraflow.explain.attribution import attribution
 from eraflow.explain.groups import GRAPH, clusters, with_others
 from eraflow.explain.rows import contributions, why
 from eraflow.models.blend import FittedBlend
 from eraflow.models.fitted import Fitted
+from eraflow.models.levels import Levels, Vector
 from eraflow.models.linear_weights import LinearWeights
 from eraflow.models.member import Estimator, Member, RowEstimator
 from eraflow.models.sample import Sample
@@ -40,6 +43,23 @@ Tree 1 (weight 1.0):
 LINEAR = LinearWeights(tuple(np.linspace(-0.3, 0.4, len(NAMES)).tolist()), 0.45)
 
 
+@dataclass(frozen=True)
+class Unknown(RowEstimator):
+    """An estimator of which nothing is known but what it predicts."""
+
+    inner: RowEstimator
+
+    def save(self, folder: Path) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def values(self, levels: Levels, missing: int) -> Vector:
+        return self.inner.values(levels, missing)
+
+
+def member(estimator: Estimator) -> Member:
+    return Member("target", 1, (), estimator)
+
+
 @pytest.fixture(scope="module")
 def planted() -> Planted:
     return Planted.of(2)
@@ -59,24 +79,44 @@ def test_values_and_base_are_the_prediction(kind: str, planted: Planted, rows: S
     made: dict[str, RowEstimator] = {
         "lightgbm": planted.booster(1), "linear": LINEAR, "spark_forest": SparkTrees.of(FOREST)
     }  # fmt: skip
-    attributed = attribution(made[kind], rows.levels[:300], MISSING)
+    attributed = attribution(member(made[kind]), rows.levels[:300], rows.eras[:300], MISSING, {}, 2)
     assert not attributed.is_sampled
     found = attributed.values(rows.levels).sum(axis=1) + attributed.base
     np.testing.assert_allclose(found, made[kind].values(rows.levels, MISSING), rtol=0, atol=1e-9)
 
 
 def test_a_linear_models_values_are_its_weights_times_what_is_above_the_mean(rows: Sample) -> None:
-    values = attribution(LINEAR, rows.levels, MISSING).values(rows.levels)
-    filled = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
-    np.testing.assert_allclose(values, (filled - filled.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
+    values = attribution(member(LINEAR), rows.levels, rows.eras, MISSING, {}, 2).values(rows.levels)
+    knattributed = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
+    np.testing.assert_allclose(values, (knattributed - knattributed.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
 
 
-def test_walks_are_within_their_errors_of_the_exact_values(rows: Sample) -> None:
-    exact = attribution(LINEAR, rows.levels, MISSING).values(rows.levels[:60])
-    found, errors = OfWalks(LINEAR, rows.levels, MISSING).with_errors(rows.levels[:60])
-    apart = np.abs(found - exact) / np.where(errors > 0, errors, np.inf)
+def test_sampled_values_are_within_their_errors_of_the_exact_ones_and_add_up(rows: Sample) -> None:
+    """A line that is told to be no line is sampled, alone and in a blend; its exact values are known."""
+    exact = Additive.of(fitted(LINEAR), rows.levels, rows.eras)
+    model = Additive.of(fitted(Unknown(LINEAR)), rows.levels, rows.eras)
+    assert model.is_sampled
+    few, eras = rows.levels[:60], rows.eras[:60]
+    found, errors = model.with_errors(few, eras)
+    apart = np.abs(found - exact.added(few, eras)) / np.where(errors > 0, errors, np.inf)
     assert np.mean(apart < 3) > 0.95
-    assert np.abs(found.sum(axis=1) - exact.sum(axis=1)).max() < 1.5
+    assert model.gap(few, eras) < 1e-9
+    assert (exact.with_errors(few, eras)[1] == 0).all()
+
+    blend = FittedBlend({"one": fitted(LINEAR), "other": fitted(Unknown(LINEAR))}, (0.5, 0.5))
+    both = Additive.of(blend, rows.levels, rows.eras)
+    assert both.gap(few, eras) < 1e-9
+    scale = both.parts[1].scale * 0.5
+    alone = both.parts[1].values(few, eras)[1]
+    assert alone is not None
+    np.testing.assert_allclose(both.with_errors(few, eras)[1], alone * scale, rtol=1e-12, atol=0)
+
+
+def test_an_eras_statistics_tell_the_error_of_what_is_sampled(rows: Sample) -> None:
+    assert (measures(Additive.of(fitted(LINEAR), rows.levels, rows.eras), rows).error == 0).all()
+    found = measures(Additive.of(fitted(Unknown(LINEAR)), rows.levels, rows.eras), rows)
+    assert (found.error > 0).any()
+    assert (found.fidelity == 1).all()
 
 
 def test_what_is_not_read_has_no_value_and_no_name(planted: Planted, rows: Sample) -> None:

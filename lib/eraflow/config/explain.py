@@ -26,4 +26,7 @@ class Explain(Section):
     training_eras: PositiveInt
     rows: Annotated[int, Field(ge=100)]
     top: PositiveInt
+    sampled_rows: Annotated[int, Field(ge=24)]
+    walks: Annotated[int, Field(ge=2)]
+    walked: PositiveInt
     expected: dict[str, ExpectedSign]

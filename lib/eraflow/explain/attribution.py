@@ -1,29 +1,57 @@
 """What each column that an estimator reads adds to its prediction of a row: exact where the kind allows, else sampled.
 
-Trees: path-dependent TreeSHAP by `eraflow.shapley`. Linear: a weight times what a level is above its mean. Others:
-walks from background rows to the row, column by column in random orders (Strumbelj & Kononenko 2014).
+Trees: path-dependent TreeSHAP by `eraflow.shapley`. Linear: a weight times what a level is above its mean. Networks:
+walks from background rows to the row in random orders (`eraflow.shapley.walks`), in which a feature is its history, and
+where there are very many features a family of them.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
 
-from eraflow.models.levels import Levels, Matrix, Vector, centred
+from eraflow.explain.histories import is_whole, scores
+from eraflow.models.levels import Eras, Levels, Matrix, Vector, centred
 from eraflow.models.linear_weights import LinearWeights
-from eraflow.models.member import Estimator, RowEstimator
+from eraflow.models.member import Member, Names
 from eraflow.models.trees import LightGbmTrees, SparkTrees
 from eraflow.shapley.forest import Forest, Node, Tree
+from eraflow.shapley.walks import Walks
 
-WALKS = 8  # pairs of walks to each row, there and in the opposite order
-ROWS_AT_ONCE = 20_000  # that are predicted for walks
+DRAWN_ERAS = 16  # that tell what a whole era predicts on average
+WHOLE = 10  # times as few features are walked one by one where each prediction takes a whole era
+FAMILY = "family "  # before the name of one that is walked as a whole
+OTHERS = "other features"  # the player of what is in no family
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How values are sampled: so many pairs of walks, and beyond `most` features by their families.
+
+    Beyond a tenth of that where a prediction takes a whole era, with a graph of its own.
+    """
+
+    pairs: int = 16
+    most: int = 100
+    families: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def players(self, names: Names, whole: bool) -> dict[str, list[int]]:
+        """By its name the places of each player's features, of a member that reads whole eras or rows."""
+        if len(names) <= (self.most // WHOLE if whole else self.most):
+            return {name: [at] for at, name in enumerate(names)}
+        family = {name: one for one, held in reversed(tuple(self.families.items())) for name in held}
+        found: dict[str, list[int]] = {}
+        for at, name in enumerate(names):
+            found.setdefault(f"{FAMILY}{family[name]}" if name in family else OTHERS, []).append(at)
+        return found
 
 
 class Attribution(Protocol):
-    """`base` and the values of a row add up to its prediction: exactly or, where walks are sampled, by an error."""
+    """`base` and the values of a row add up to its prediction; where they are sampled each has an error of its own."""
 
     @property
     def base(self) -> float: ...
@@ -32,7 +60,7 @@ class Attribution(Protocol):
     def is_sampled(self) -> bool: ...
 
     def values(self, levels: Levels) -> Matrix:
-        """Rows x columns of the estimator."""
+        """Rows x columns of the estimator, or players of walks."""
         ...
 
 
@@ -68,61 +96,60 @@ class OfWeights:
 
 @dataclass(frozen=True)
 class OfWalks:
-    """Of any estimator that knows rows alone, by random walks from rows of the background."""
+    """Of any estimator, by random walks from rows of the background; rows are an era's, as the estimator reads them."""
 
-    estimator: RowEstimator
-    background: Levels
+    member: Member
+    walks: Walks
     missing: int
-    seed: int = 0
     is_sampled = True
 
     @property
     def base(self) -> float:
-        return float(self.estimator.values(self.background, self.missing).mean())
+        return self.walks.base
 
     def values(self, levels: Levels) -> Matrix:
         return self.with_errors(levels)[0]
 
     def with_errors(self, levels: Levels) -> tuple[Matrix, Matrix]:
-        """The mean over pairs of walks, and its standard error."""
-        draw, width = np.random.default_rng(self.seed), levels.shape[1]
-        found = np.empty((WALKS, *levels.shape))
-        for walk in range(WALKS):
-            start = self.background[draw.integers(0, len(self.background), len(levels))]
-            order = draw.permuted(np.tile(np.arange(width), (len(levels), 1)), axis=1)
-            found[walk] = (self._walked(start, levels, order) + self._walked(start, levels, order[:, ::-1])) / 2
-        return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(WALKS)
-
-    def _walked(self, start: Levels, end: Levels, order: np.ndarray) -> Matrix:
-        """What each column changes as the rows go from start to end in the order of their own."""
-        out, at_once = np.empty(end.shape), max(1, ROWS_AT_ONCE // (end.shape[1] + 1))
-        for begin in range(0, len(end), at_once):
-            block = slice(begin, begin + at_once)
-            rank = np.argsort(order[block], axis=1)  # of each column when it is changed
-            steps = np.arange(end.shape[1] + 1)[None, :, None]
-            path = np.where(rank[:, None, :] < steps, end[block][:, None, :], start[block][:, None, :])
-            values = self.estimator.values(path.reshape(-1, end.shape[1]).astype(np.int8), self.missing)
-            changes = np.diff(values.reshape(len(rank), -1), axis=1)
-            out[block] = np.take_along_axis(changes, rank, axis=1)
-        return out
+        """Rows x players: the values, and the standard error of each."""
+        return self.walks.values(lambda rows: scores(self.member, rows, self.missing), levels)
 
 
-def attribution(estimator: Estimator, background: Levels, missing: int) -> Attribution:
-    """The attribution of an estimator; `background` are rows of its own columns, such as it is used on.
+def attribution(
+    member: Member, background: Levels, eras: Eras, missing: int, players: Mapping[str, Sequence[int]], pairs: int
+) -> Attribution:
+    """The attribution of a member; `background` are rows as its estimator reads them, such as it is used on.
 
-    It is one that knows rows alone.
+    What has no exact values is sampled by `players`, places of the features of a week by name.
     """
-    match estimator:
-        case LightGbmTrees():
-            return OfTrees(Forest.of_lightgbm(estimator.text), missing)
-        case SparkTrees():
-            return OfTrees(_of_spark(estimator, background), missing)
-        case LinearWeights():
-            weights, means = np.array(estimator.weights), centred(background, missing).mean(axis=0, dtype=np.float64)
-            return OfWeights(weights, means, float(estimator.intercept + means @ weights), missing)
-        case RowEstimator():
-            return OfWalks(estimator, background, missing)
-    raise TypeError(f"{type(estimator).__name__} knows more than rows")
+    match member.estimator:
+        case LightGbmTrees() as trees:
+            return OfTrees(Forest.of_lightgbm(trees.text), missing)
+        case SparkTrees() as forest:
+            return OfTrees(_of_spark(forest, background), missing)
+        case LinearWeights() as line:
+            weights, means = np.array(line.weights), centred(background, missing).mean(axis=0, dtype=np.float64)
+            return OfWeights(weights, means, float(line.intercept + means @ weights), missing)
+    whole = is_whole(member)
+    width = sum(map(len, players.values()))
+    of_week = np.zeros(width, dtype=np.intp)
+    for number, held in enumerate(players.values()):
+        of_week[list(held)] = number
+    player = np.tile(of_week, background.shape[1] // width)
+    base = _base_of_eras(member, background, eras, missing) if whole else scores(member, background, missing).mean()
+    return OfWalks(member, Walks(background, float(base), player, pairs, whole), missing)
+
+
+def _base_of_eras(member: Member, background: Levels, eras: Eras, missing: int) -> float:
+    """The mean prediction where each ticker of an era is one that was drawn."""
+    draw, count = np.random.default_rng(0), len(background) // len(np.unique(eras))
+    drawn = [background[draw.integers(0, len(background), count)] for _ in range(DRAWN_ERAS)]
+    return float(np.mean([scores(member, rows, missing).mean() for rows in drawn]))
+
+
+def is_exact(member: Member) -> bool:
+    """Whether its values need not be sampled."""
+    return isinstance(member.estimator, LightGbmTrees | SparkTrees | LinearWeights)
 
 
 def _of_spark(trees: SparkTrees, background: Levels) -> Forest:

@@ -1,6 +1,7 @@
 """How the explained sum moves with one feature, or two, as they are set to each level: partial dependence.
 
-Friedman 2001. Rows keep their other levels, so where features go together some of these rows do not exist.
+Friedman 2001. Rows keep their other levels, so where features go together some of these rows do not exist. Of a model
+that follows tickers a feature is set so in all the weeks that a row holds.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def _set(models: Mapping[int, Additive], samples: Mapping[int, Sample], places: 
     """Rows of all folds x combinations of levels: the sum with the features at these places set so."""
     parts = []
     for fold in sorted(samples):
-        sample, columns = samples[fold], []
+        sample, columns, width = samples[fold], [], models[fold].width
         for levels in product(range(LEVELS), repeat=len(places)):
             changed = sample.levels.copy()
-            changed[:, list(places)] = levels
+            for week in range(0, changed.shape[1], width):
+                changed[:, [week + place for place in places]] = levels
             columns.append(models[fold].sums(changed, sample.eras))
         parts.append(np.column_stack(columns))
     return np.concatenate(parts)

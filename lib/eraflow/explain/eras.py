@@ -13,18 +13,23 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from eraflow.batches import groups, lists
 from eraflow.explain.additive import Additive
-from eraflow.models.base import Training
 from eraflow.models.levels import Eras, Levels, Matrix, Vector, centred, matrix
 from eraflow.scoring.steps import correlation, ranked
 from eraflow.session import slots
 
 VALUES_AT_ONCE = 8_000_000  # contributions: 64 MB, and as much again while they are summed up
 SAMPLED_ROWS = 24  # of an era, where each row takes hundreds of predictions
-STATISTICS = SIZE, DIRECTION, EARNED, GROUPS, FIDELITY = "size", "direction", "earned", "groups", "fidelity"
+STATISTICS = SIZE, DIRECTION, EARNED, GROUPS, ERROR, FIDELITY = (
+    "size",
+    "direction",
+    "earned",
+    "groups",
+    "error",
+    "fidelity",
+)
 SCHEMA = "model string, era int, rows int, statistic string, amount array<double>"
 
 Members = npt.NDArray[np.float64]  # columns x groups, 1 where a column is in a group
@@ -37,8 +42,9 @@ class Measures:
     size: mean |contribution|. direction: covariance of contribution and level over the level's deviation: above 0 where
     more of it raises predictions; in the unit of the sum that is explained, as size. earned: covariance of contribution
     and target over both their deviations, so that an era's add up to the correlation of the explained sum with the
-    target; NaN where no target is known. grouped: mean |sum of a group's contributions|. fidelity: rank correlation of
-    the explained sum with what the model predicts, 1 where it is that itself.
+    target; NaN where no target is known. grouped: mean |sum of a group's contributions|. error: the root of the mean
+    squared standard error of a contribution, 0 where they are exact. fidelity: rank correlation of the explained sum
+    with what the model predicts, 1 where it is that itself.
     """
 
     names: tuple[str, ...]
@@ -48,6 +54,7 @@ class Measures:
     direction: Matrix
     earned: Matrix
     grouped: Matrix
+    error: Matrix
     fidelity: Vector
 
 
@@ -64,22 +71,27 @@ def measured(
 
 def of_era(model: Additive, members: Members, levels: Levels, eras: Eras, target: Vector) -> dict[str, Vector]:
     """The statistics of one era's rows; of a model that is sampled those of some rows, before anything is taken off."""
-    contributions = model.added if model.is_sampled else model.contributions
-    if model.is_sampled and len(levels) > SAMPLED_ROWS:
+    if model.is_sampled and not model.reads_whole_eras and len(levels) > SAMPLED_ROWS:
         sampled = np.linspace(0, len(levels) - 1, SAMPLED_ROWS).round().astype(int)
         levels, eras, target = levels[sampled], eras[sampled], target[sampled]
     labelled = ~np.isnan(target)
     aim = np.where(labelled, target - (target[labelled].mean() if labelled.any() else 0.0), 0.0)
-    sums = {name: np.zeros(len(model.names)) for name in (SIZE, DIRECTION, EARNED)} | {
+    sums = {name: np.zeros(len(model.names)) for name in (SIZE, DIRECTION, EARNED, ERROR)} | {
         GROUPS: np.zeros(members.shape[1])
     }
     read = centred(model.levels(levels, eras), model.missing).astype(np.float64)
     middle, deviation = read.mean(axis=0), read.std(axis=0)
     total = np.empty(len(levels))
-    at_once = len(levels) if model.is_neutral else max(1, VALUES_AT_ONCE // max(1, len(model.names)))
+    at_once = (
+        len(levels) if model.is_neutral or model.is_sampled else max(1, VALUES_AT_ONCE // max(1, len(model.names)))
+    )
     for begin in range(0, len(levels), at_once):
         part = slice(begin, begin + at_once)
-        values = contributions(levels[part], eras[part])
+        if model.is_sampled:
+            values, errors = model.with_errors(levels[part], eras[part])
+            sums[ERROR] += (errors**2).sum(axis=0)
+        else:
+            values = model.contributions(levels[part], eras[part])
         total[part] = values.sum(axis=1)
         sums[SIZE] += np.abs(values).sum(axis=0)
         sums[DIRECTION] += np.einsum("ij,ij->j", values, read[part] - middle)
@@ -92,6 +104,7 @@ def of_era(model: Additive, members: Members, levels: Levels, eras: Eras, target
         DIRECTION: sums[DIRECTION] / count / np.where(deviation > 0, deviation, np.inf),
         EARNED: sums[EARNED] / scored / spread if spread > 0 else np.full(len(model.names), np.nan),
         GROUPS: sums[GROUPS] / count,
+        ERROR: np.sqrt(sums[ERROR] / count),
         FIDELITY: np.array([_fidelity(model, total, levels, eras)]),
     }
 
@@ -109,7 +122,7 @@ def _worker(
     def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for rows in groups(batches, "era"):
             features = rows.column("features")
-            levels = matrix(features, len(features[0]))
+            levels = matrix(features, len(features[0]))  # of as many weeks as the models read
             eras = rows.column("era").to_numpy(zero_copy_only=False).astype(np.int64)
             target = rows.column("target").to_numpy(zero_copy_only=False).astype(np.float64)
             for name, model in models.items():
@@ -151,10 +164,6 @@ def _collected(rows: pd.DataFrame, name: str, names: tuple[str, ...], groups: tu
         stacked(DIRECTION),
         stacked(EARNED),
         stacked(GROUPS),
+        stacked(ERROR),
         stacked(FIDELITY)[:, 0],
     )
-
-
-def labelled_rows(training: Training, eras: Sequence[int]) -> DataFrame:
-    """`id, era, features, target` of these eras; the target is null where it is not known."""
-    return training.rows(eras).select("id", "era", "features", F.col(training.target).alias("target"))

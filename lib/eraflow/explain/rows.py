@@ -17,16 +17,21 @@ ROWS_AT_ONCE = 1_000
 def why(
     model: Additive, ids: Sequence[str], levels: Levels, eras: Eras, count: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """`id, place, feature, level, contribution`: for each row the `count` features that raise it most, and lower it.
+    """`id, place, feature, level, contribution, error`: of each row the `count` features that raise or lower it most.
 
     `place` is 1, 2, … for those that raise it, -1, -2, … for those that lower it; a feature that does neither is none
-    of them. `level` is null where it is not known. And `id, base, sum`: where the contributions of each row begin and
-    end, the highest sum first.
+    of them. `level` is null where it is not known, `error` is the standard error of what is sampled: of a blend from
+    which something is taken off before that. And `id, base, sum`: where the contributions of each row begin and end,
+    the highest sum first.
     """
     parts, totals = [], []
     for part in _parts(model, len(ids)):
-        values = model.contributions(levels[part], eras[part])
-        parts.append(_largest(values, model, ids[part], model.levels(levels[part], eras[part]), count))
+        if model.is_sampled:
+            values, errors = model.with_errors(levels[part], eras[part])
+        else:
+            values = model.contributions(levels[part], eras[part])
+            errors = np.zeros_like(values)
+        parts.append(_largest(values, errors, model, ids[part], model.levels(levels[part], eras[part]), count))
         totals.append(values.sum(axis=1))
     base = model.bases(eras)
     sums = pd.DataFrame({"id": list(ids), "base": base, "sum": base + np.concatenate(totals)})
@@ -37,34 +42,42 @@ def why(
 def contributions(
     models: Mapping[int, Additive], samples: Mapping[int, Sample], features: Sequence[str], count: int
 ) -> pd.DataFrame:
-    """`feature, level, contribution` of some rows of each fold, `count` together, by the fold's model.
+    """`feature, level, contribution, error` of some rows of each fold, `count` together, by the fold's model.
 
     Of a blend that is neutralised before anything is taken off.
     """
     frames = []
     for fold, sample in samples.items():
-        model, rows = models[fold], slice(-(-count // len(samples)))
-        values, read = (
-            model.added(sample.levels[rows], sample.eras[rows]),
-            model.levels(sample.levels[rows], sample.eras[rows]),
-        )
+        model, most = models[fold], -(-count // len(samples))
+        some = few(model, sample, most)
+        values, errors = (part[:most] for part in model.with_errors(some.levels, some.eras))
+        read = model.levels(some.levels, some.eras)[:most]
         for feature in (name for name in features if name in model.names):
             place = model.names.index(feature)
             level = pd.array(read[:, place], dtype="Int8")
             level[read[:, place] == model.missing] = pd.NA
-            frames.append(pd.DataFrame({"feature": feature, "level": level, "contribution": values[:, place]}))
+            columns = {"level": level, "contribution": values[:, place], "error": errors[:, place]}
+            frames.append(pd.DataFrame({"feature": feature, **columns}))
     found = pd.concat(frames, ignore_index=True)
     order = found["feature"].map({name: at for at, name in enumerate(features)})
     return found.iloc[np.argsort(order.to_numpy(), kind="stable")].reset_index(drop=True)
 
 
+def few(model: Additive, sample: Sample, count: int) -> Sample:
+    """So many of the rows; of a model that reads whole eras one era."""
+    own = sample.eras == sample.eras[0] if model.reads_whole_eras else np.arange(len(sample.eras)) < count
+    return Sample(sample.levels[own], sample.eras[own], sample.target[own])
+
+
 def _parts(model: Additive, rows: int) -> list[slice]:
     """Rows that are worked out at once: an era's together where something is taken off their blend."""
-    at_once = max(1, rows if model.is_neutral else ROWS_AT_ONCE)
+    at_once = max(1, rows if model.is_neutral or model.reads_whole_eras else ROWS_AT_ONCE)
     return [slice(begin, begin + at_once) for begin in range(0, rows, at_once)]
 
 
-def _largest(values: Matrix, model: Additive, ids: Sequence[str], read: Levels, count: int) -> pd.DataFrame:
+def _largest(
+    values: Matrix, errors: Matrix, model: Additive, ids: Sequence[str], read: Levels, count: int
+) -> pd.DataFrame:
     """As `why` has them, of the contributions of some rows and the levels that these are of."""
     held, rows = np.array(model.names, dtype=object), np.arange(len(ids))[:, None]
     count = min(count, len(model.names))
@@ -79,6 +92,7 @@ def _largest(values: Matrix, model: Additive, ids: Sequence[str], read: Levels, 
                 "feature": held[order].ravel(),
                 "level": pd.array(level.ravel(), dtype="Int8"),
                 "contribution": shares.ravel(),
+                "error": errors[rows, order].ravel(),
             }
         )
         frame.loc[(level == model.missing).ravel(), "level"] = pd.NA

@@ -24,7 +24,8 @@ def importance(folds: Mapping[int, Measures], training: Mapping[int, Measures], 
     `feature, share` (of the sum of all mean |SHAP|), `size, size_low, size_high, direction, direction_low,
     direction_high, earned, earned_low, earned_high` (means over the validated eras with overlap-aware intervals, NaN
     without one), `training_earned` (mean over eras of the training parts), `top_folds` (in how many folds it is among
-    the first 20), `early, middle, late` (its share of the size in each third of the eras).
+    the first 20), `early, middle, late` (its share of the size in each third of the eras), `error` (the standard error
+    of one sampled value, typically; 0 where values are exact).
     """
     every, before = _together(folds), _together(training)
     size, names = every.size, every.names
@@ -36,6 +37,7 @@ def importance(folds: Mapping[int, Measures], training: Mapping[int, Measures], 
     frame["top_folds"] = sum(_is_top(one.size.mean(axis=0)) for one in _aligned(folds, names))
     for name, part in zip(("early", "middle", "late"), np.array_split(size, 3), strict=True):
         frame[name] = part.mean(axis=0) / max(part.mean(axis=0).sum(), TINY) if len(part) else np.nan
+    frame["error"] = np.sqrt((every.error**2).mean(axis=0))
     return frame.sort_values(["size", "feature"], ascending=[False, True], ignore_index=True)
 
 
@@ -124,7 +126,7 @@ def _together(folds: Mapping[int, Measures]) -> Measures:
         count = np.bincount(place).reshape(-1, *[1] * (values.ndim - 1))
         return np.asarray(total / count)
 
-    kinds = ("size", "direction", "earned", "grouped", "fidelity")
+    kinds = ("size", "direction", "earned", "grouped", "error", "fidelity")
     return Measures(names, every[0].groups, eras, *map(mean, kinds))
 
 
@@ -133,9 +135,11 @@ def _aligned(folds: Mapping[int, Measures], names: Sequence[str]) -> list[Measur
     groups = tuple(dict.fromkeys(group for one in folds.values() for group in one.groups))
     out = []
     for one in (folds[fold] for fold in sorted(folds)):
-        size, direction, earned = (_placed(part, one.names, names) for part in (one.size, one.direction, one.earned))
+        size, direction, earned, error = (
+            _placed(part, one.names, names) for part in (one.size, one.direction, one.earned, one.error)
+        )
         grouped = _placed(one.grouped, one.groups, groups)
-        out.append(Measures(tuple(names), groups, one.eras, size, direction, earned, grouped, one.fidelity))
+        out.append(Measures(tuple(names), groups, one.eras, size, direction, earned, grouped, error, one.fidelity))
     return out
 
 

@@ -46,6 +46,20 @@ class RowEstimator(Estimator):
 class Follower(Estimator):
     """One that knows a row by what its ticker, or all tickers, showed in the weeks before."""
 
+    @property
+    @abstractmethod
+    def weeks(self) -> int:
+        """How many weeks of features it reads, the row's own the last."""
+
+    @property
+    @abstractmethod
+    def reads_whole_eras(self) -> bool:
+        """Whether a row's prediction depends on the era's other rows."""
+
+    @abstractmethod
+    def scores(self, windows: Levels, missing: int) -> Vector:
+        """Rows x weeks x features -> a prediction a row, of an era's rows: of all where it reads whole eras."""
+
     @abstractmethod
     def predict(self, rows: DataFrame, history: DataFrame, width: int, missing: int) -> DataFrame:
         """`id, era, prediction` of all rows of `history` in the eras of `rows`; both are `id, era, features`.

@@ -35,8 +35,7 @@ class Panel:
 
         Levels lie between -1 and 1, 0 where they are unknown; the last column says whether the ticker was there.
         """
-        scaled, observed = self.seen(era, length, tickers)
-        return np.concatenate([scaled, observed.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
+        return with_presence(*self.seen(era, length, tickers))
 
     def seen(
         self, era: int, length: int, tickers: npt.NDArray[np.int64]
@@ -46,8 +45,7 @@ class Panel:
         levels = self.levels[tickers, max(0, last - length) : last]
         lacking = length - levels.shape[1]
         levels = np.pad(levels, ((0, 0), (lacking, 0), (0, 0)), constant_values=self.missing)
-        observed = levels != self.missing
-        return np.where(observed, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), observed
+        return scaled(levels, self.missing)
 
     def present(self, era: int) -> npt.NDArray[np.int64]:
         """Places of the tickers of which a level is known in the era."""
@@ -58,6 +56,17 @@ class Panel:
         target = self.target[:, era - self.eras.start]
         places = np.flatnonzero(~np.isnan(target))
         return places, target[places]
+
+
+def scaled(levels: npt.NDArray[np.int8], missing: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
+    """Levels between -1 and 1, 0 where unknown, and which are known."""
+    known = levels != missing
+    return np.where(known, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), known
+
+
+def with_presence(values: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Tickers x weeks x (features + 1): the last column says whether anything is known of the ticker in the week."""
+    return np.concatenate([values, known.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
 
 
 def panel(rows: pa.Table, eras: range, features: int, missing: int) -> Panel:

@@ -12,8 +12,9 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from eraflow.models.levels import Levels, Vector
 from eraflow.models.member import Follower
-from eraflow.models.panel import panel
+from eraflow.models.panel import panel, scaled, with_presence
 from eraflow.models.trained_network import TrainedNetwork
 
 DATED_ID = r"^(.+)_\d{4}-\d{2}-\d{2}$"  # TICKER_YYYY-MM-DD: only such a row can be followed through time
@@ -24,6 +25,34 @@ NAMES = ["id", "era", "prediction"]
 @dataclass(frozen=True)
 class SequenceScores(TrainedNetwork, Follower):
     """Its shape is length, width and layers."""
+
+    reads_whole_eras = False
+
+    @property
+    def weeks(self) -> int:
+        return int(self.made["length"])
+
+    def scores(self, windows: Levels, missing: int) -> Vector:
+        import torch
+
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # a worker is one of many
+        try:
+            with torch.no_grad():
+                found = self._network(windows.shape[2])(torch.from_numpy(with_presence(*scaled(windows, missing))))
+                return np.asarray(found.double().numpy())
+        finally:
+            torch.set_num_threads(threads)
+
+    def _network(self, features: int) -> Any:
+        import torch
+
+        from eraflow.models.networks import NETWORKS
+
+        made = self.made
+        network = NETWORKS[made["kind"]](features, made["length"], made["width"], made["layers"])
+        network.load_state_dict({name: torch.from_numpy(value) for name, value in self.state.items()})
+        return network
 
     def predict(self, rows: DataFrame, history: DataFrame, width: int, missing: int) -> DataFrame:
         """`id, era, prediction` of the rows' eras, from the weeks that `history` has up to the row's own."""
@@ -39,7 +68,7 @@ class SequenceScores(TrainedNetwork, Follower):
 
     def _scored(self, eras: range, wanted: range, width: int, missing: int) -> Any:
         """What a worker does with all rows of its tickers."""
-        made, state = dict(self.made), dict(self.state)
+        length = self.weeks
 
         def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             rows = held(batches)
@@ -47,11 +76,8 @@ class SequenceScores(TrainedNetwork, Follower):
                 return
             import torch
 
-            from eraflow.models.networks import NETWORKS
-
             torch.set_num_threads(1)
-            network = NETWORKS[made["kind"]](width, made["length"], made["width"], made["layers"])
-            network.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
+            network = self._network(width)
             data = panel(rows, eras, width, missing)
             place = {ticker: at for at, ticker in enumerate(data.tickers)}
             for era in wanted:
@@ -59,7 +85,7 @@ class SequenceScores(TrainedNetwork, Follower):
                 if len(of_era):
                     at = np.array([place[ticker] for ticker in of_era.column("ticker").to_pylist()])
                     with torch.no_grad():
-                        scores = network(torch.from_numpy(data.windows(era, made["length"], at)))
+                        scores = network(torch.from_numpy(data.windows(era, length, at)))
                     yield scored(of_era, era, scores.double().numpy())
 
         return make

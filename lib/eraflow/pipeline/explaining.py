@@ -9,25 +9,28 @@ from functools import cached_property, reduce
 import numpy as np
 import pandas as pd
 from pyspark.sql import DataFrame
+from scipy import stats
 
 from eraflow import models, scoring
 from eraflow.config import Config
 from eraflow.errors import InputError
-from eraflow.explain import eras, permutation, summary
-from eraflow.explain.additive import FOLLOWS, Additive
+from eraflow.explain import eras, histories, permutation, summary
+from eraflow.explain.additive import Additive
+from eraflow.explain.attribution import FAMILY, Sampling
 from eraflow.explain.dependence import dependence, pair_dependence
 from eraflow.explain.eras import Measures
 from eraflow.explain.groups import clusters, with_others
 from eraflow.explain.interactions import interactions
 from eraflow.explain.lime import can_speak, lime
-from eraflow.explain.rows import contributions, why
+from eraflow.explain.rows import contributions, few
 from eraflow.explain.splits import splits
 from eraflow.frames import read_frame
 from eraflow.models import Fitted, FittedBlend
 from eraflow.models.levels import Vector
-from eraflow.models.sample import Sample, sampled
+from eraflow.models.sample import Sample
 from eraflow.models.saved import ABOUT
-from eraflow.pipeline.dataset import Dataset, LiveRows
+from eraflow.pipeline.dataset import Dataset
+from eraflow.pipeline.explained_data import ExplainedRows, eras_of, of_weeks, reasons_of, spread
 from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.live import FINAL
 from eraflow.progress import Progress
@@ -39,7 +42,7 @@ SWARM, SWARM_ROWS = 15, 200  # features and rows that are shown one by one
 PAIRED = 30  # features among which pairs are looked for
 CURVED = 9  # whose dependence is drawn
 LIME_ROWS = 500  # whose spread LIME draws its samples by
-RAISED = 10  # features that are told of a live row, on either side
+GAP_ROWS = 200  # of a fold, by which it is told how well sums add up
 GROUP, FEATURE = "group", "feature"
 
 
@@ -100,16 +103,13 @@ class Explaining:
     progress: Progress
     asked: Asked = field(default_factory=Asked)
 
-    def explainable(self, names: Sequence[str]) -> list[str]:
-        """Those of these models that know rows alone; of the others a note is made."""
-        found = []
-        for name in names:
-            models_of = self.config.ensembles[name].models if name in self.config.ensembles else (name,)
-            if any(self.config.models[member].follows_tickers for member in models_of):
-                self.progress.note(f"{name}: {FOLLOWS.removeprefix('model: ')}")
-            else:
-                found.append(name)
-        return found
+    @cached_property
+    def _rows(self) -> ExplainedRows:
+        return ExplainedRows(self.config, self.data, self.folds)
+
+    @cached_property
+    def _sampling(self) -> Sampling:
+        return Sampling(self.config.explain.walks, self.config.explain.walked, self._families)
 
     def explained(self, names: Sequence[str]) -> list[Explained]:
         """All that a page shows of these models and ensembles."""
@@ -126,9 +126,9 @@ class Explaining:
         validated, learned = dict[int, dict[str, Measures]](), dict[int, dict[str, Measures]]()
         for fold in self.folds:
             self.progress.step(f"SHAP of fold {fold.number} of {len(self.folds)}", fold.number - 1, len(self.folds))
-            few = _spread(fold.train, self.config.explain.training_eras)
+            some = spread(fold.train, self.config.explain.training_eras)
             validated[fold.number] = self._measured(folds[fold.number], fold.validation)
-            learned[fold.number] = self._measured(folds[fold.number], few)
+            learned[fold.number] = self._measured(folds[fold.number], some)
         found = []
         for name in names:
             by_fold = {number: held[name] for number, held in folds.items()}
@@ -146,14 +146,15 @@ class Explaining:
         parts: list[DataFrame] = []
         for fold in self.folds:
             here = [era for era in fold.validation if chosen.get(era) == fold.number]
-            if here:
-                held = {one.name: one.folds[fold.number] for one in passed}
-                places = {name: [unit[2] for unit in each] for name, each in units.items()}
-                parts.append(permutation.permuted(self._rows(here), held, places, self.config.run.seed))
+            for weeks in {one.folds[fold.number].weeks for one in passed} if here else ():
+                held = {one.name: own for one in passed if (own := one.folds[fold.number]).weeks == weeks}
+                places = {name: [self._rows.every_week(unit[2], weeks) for unit in units[name]] for name in held}
+                rows = self._rows.labelled(here, weeks)
+                parts.append(permutation.permuted(rows, held, places, self.config.run.seed))
         self.progress.stage(f"permuting features in {len(chosen)} eras")
         references = self.data.references
         losses = permutation.losses(reduce(DataFrame.unionByName, parts), references, metrics(self.config, references))
-        every = {era for fold in self.folds for era in fold.validation if era in self._labelled}
+        every = {era for fold in self.folds for era in fold.validation if era in self._rows.known}
         overlap = -(-self.data.eras.overlap * len(chosen) // len(every))
         found = summary.permutation_importance(losses, max(1, overlap))
         labels = [units[model][unit][:2] for model, unit in found[["model", "unit"]].itertuples(index=False)]
@@ -166,13 +167,16 @@ class Explaining:
         top = [str(name) for name in one.importance["feature"]]
         inputs, overlap = self.data.training.feature_names, self.data.eras.overlap
         readable = [name for name in top if name in inputs]
-        pairs = interactions(one.folds, self.samples, top[:PAIRED])
+        samples = self._samples_of(one)
+        pairs = interactions(one.folds, samples, top[:PAIRED])
         pair = next(
             ((first, second) for first, second in pairs[["first", "second"]].itertuples(index=False)
              if first in inputs and second in inputs), None
         )  # fmt: skip
-        final, live = self._final(one.name), self.data.live
-        reasons, sums = why(final, live.ids, live.levels, _eras(live), RAISED)
+        final = self._final(one.name)
+        self.progress.stage(f"why live rows are predicted so by {one.name}")
+        live = of_weeks(self.data.live, final.weeks)
+        reasons, sums = reasons_of(final, live, self.asked.rows, self.config.explain.sampled_rows)
         return Explained(
             model=one.name,
             prose=self._prose(one),
@@ -182,12 +186,12 @@ class Explaining:
             groups=summary.group_sizes(one.validated, overlap),
             permutation=lost[lost["model"] == one.name],
             by_era=summary.by_era(one.validated, top[:20]),
-            points=contributions(one.folds, self.samples, top[:SWARM], SWARM_ROWS),
+            points=contributions(one.folds, self._shown_samples(one), top[:SWARM], SWARM_ROWS),
             curves=dependence(
-                one.folds, self.samples, list(dict.fromkeys([*self.asked.features, *readable[:CURVED]])), inputs
+                one.folds, samples, list(dict.fromkeys([*self.asked.features, *readable[:CURVED]])), inputs
             ),
             pair_of=pair,
-            pair=pair_dependence(one.folds, self.samples, pair, inputs) if pair else pd.DataFrame(),
+            pair=pair_dependence(one.folds, samples, pair, inputs) if pair else pd.DataFrame(),
             pairs=pairs,
             verdicts=summary.verdicts(one.importance, self.config.explain.expected),
             live=reasons,
@@ -212,19 +216,21 @@ class Explaining:
             return pd.DataFrame()
         self.progress.stage("LIME of the rows that were asked for")
         spark = self.data.training.table.sparkSession
-        background = self.samples[self.folds[-1].number].levels[:LIME_ROWS]
+        background = self._rows.samples[self.folds[-1].number].levels[:LIME_ROWS]
         ids = [live.ids[at] for at in asked]
-        return lime(spark, final, ids, live.levels[asked], _eras(live)[asked], background, top)
+        return lime(spark, final, ids, live.levels[asked], eras_of(live)[asked], background, top)
 
-    @cached_property
-    def samples(self) -> Mapping[int, Sample]:
-        """Rows of each fold's validated eras: `explain.rows` of all folds together."""
-        count = -(-self.config.explain.rows // len(self.folds))
-        width = len(self.data.training.feature_names)
-        return {fold.number: sampled(self._rows(fold.validation), count, width) for fold in self.folds}
+    def _samples_of(self, one: Passed) -> dict[int, Sample]:
+        held = _any(one)
+        return {fold.number: self._rows.sample(fold, held.weeks, held.reads_whole_eras) for fold in self.folds}
+
+    def _shown_samples(self, one: Passed) -> dict[int, Sample]:
+        """What is shown row by row: of a model whose eras take long the last fold alone."""
+        every = self._samples_of(one)
+        return dict(list(every.items())[-1:]) if _any(one).reads_whole_eras else every
 
     def _additive(self, name: str, fold: Fold) -> Additive:
-        """A model as it stands in a fold; InputError where it has no such part, or follows tickers."""
+        """A model as it stands in a fold; InputError where it has no such part."""
         weights = None
         if name in self.config.ensembles:
             final = models.load(self.folder.model(name, FINAL))
@@ -235,13 +241,15 @@ class Explaining:
             weights = self._weights(name, tuple(final.models))
         else:
             model = self._fitted(name, fold)
-        sample = self.samples[fold.number]
-        return _additive(name, model, sample, weights)
+        return self._added(model, fold, weights)
+
+    def _added(self, model: Fitted | FittedBlend, fold: Fold, weights: Mapping[int, Vector] | None) -> Additive:
+        sample = self._rows.sample(fold, histories.weeks_of(model), histories.reads_whole_eras(model))
+        return Additive.of(model, sample.levels, sample.eras, weights, self._sampling)
 
     def _final(self, name: str) -> Additive:
         """The model that predicts live rows; rows of the last fold are what it is used on."""
-        model = models.load(self.folder.model(name, FINAL))
-        return _additive(name, model, self.samples[self.folds[-1].number], None)
+        return self._added(models.load(self.folder.model(name, FINAL)), self.folds[-1], None)
 
     def _fitted(self, name: str, fold: Fold) -> Fitted:
         place = self.folder.model(name, f"fold-{fold.number}")
@@ -258,19 +266,26 @@ class Explaining:
         wide = rows.pivot(index="era", columns="model", values="weight")[list(members)]
         return {int(era): weights for era, weights in zip(wide.index, wide.to_numpy(dtype=np.float64), strict=True)}
 
-    @cached_property
-    def _labelled(self) -> set[int]:
-        return set(self.data.eras.labelled)
-
-    def _rows(self, wanted: Sequence[int]) -> DataFrame:
-        return eras.labelled_rows(self.data.training, [era for era in wanted if era in self._labelled])
-
     def _measured(self, held: Mapping[str, Additive], wanted: Sequence[int]) -> dict[str, Measures]:
-        return eras.measured(self._rows(wanted), held, {name: self._groups(one) for name, one in held.items()})
+        """Measures of these eras; of models whose values are sampled of some of them."""
+        found = dict[str, Measures]()
+        for kind in {_reading(one) for one in held.values()}:
+            own = {name: one for name, one in held.items() if _reading(one) == kind}
+            weeks, is_sampled, whole = kind
+            some = self._rows.few(wanted, whole) if is_sampled else wanted
+            grouping = {name: self._groups(one) for name, one in own.items()}
+            found |= eras.measured(self._rows.labelled(some, weeks), own, grouping)
+        return found
 
     def _groups(self, model: Additive) -> dict[str, tuple[str, ...]]:
         """Families and clusters of the features; a graph's columns are a family of their own."""
-        return {**with_others(self._families, model.names, self.data.training.feature_names), **self._clusters}
+        together = model.walked_together
+        single = [name for name in model.names if name not in together]
+        found = with_others(self._families, single, self.data.training.feature_names)
+        for name in together:
+            family = name.removeprefix(FAMILY)
+            found[family] = (*found.get(family, ()), name)
+        return {**found, **self._clusters}
 
     @property
     def _families(self) -> Mapping[str, Sequence[str]]:
@@ -280,7 +295,7 @@ class Explaining:
     @cached_property
     def _clusters(self) -> dict[str, tuple[str, ...]]:
         training = self.data.training
-        levels = np.concatenate([sample.levels for sample in self.samples.values()])
+        levels = np.concatenate([sample.levels for sample in self._rows.samples.values()])
         return clusters(levels, training.feature_names, training.missing)
 
     def _units(self, one: Passed) -> list[tuple[str, str, tuple[int, ...]]]:
@@ -307,9 +322,9 @@ class Explaining:
         fold_of: dict[int, int] = {}
         for fold in self.folds:
             for era in fold.validation:
-                if era in self._labelled:
+                if era in self._rows.known:
                     fold_of.setdefault(era, fold.number)
-        return {era: fold_of[era] for era in _spread(sorted(fold_of), self.config.explain.eras)}
+        return {era: fold_of[era] for era in spread(sorted(fold_of), self.config.explain.eras)}
 
     def _basis(self, one: Passed) -> str:
         count = len({era for held in one.validated.values() for era in held.eras.tolist()})
@@ -317,9 +332,9 @@ class Explaining:
 
     def _prose(self, one: Passed) -> tuple[str, ...]:
         """How the explanation was made, and how far it can be believed."""
-        gap = max(
-            one.folds[number].gap(sample.levels[:200], sample.eras[:200]) for number, sample in self.samples.items()
-        )
+        count = GAP_ROWS if not _any(one).is_sampled else GAP_ROWS // 10
+        some = {number: few(one.folds[number], rows, count) for number, rows in self._shown_samples(one).items()}
+        gap = max(one.folds[number].gap(rows.levels, rows.eras) for number, rows in some.items())
         steady = summary.stability(one.validated)
         if _any(one).is_exact:
             sentence = f"{one.name}: SHAP values and their base add up to each prediction, within {gap:.0e}."
@@ -332,17 +347,29 @@ class Explaining:
                 f"correlation of {mean:.3f}{span}."
             )
         if _any(one).is_sampled:
-            sentence += f" SHAP values of a member are sampled: {eras.SAMPLED_ROWS} rows an era, sums within {gap:.1e}."
+            sentence += f" {self._sampled_so(one, gap)}"
         if not np.isnan(steady):
             sentence += f" Between two folds, ranks of mean |SHAP| correlate by {steady:.2f} on average."
         return (sentence,)
 
-
-def _additive(name: str, model: Fitted | FittedBlend, sample: Sample, weights: Mapping[int, Vector] | None) -> Additive:
-    try:
-        return Additive.of(model, sample.levels, sample.eras, weights)
-    except InputError as error:
-        raise InputError(f"{name}: {error}") from None
+    def _sampled_so(self, one: Passed, gap: float) -> str:
+        """What is sampled, how, and how far a value may be off."""
+        model, explain = _any(one), self.config.explain
+        rows = "all rows of some eras" if model.reads_whole_eras else f"{eras.SAMPLED_ROWS} rows of some eras"
+        size = float(one.importance["size"].sum())
+        share = float(one.importance["error"].sum()) / size if size else float("nan")
+        told = (
+            f"Its SHAP values are sampled, by {explain.walks} pairs of walks to each of {rows}. Each has a standard "
+            f"error, on average {share:.0%} of the mean |SHAP|; {stats.t.ppf(0.975, explain.walks - 1):.1f} times that "
+            f"is where 95 of 100 lie. Values and base add up to what is explained, within {gap:.0e}."
+        )
+        if model.weeks > 1:
+            told += f" A feature is its history of {model.weeks} weeks there."
+        if model.reads_whole_eras:
+            told += " A graph joins an era's tickers, so that a feature changes for all of them at once."
+        if any(part.is_grouped for part in model.parts):
+            told += " It reads too many features to walk each, so that each family has one value."
+        return told
 
 
 def unit_of(model: Additive) -> str:
@@ -350,15 +377,10 @@ def unit_of(model: Additive) -> str:
     return "in its prediction's unit" if model.is_exact else "in deviations of its members' predictions"
 
 
+def _reading(model: Additive) -> tuple[int, bool, bool]:
+    """Models of the same are given the same rows."""
+    return model.weeks, model.is_sampled, model.reads_whole_eras
+
+
 def _any(one: Passed) -> Additive:
     return next(iter(one.folds.values()))
-
-
-def _eras(rows: LiveRows) -> np.ndarray:
-    return np.full(len(rows.ids), rows.era, dtype=np.int64)
-
-
-def _spread(wanted: Sequence[int], count: int) -> list[int]:
-    """At most so many of these, at even distances."""
-    places = np.unique(np.linspace(0, len(wanted) - 1, min(count, len(wanted))).round().astype(int))
-    return [int(wanted[place]) for place in places]

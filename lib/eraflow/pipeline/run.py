@@ -291,14 +291,14 @@ class Run:
         )
 
     def _explained(self, folds: Sequence[Fold], failed: Collection[str]) -> Sequence[Explained]:
-        """What models live on, where the report is to tell it; of those that can be explained.
+        """What models live on, where the report is to tell it.
 
         A failure costs the report's section, and not the run.
         """
         if not self.config.explain.enabled:
             return ()
         explaining = Explaining(self.config, self.data, self.folder, folds, self.progress)
-        names = [name for name in explaining.explainable(wanted(self.config)) if name not in failed]
+        names = [name for name in wanted(self.config) if name not in failed]
         try:
             return explaining.explained(names)
         except Exception as error:

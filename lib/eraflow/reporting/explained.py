@@ -1,6 +1,7 @@
 """What models live on, as sections of a page: importance, permutation, dependence, pairs, expected signs, live rows."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,15 +83,21 @@ def _importance_table(models: Sequence[Explained]) -> Table:
         "Earned: its part of the correlation with the target, which all features' parts add up to; in training: the "
         "same in eras that the fold's model has learned. Worth much there and nothing after is noise, or has faded."
     )
+    if any((one.importance["error"] > 0).any() for one in models):
+        note += (
+            " A value \N{PLUS-MINUS SIGN}: the standard error of one sampled SHAP value. It makes mean |SHAP| rather too "
+            "large than too small."
+        )
     return Table("Features", tuple(Cell(head, figure=head != "Feature") for head in heads), groups, note)
 
 
 def _importance_row(row: dict[Any, Any]) -> tuple[Cell, ...]:
-    splits = row.get("splits")
+    splits, size = row.get("splits"), with_interval(row, "size")
+    error = [f"a value \N{PLUS-MINUS SIGN} {number(row['error'])}"] if row["error"] > 0 else []
     return (
         Cell(str(row["feature"]), figure=False),
         Cell(share(row["share"]), sort=row["share"]),
-        with_interval(row, "size"),
+        replace(size, detail=(*size.detail, *error)),
         with_interval(row, "direction"),
         with_interval(row, "earned"),
         value_cell(row["training_earned"]),

@@ -16,6 +16,7 @@ class Explained:
     """What is told of one model, in small frames; an empty one leaves no trace.
 
     prose: how its explanation was made and how faithful it is. unit: of contributions. basis: the eras it rests on.
+    error: of what is sampled a column of points, live and importance: standard errors; 0 where values are exact.
     importance, groups, permutation: as `eraflow.explain.summary` has them, with gain and splits where there are trees,
     and with the name and the kind of each unit. by_era: era, feature, size. points: feature, level, contribution.
     curves, pair: dependence of `pair_of`. pairs: first, second, size, mean. verdicts: expected signs. live: id, place,
@@ -54,6 +55,12 @@ def with_interval(row: dict[Any, Any], name: str, bounds: tuple[str, str] | None
     low, high = bounds or (f"{name}_low", f"{name}_high")
     lines = () if pd.isna(row[low]) else (f"{number(row[low])} to {number(row[high])}",)
     return Cell(number(row[name]), lines, sort=order(row[name]))
+
+
+def with_error(value: Any, error: Any) -> str:
+    """A value, and its standard error where it is sampled."""
+    is_exact = error is None or pd.isna(error) or error == 0
+    return number(value) if is_exact else f"{number(value)} \N{PLUS-MINUS SIGN} {number(error)}"
 
 
 def value_cell(value: Any) -> Cell:

@@ -7,7 +7,7 @@ import pandas as pd
 
 from eraflow.reporting import explained_charts as charts
 from eraflow.reporting.content import Cell, Figure, Group, Panel, Section, Table
-from eraflow.reporting.explained_frames import Explained, level_legend, value_cell
+from eraflow.reporting.explained_frames import Explained, level_legend, value_cell, with_error
 from eraflow.reporting.text import MISSING, number
 
 NEGLIGIBLE = 1e-9  # of what the other features add
@@ -23,6 +23,8 @@ def live_section(models: Sequence[Explained]) -> Section | None:
     groups = tuple(Group(tuple(_live_rows(one)), one.model) for one in held)
     heads = tuple(Cell(head, figure=head == "Value") for head in ("Row", "Value", "Raised by", "Lowered by"))
     note = "Rows that were asked for, the highest and the lowest; why.csv holds all."
+    if any((one.live["error"] > 0).any() for one in held):
+        note += " \N{PLUS-MINUS SIGN}: the standard error of a sampled value."
     prose = ("Of the rows that are submitted what raises and what lowers them most, by the final model.",)
     return Section("Live rows", prose, tuple(figures), (Table("Live rows", heads, groups, note),))
 
@@ -47,10 +49,10 @@ def _chosen(one: Explained) -> pd.DataFrame:
 
 
 def _features(side: pd.DataFrame) -> Cell:
-    lines = [
-        f"{row['feature']} = {'unknown' if pd.isna(row['level']) else row['level']}: {number(row['contribution'])}"
-        for row in side.head(3).to_dict(orient="records")
-    ]
+    lines = []
+    for row in side.head(3).to_dict(orient="records"):
+        level = "unknown" if pd.isna(row["level"]) else row["level"]
+        lines.append(f"{row['feature']} = {level}: {with_error(row['contribution'], row.get('error'))}")
     return Cell(lines[0] if lines else MISSING, tuple(lines[1:]), figure=False)
 
 
