@@ -202,6 +202,6 @@ def test_features_that_go_together_are_clusters_and_a_graphs_columns_a_family(ro
     mirror = np.where(rows.levels[:, 0] == MISSING, MISSING, 4 - rows.levels[:, 0])
     twins = np.column_stack([rows.levels, rows.levels[:, 0], mirror]).astype(np.int8)
     names = (*NAMES, "twin", "mirror")
-    assert clusters(twins, names, MISSING) == {"linear and 2 like it": ("linear", "twin", "mirror")}
+    assert clusters(twins, names, MISSING) == {"linear + 2": ("linear", "twin", "mirror")}
     found = with_others({"own": ("linear", "one"), "other": ("absent",)}, ("linear", "a_times_b"), NAMES)
     assert found == {"own": ("linear",), GRAPH: ("a_times_b",)}

@@ -23,7 +23,7 @@ from eraflow.shapley.forest import Forest, Node, Tree
 from eraflow.shapley.walks import Walks
 
 DRAWN_ERAS = 16  # that tell what a whole era predicts on average
-WHOLE = 10  # times as few features are walked one by one where each prediction takes a whole era
+WHOLE = 5  # times as few features are walked one by one where each prediction takes a whole era
 FAMILY = "family "  # before the name of one that is walked as a whole
 OTHERS = "other features"  # the player of what is in no family
 
@@ -32,7 +32,7 @@ OTHERS = "other features"  # the player of what is in no family
 class Sampling:
     """How values are sampled: so many pairs of walks, and beyond `most` features by their families.
 
-    Beyond a tenth of that where a prediction takes a whole era, with a graph of its own.
+    Beyond a fifth of that where a prediction takes a whole era, with a graph of its own.
     """
 
     pairs: int = 16

@@ -31,7 +31,7 @@ def clusters(levels: Levels, names: Sequence[str], missing: int, alike: float = 
         if len(members) > 1:
             first = members[np.argmax(near[np.ix_(members, members)].sum(axis=1).round(9))]  # of equals the first
             held = tuple(names[varied[place]] for place in members)
-            found[f"{names[varied[first]]} and {len(members) - 1} like it"] = held
+            found[f"{names[varied[first]]} + {len(members) - 1}"] = held
     return found
 
 

@@ -28,7 +28,7 @@ def explained_sections(models: Sequence[Explained]) -> tuple[Section, ...]:
 
 def _figure(
     key: str, heading: str, caption: str, models: Sequence[Explained], frame: Callable[[Explained], pd.DataFrame],
-    draw: Callable[[Explained, pd.DataFrame], Chart], legend: tuple[Entry, ...] = (),
+    draw: Callable[[Explained, pd.DataFrame], Chart], legend: tuple[Entry, ...] = (), basis: str | None = None,
 ) -> tuple[Figure, ...]:  # fmt: skip
     """A panel for each model that has something to draw; none without."""
     parts = [(one, rows) for one in models if len(rows := frame(one))]
@@ -36,7 +36,7 @@ def _figure(
         return ()
     panels = tuple(Panel(one.model, draw(one, rows)) for one, rows in parts)
     every = pd.concat([rows.assign(model=one.model) for one, rows in parts], ignore_index=True)
-    basis = "; ".join(dict.fromkeys(one.basis for one, _ in parts))
+    basis = basis if basis is not None else "; ".join(dict.fromkeys(one.basis for one, _ in parts))
     return (Figure(key, heading, caption, panels, every, basis, legend, stacked=1),)
 
 
@@ -57,7 +57,7 @@ def _importance(models: Sequence[Explained]) -> Section:
         ),
         *_figure(
             "explain-groups", "Groups of features", "Mean |sum of a group's SHAP values|: families, and clusters of "
-            "features that go together.",
+            "features that go together, by the name of one and how many more there are.",
             models, lambda one: _bars(one.groups.head(SHOWN), "group", "size"),
             lambda one, rows: charts.bar_rows(rows, "group", f"mean |SHAP|, {one.unit}"),
         ),
@@ -85,8 +85,8 @@ def _importance_table(models: Sequence[Explained]) -> Table:
     )
     if any((one.importance["error"] > 0).any() for one in models):
         note += (
-            " A value \N{PLUS-MINUS SIGN}: the standard error of one sampled SHAP value. It makes mean |SHAP| rather too "
-            "large than too small."
+            " A value \N{PLUS-MINUS SIGN}: the standard error of one sampled SHAP value. It makes mean |SHAP| rather "
+            "too large than too small."
         )
     return Table("Features", tuple(Cell(head, figure=head != "Feature") for head in heads), groups, note)
 
@@ -118,12 +118,14 @@ def _permutation(models: Sequence[Explained]) -> Section | None:
 
 
 def _losses(models: Sequence[Explained], metric: str, kind: str) -> tuple[Figure, ...]:
+    count = max((int(one.permutation["eras"].max()) for one in models if len(one.permutation)), default=0)
     return _figure(
         f"explain-lost-{kind}s-{metric.replace('_', '-')}", f"{metric} lost without a {kind}",
         "The mean over eras of what the metric loses when the levels are permuted among the rows of an era; the line "
         "is its interval, which allows for overlapping labels. One that spans 0 decides nothing.",
         models, lambda one: _lost(one.permutation, metric, kind),
         lambda one, rows: charts.bar_rows(rows, "unit", f"{metric} lost"),
+        basis=f"Rests on {count} validated eras, spread over all.",
     )  # fmt: skip
 
 
