@@ -87,8 +87,8 @@ def test_values_and_base_are_the_prediction(kind: str, planted: Planted, rows: S
 
 def test_a_linear_models_values_are_its_weights_times_what_is_above_the_mean(rows: Sample) -> None:
     values = attribution(member(LINEAR), rows.levels, rows.eras, MISSING, {}, 2).values(rows.levels)
-    knattributed = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
-    np.testing.assert_allclose(values, (knattributed - knattributed.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
+    filled = np.where(rows.levels == MISSING, 0.0, rows.levels - 2.0)
+    np.testing.assert_allclose(values, (filled - filled.mean(axis=0)) * np.array(LINEAR.weights), rtol=0, atol=1e-12)
 
 
 def test_sampled_values_are_within_their_errors_of_the_exact_ones_and_add_up(rows: Sample) -> None:

@@ -69,7 +69,7 @@ def test_prices_that_lack_a_week_lack_all_its_days_but_the_holiday() -> None:
     assert missing(days, date(2026, 8, 31)) == []
 
 
-def test_an_exchange_trades_on_its_own_weekdays() -> None:
+def test_an_exchange_trades_on_its_this_weekdays() -> None:
     gulf = sessions("2025-01-01", "2026-04-23", "Sun Mon Tue Wed Thu")
 
     assert usual_weekdays(gulf) == {6, 0, 1, 2, 3}

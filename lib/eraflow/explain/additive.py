@@ -90,9 +90,12 @@ class Additive:
             )
             whole = 1.0 / (np.std(together) or 1.0)
             for member, scale in zip(one.members, scales, strict=True):
-                read, own = columns(member, background, eras, width), players[id(member)]
-                found = attribution(member, read, eras, one.missing, own, sampling.pairs)
-                places, is_grouped = tuple(place[name] for name in own), any(len(held) > 1 for held in own.values())
+                read, chosen = columns(member, background, eras, width), players[id(member)]
+                found = attribution(member, read, eras, one.missing, chosen, sampling.pairs)
+                places, is_grouped = (
+                    tuple(place[name] for name in chosen),
+                    any(len(held) > 1 for held in chosen.values()),
+                )
                 parts.append(Part(member, found, float(scale * whole) if several else 1.0, number, places, is_grouped))
         given = np.array(model.weights) if isinstance(model, FittedBlend) else np.ones(1)
         return cls(model, names, tuple(parts), weights or {0: given}, weeks_of(model), reads_whole_eras(model))
@@ -125,7 +128,7 @@ class Additive:
         """Those of `names` that stand for several features."""
         return tuple(dict.fromkeys(self.names[at] for part in self.parts if part.is_grouped for at in part.places))
 
-    def own_week(self, levels: Levels) -> Levels:
+    def this_week(self, levels: Levels) -> Levels:
         """Rows x features of the rows' own week."""
         return levels[:, -self.width :]
 
@@ -134,7 +137,7 @@ class Additive:
         out = np.full((len(levels), len(self.names)), self.missing, dtype=np.int8)
         for part in self.parts:
             if not part.is_grouped:
-                out[:, list(part.places)] = part.member.columns(self.own_week(levels), eras)
+                out[:, list(part.places)] = part.member.columns(self.this_week(levels), eras)
         return out
 
     def contributions(self, levels: Levels, eras: Eras) -> Matrix:
@@ -177,7 +180,7 @@ class Additive:
         for era in np.unique(eras):
             rows = np.flatnonzero(eras == era)
             blended = replace(self.model, weights=tuple(self.row_weights(eras[rows[:1]])[0].tolist()))
-            out[rows] = blended.mixed(together[rows], self.own_week(levels[rows]), eras[rows])
+            out[rows] = blended.mixed(together[rows], self.this_week(levels[rows]), eras[rows])
         return out
 
     def _predicted(self, model: Fitted, levels: Levels, eras: Eras) -> Vector:
@@ -208,7 +211,7 @@ class Additive:
         if not isinstance(model, FittedBlend) or not model.proportion:
             return added
         places = [at for at, name in enumerate(model.inputs) if model.neutral_to is None or name in model.neutral_to]
-        out, levels = np.empty_like(added), self.own_week(levels)
+        out, levels = np.empty_like(added), self.this_week(levels)
         for era in np.unique(eras):
             rows = np.flatnonzero(eras == era)
             exposed = filled(levels[rows][:, places], self.missing)

@@ -95,13 +95,13 @@ def _worker(
         data = panel(rows.drop_columns([name for name in rows.column_names if name == "target"]), span, width, missing)
         place, every = {name: at for at, name in enumerate(data.tickers)}, rows.column("era").to_numpy()
         for era in wanted:
-            own = rows.filter(pa.array(every == era))
-            if len(own):
-                at = [place[name] for name in own.column("ticker").to_pylist()]
+            of_era = rows.filter(pa.array(every == era))
+            if len(of_era):
+                at = [place[name] for name in of_era.column("ticker").to_pylist()]
                 last = era - span.start + 1
-                seen = data.levels[at, last - weeks : last].reshape(len(own), -1)
-                names = [name for name in own.column_names if name != "ticker"]
-                arrays = [lists(seen) if name == "features" else own.column(name).combine_chunks() for name in names]
+                seen = data.levels[at, last - weeks : last].reshape(len(of_era), -1)
+                names = [name for name in of_era.column_names if name != "ticker"]
+                arrays = [lists(seen) if name == "features" else of_era.column(name).combine_chunks() for name in names]
                 yield pa.RecordBatch.from_arrays(arrays, names)
 
     return make

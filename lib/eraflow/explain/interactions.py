@@ -45,7 +45,7 @@ def _values(model: Additive, rows: Sample, chosen: Sequence[str]) -> Matrix:
         here = [at for at, name in enumerate(chosen) if name in place]
         if len(here) < 2:
             continue
-        columns = part.member.columns(model.own_week(rows.levels), rows.eras)
+        columns = part.member.columns(model.this_week(rows.levels), rows.eras)
         wanted = [place[chosen[at]] for at in here]
         values = part.attribution.forest.interactions(columns, model.missing, wanted)
         out[:, np.array(here)[:, None], np.array(here)] += values * (part.scale * weights[:, [part.model], None])

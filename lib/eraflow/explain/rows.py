@@ -65,8 +65,8 @@ def contributions(
 
 def few(model: Additive, sample: Sample, count: int) -> Sample:
     """So many of the rows; of a model that reads whole eras one era."""
-    own = sample.eras == sample.eras[0] if model.reads_whole_eras else np.arange(len(sample.eras)) < count
-    return Sample(sample.levels[own], sample.eras[own], sample.target[own])
+    chosen = sample.eras == sample.eras[0] if model.reads_whole_eras else np.arange(len(sample.eras)) < count
+    return Sample(sample.levels[chosen], sample.eras[chosen], sample.target[chosen])
 
 
 def _parts(model: Additive, rows: int) -> list[slice]:

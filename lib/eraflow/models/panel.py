@@ -60,13 +60,13 @@ class Panel:
 
 def scaled(levels: npt.NDArray[np.int8], missing: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.bool_]]:
     """Levels between -1 and 1, 0 where unknown, and which are known."""
-    known = levels != missing
-    return np.where(known, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), known
+    observed = levels != missing
+    return np.where(observed, (levels.astype(np.float32) - MIDDLE) / MIDDLE, np.float32(0)), observed
 
 
-def with_presence(values: npt.NDArray[np.float32], known: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
-    """Tickers x weeks x (features + 1): the last column says whether anything is known of the ticker in the week."""
-    return np.concatenate([values, known.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
+def with_presence(values: npt.NDArray[np.float32], observed: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Tickers x weeks x (features + 1): the last column says whether anything is observed of the ticker in the week."""
+    return np.concatenate([values, observed.any(axis=2, keepdims=True).astype(np.float32)], axis=2)
 
 
 def panel(rows: pa.Table, eras: range, features: int, missing: int) -> Panel:

@@ -67,19 +67,19 @@ class ExplainedRows:
         return [week * width + place for week in range(weeks) for place in places]
 
     @cached_property
-    def known(self) -> set[int]:
+    def eras(self) -> set[int]:
         """Eras with a known target."""
-        return set(self.data.eras.known)
+        return set(self.data.eras.labelled)
 
     def labelled(self, wanted: Sequence[int], weeks: int = 1) -> DataFrame:
         """The labelled rows of these eras; of several weeks with those before."""
-        return histories.labelled_rows(self.data.training, [era for era in wanted if era in self.known], weeks)
+        return histories.labelled_rows(self.data.training, [era for era in wanted if era in self.eras], weeks)
 
     def few(self, wanted: Sequence[int], whole: bool) -> list[int]:
         """As many of a fold's eras as have `explain.sampled_rows` rows to be sampled, over all folds."""
         of_era = len(self.data.live.ids) if whole else min(eras.SAMPLED_ROWS, len(self.data.live.ids))
         count = self.config.explain.sampled_rows // len(self.folds) // of_era
-        return spread([era for era in wanted if era in self.known], max(1, count))
+        return spread([era for era in wanted if era in self.eras], max(1, count))
 
 
 def of_weeks(live: LiveRows, weeks: int) -> LiveRows:

@@ -147,14 +147,14 @@ class Explaining:
         for fold in self.folds:
             here = [era for era in fold.validation if chosen.get(era) == fold.number]
             for weeks in {one.folds[fold.number].weeks for one in passed} if here else ():
-                held = {one.name: own for one in passed if (own := one.folds[fold.number]).weeks == weeks}
+                held = {one.name: fold_model for one in passed if (fold_model := one.folds[fold.number]).weeks == weeks}
                 places = {name: [self._rows.every_week(unit[2], weeks) for unit in units[name]] for name in held}
                 rows = self._rows.labelled(here, weeks)
                 parts.append(permutation.permuted(rows, held, places, self.config.run.seed))
         self.progress.stage(f"permuting features in {len(chosen)} eras")
         references = self.data.references
         losses = permutation.losses(reduce(DataFrame.unionByName, parts), references, metrics(self.config, references))
-        every = {era for fold in self.folds for era in fold.validation if era in self._rows.known}
+        every = {era for fold in self.folds for era in fold.validation if era in self._rows.eras}
         overlap = -(-self.data.eras.overlap * len(chosen) // len(every))
         found = summary.permutation_importance(losses, max(1, overlap))
         labels = [units[model][unit][:2] for model, unit in found[["model", "unit"]].itertuples(index=False)]
@@ -270,11 +270,11 @@ class Explaining:
         """Measures of these eras; of models whose values are sampled of some of them."""
         found = dict[str, Measures]()
         for kind in {_reading(one) for one in held.values()}:
-            own = {name: one for name, one in held.items() if _reading(one) == kind}
+            of_kind = {name: one for name, one in held.items() if _reading(one) == kind}
             weeks, is_sampled, whole = kind
             some = self._rows.few(wanted, whole) if is_sampled else wanted
-            grouping = {name: self._groups(one) for name, one in own.items()}
-            found |= eras.measured(self._rows.labelled(some, weeks), own, grouping)
+            grouping = {name: self._groups(one) for name, one in of_kind.items()}
+            found |= eras.measured(self._rows.labelled(some, weeks), of_kind, grouping)
         return found
 
     def _groups(self, model: Additive) -> dict[str, tuple[str, ...]]:
@@ -322,7 +322,7 @@ class Explaining:
         fold_of: dict[int, int] = {}
         for fold in self.folds:
             for era in fold.validation:
-                if era in self._rows.known:
+                if era in self._rows.eras:
                     fold_of.setdefault(era, fold.number)
         return {era: fold_of[era] for era in spread(sorted(fold_of), self.config.explain.eras)}
 
@@ -358,18 +358,18 @@ class Explaining:
         rows = "all rows of some eras" if model.reads_whole_eras else f"{eras.SAMPLED_ROWS} rows of some eras"
         size = float(one.importance["size"].sum())
         share = float(one.importance["error"].sum()) / size if size else float("nan")
-        told = (
+        sentence = (
             f"Its SHAP values are sampled, by {explain.walks} pairs of walks to each of {rows}. Each has a standard "
             f"error, on average {share:.0%} of the mean |SHAP|; {stats.t.ppf(0.975, explain.walks - 1):.1f} times that "
             f"is where 95 of 100 lie. Values and base add up to what is explained, within {gap:.0e}."
         )
         if model.weeks > 1:
-            told += f" A feature is its history of {model.weeks} weeks there."
+            sentence += f" A feature is its history of {model.weeks} weeks there."
         if model.reads_whole_eras:
-            told += " A graph joins an era's tickers, so that a feature changes for all of them at once."
+            sentence += " A graph joins an era's tickers, so that a feature changes for all of them at once."
         if any(part.is_grouped for part in model.parts):
-            told += " It reads too many features to walk each, so that each family has one value."
-        return told
+            sentence += " It reads too many features to walk each, so that each family has one value."
+        return sentence
 
 
 def unit_of(model: Additive) -> str:

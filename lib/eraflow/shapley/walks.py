@@ -50,8 +50,8 @@ class Walks:
             start = self.background[draw.integers(0, len(self.background), len(rows))]
             order = np.tile(np.arange(width), (1 if self.together else len(rows), 1))
             order = draw.permuted(order, axis=1)
-            there, back = (self._walked(function, start, rows, one) for one in (order, order[:, ::-1]))
-            found[pair] = (there + back) / 2
+            forth, back = (self._walked(function, start, rows, one) for one in (order, order[:, ::-1]))
+            found[pair] = (forth + back) / 2
         lacking = (function(rows) - self.base) - found.sum(axis=2)
         found += _shares(found) * lacking[:, :, None]
         return found.mean(axis=0), found.std(axis=0, ddof=1) / np.sqrt(self.pairs)
