@@ -76,7 +76,10 @@ def _said(error: BaseException) -> str:
     if process := _PROCESSES.search(_RANK.sub("", text)):
         return _raised(process[1])
     if isinstance(error, Py4JNetworkError):
-        return f"Spark's Java process has ended or does not answer ({_first(text) or type(error).__name__})"
+        return (
+            f"Spark's Java process has ended or does not answer ({_first(text) or type(error).__name__}); "
+            "a system that is short of memory ends it so, and `eraflow doctor` says how much there is"
+        )
     return ": ".join(filter(None, (type(error).__name__, _first(text))))
 
 
