@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
-from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, told
+from tests.integration.test_report_page import CHROMIUM, DARK, DRAWN, checked
 
 from eraflow.cli import job
 from eraflow.config import load
@@ -112,7 +112,7 @@ def test_every_era_from_the_first_moment_on_is_scored_once_by_each_policy(out: P
 def test_the_page_is_drawn_and_no_labels_meet(
     out: Path, tmp_path: Path, width: int | None, flags: tuple[str, ...]
 ) -> None:
-    found = told((out / "report.html").read_text(), tmp_path, DRAWN, *flags, width=width)
+    found = checked((out / "report.html").read_text(), tmp_path, DRAWN, *flags, width=width)
     assert set(found["labels"].values()) == {0}, found["labels"]
     assert min(found["counts"].values()) >= 1, found["counts"]
     assert {"cumulative", "drawdown", "means", "eras-1", "comparison-1"} <= set(found["counts"])
