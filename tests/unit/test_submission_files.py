@@ -1,17 +1,10 @@
 """What is handed to Numerai: names, order, quantiles, and what it would refuse."""
 
-from typing import Any
-
 import pandas as pd
 import pytest
 
-from eraflow.config import load
 from eraflow.errors import InputError
-from eraflow.pipeline import signals_steps
-from eraflow.pipeline.signals import dataset
-from eraflow.progress import PlainProgress
 from eraflow.rounds import submission
-from eraflow.tables import Version
 
 TICKERS = [f"T{number:03}" for number in range(120)]
 
@@ -37,15 +30,3 @@ def test_tickers_are_numerais_and_only_those_that_it_knows() -> None:
 def test_too_few_tickers_are_refused() -> None:
     with pytest.raises(InputError, match="the newest era has 99 tickers, Numerai Signals takes no fewer than 100"):
         submission.signals(live(), {ticker: ticker for ticker in TICKERS[21:]})
-
-
-def test_too_few_tickers_in_the_prices_are_refused_before_features_are_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    def built(_: object) -> None:
-        raise AssertionError("tables were built")
-
-    made = {"prices": Version("prices/recipe", 0, "", manifest={"newest_tickers": 60})}
-    monkeypatch.setattr(signals_steps, "prices", lambda _: made)
-    monkeypatch.setattr(signals_steps, "tables", built)
-    store: Any = None
-    with pytest.raises(InputError, match="the newest era has 60 tickers, Numerai Signals takes no fewer than 100"):
-        dataset(store, load(["signals.yml"], ["prices.path=prices.csv"]), PlainProgress())

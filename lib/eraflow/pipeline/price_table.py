@@ -212,9 +212,7 @@ class _Prices:
     def _made(self, bars: DataFrame, seen: Version, raw: _Raw, part: Part | None = None) -> Made:
         named = {"source": source_name(self.site.config), "seen": seen.number}
         days = {name: calendar.packed for name, calendar in raw.read.calendars.by_country.items()}
-        tickers = max(sessions.tickers_of_eras(raw.read).items(), default=(0, 0))[1]
-        facts = {**named, "sessions": days, "newest_tickers": tickers}
-        return Made(bars, facts, part, beside=(seen,), held=(raw.source,))
+        return Made(bars, {**named, "sessions": days}, part, beside=(seen,), held=(raw.source,))
 
     @property
     def _policies(self) -> dict[str, str]:

@@ -25,7 +25,6 @@ from eraflow.pipeline.signals_live import SignalsRound, collected
 from eraflow.pipeline.site import Site
 from eraflow.pipeline.steps import Versions
 from eraflow.progress import Progress
-from eraflow.rounds import submission
 from eraflow.scoring import References
 from eraflow.scoring.strategy import Holding
 from eraflow.sources import quality, signals_files, signals_neutralizers
@@ -48,14 +47,8 @@ SURVIVORS_NOTE = (
 
 
 def dataset(store: Store, config: Config, progress: Progress, tables: Versions | None = None) -> Signals:
-    """Brings the tables up to date, unless they are given. InputError, before most is built: too few tickers."""
-    if tables is None:
-        site = Site(store, config, progress)
-        named = signals_steps.prices(site)["prices"].manifest.get("newest_tickers")
-        if named is not None:
-            submission.check_size(int(named))
-        tables = signals_steps.tables(site)
-    return Signals(store, config, tables)
+    """Brings the tables up to date, unless they are given."""
+    return Signals(store, config, tables or signals_steps.tables(Site(store, config, progress)))
 
 
 @dataclass(frozen=True)

@@ -196,20 +196,15 @@ def _named(name: str) -> str:
     return f"country {name}" if name else "the universe"
 
 
-def tickers_of_eras(read: Read) -> dict[int, int]:
-    """By era the tickers that have a price on its date."""
-    found = dict[int, int]()
-    for era, country, day in read.calendars.era_days:
-        found[era] = found.get(era, 0) + read.counts[country][day]
-    return found
-
-
 def refuse_few_tickers(read: Read, where: str, least: int) -> None:
     """InputError where an era has fewer tickers than `least` (conf: prices.min_tickers)."""
-    for era, tickers in tickers_of_eras(read).items():
+    calendars, found = read.calendars, dict[int, int]()
+    for era, country, day in calendars.era_days:
+        found[era] = found.get(era, 0) + read.counts[country][day]
+    for era, tickers in found.items():
         if tickers < least:
             raise InputError(
-                f"{where}: on {read.calendars.eras[era]} (era {era}) only {tickers} tickers have a price, fewer than "
+                f"{where}: on {calendars.eras[era]} (era {era}) only {tickers} tickers have a price, fewer than "
                 f"{least} (prices.min_tickers); add the missing prices, cut that date away, or lower the minimum."
             )
 
