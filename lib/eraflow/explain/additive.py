@@ -92,10 +92,8 @@ class Additive:
             for member, scale in zip(one.members, scales, strict=True):
                 read, chosen = columns(member, background, eras, width), players[id(member)]
                 found = attribution(member, read, eras, one.missing, chosen, sampling.pairs)
-                places, is_grouped = (
-                    tuple(place[name] for name in chosen),
-                    any(len(held) > 1 for held in chosen.values()),
-                )
+                places = tuple(place[name] for name in chosen)
+                is_grouped = any(len(held) > 1 for held in chosen.values())
                 parts.append(Part(member, found, float(scale * whole) if several else 1.0, number, places, is_grouped))
         given = np.array(model.weights) if isinstance(model, FittedBlend) else np.ones(1)
         return cls(model, names, tuple(parts), weights or {0: given}, weeks_of(model), reads_whole_eras(model))
@@ -229,6 +227,6 @@ def _models(model: Fitted | FittedBlend) -> list[Fitted]:
 def _columns(member: Member, model: Fitted, sampling: Sampling) -> dict[str, list[int]]:
     """By name what a member's values are of: each of its features or, where these are sampled and many, families."""
     names = member.feature_names(model.inputs)
-    return (
-        {name: [at] for at, name in enumerate(names)} if is_exact(member) else sampling.players(names, is_whole(member))
-    )
+    if is_exact(member):
+        return {name: [at] for at, name in enumerate(names)}
+    return sampling.players(names, is_whole(member))

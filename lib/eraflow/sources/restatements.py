@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,7 @@ from eraflow.batches import groups
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
+Days = npt.NDArray[np.datetime64]
 
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "adjusted", "rate")
@@ -51,10 +53,11 @@ def by_ticker(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     A ticker's rows follow each other, in any order; on each side it has at most one a day.
     """
     for rows in groups(batches, "ticker"):
-        days, place = np.unique(rows.column("date").cast(pa.int32()).to_numpy(), return_inverse=True)
+        days, place = np.unique(rows.column("date").to_numpy(zero_copy_only=False), return_inverse=True)
         is_stored = rows.column("is_stored").to_numpy(zero_copy_only=False)
         now, then = (_side(rows, place, len(days), chosen) for chosen in (~is_stored, is_stored))
-        yield _row(rows.column("ticker")[0].as_py(), days, now, then)
+        row = {"ticker": rows.column("ticker")[0].as_py(), **_compared(days, now, then)}
+        yield pa.RecordBatch.from_pylist([row], _ARROW)
 
 
 def _side(rows: pa.RecordBatch, place: npt.NDArray[np.intp], days: int, chosen: Flags) -> Side:
@@ -72,23 +75,24 @@ def _side(rows: pa.RecordBatch, place: npt.NDArray[np.intp], days: int, chosen: 
     return Side(present, numbers, codes)
 
 
-def _row(ticker: str, days: npt.NDArray[np.int32], now: Side, then: Side) -> pa.RecordBatch:
+def _compared(days: Days, now: Side, then: Side) -> dict[str, object]:
+    """A row of SCHEMA but for its ticker."""
     is_new = now.rows & ~then.rows
     is_other = then.rows & ~(now.rows & same(now, then) & same_return(now, then))
-    changed = now.rows & then.rows & (now.codes["sector"] != then.codes["sector"])
-    named = (now.codes["sector"] > 0) & (then.codes["sector"] > 0)
-    first_new, first_other = _first(days, is_new), _first(days, is_other)
-    is_inserted = first_new is not None and then.rows.any() and first_new <= int(days[then.rows][-1])
-    restated = min((day for day in (first_other, first_new if is_inserted else None) if day is not None), default=None)
-    first_sector = _first(days, changed & named)
-    values = [[ticker], [first_new], [int(is_new.sum())], [restated], [first_sector]]
-    numbered = [kind if kind != pa.date32() else pa.int32() for kind in _ARROW.types]
-    columns = [pa.array(value, kind).cast(of) for value, kind, of in zip(values, numbered, _ARROW.types, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=_ARROW)
+    sectors = now.codes["sector"], then.codes["sector"]
+    is_relabelled = (sectors[0] > 0) & (sectors[1] > 0) & (sectors[0] != sectors[1])
+    first_new, last_stored = _first(days, is_new), _first(days[::-1], then.rows[::-1])
+    inserted = first_new if first_new and last_stored and first_new <= last_stored else None
+    return {
+        "first_new": first_new,
+        "new_rows": int(is_new.sum()),
+        "restated": min(filter(None, (_first(days, is_other), inserted)), default=None),
+        "first_sector": _first(days, is_relabelled),
+    }
 
 
-def _first(days: npt.NDArray[np.int32], of: Flags) -> int | None:
-    return int(days[of.argmax()]) if of.any() else None
+def _first(days: Days, of: Flags) -> date | None:
+    return days[of.argmax()].item() if of.any() else None
 
 
 def same(now: Side, then: Side) -> Flags:
