@@ -21,7 +21,7 @@ from eraflow.cli import job
 from eraflow.errors import InputError
 from eraflow.locks import locked
 from eraflow.pipeline.upstream import ingest
-from eraflow.tables import Part, Store, Version
+from eraflow.tables import ROW_GROUP, Part, Store, Version
 
 
 @pytest.fixture
@@ -62,6 +62,19 @@ def test_numbers_that_hardly_repeat_are_written_without_a_dictionary(store: Stor
     has = {part.path_in_schema.partition(".")[0]: part.has_dictionary_page for part in parts}
     assert has == dict.fromkeys(values, False) | dict.fromkeys(others, True)
     assert store.spark.conf.get("parquet.enable.dictionary#price", "as ever") == "as ever"
+
+
+def test_many_open_files_hold_few_rows_each(store: Store, tmp_path: Path) -> None:
+    """A file's first row group has no other limit: Parquet's memory manager minds only the later ones."""
+    features = F.transform(F.sequence(F.lit(1), F.lit(40)), lambda place: F.rand(5) + place)
+    rows = store.spark.range(0, 100_000, 1, 1).select((F.col("id") % 2 + 2000).alias("year"), features.alias("family"))
+    store.write("features", rows, "f1", partition_by=("year",))
+    for file in tmp_path.glob("tables/features/year=*/*.parquet"):
+        found = pq.read_metadata(file)
+        groups = [found.row_group(place) for place in range(found.num_row_groups)]
+        assert len(groups) > 1
+        assert max(group.total_byte_size for group in groups) < 1.2 * ROW_GROUP
+    assert store.spark.conf.get("parquet.block.size", "as ever") == "as ever"
 
 
 def test_nothing_in_place_of_nothing_is_a_version_too(store: Store, spark: SparkSession) -> None:
