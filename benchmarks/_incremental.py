@@ -2,7 +2,7 @@
 
 Spark's start is not counted.
 
-spark-submit --properties-file conf/spark-local.conf benchmarks/_incremental.py PRICES ROOT [OTHER_ROOT]
+spark-submit --properties-file conf/spark-local.conf benchmarks/_incremental.py ENGINE PRICES ROOT [OTHER_ROOT]
 
 With a second root its features are compared with the first's: the largest difference of value or, where that is larger,
 of 1 (of the price for columns in its unit, as the tests do), and the rows that only one of both has.
@@ -43,9 +43,10 @@ class Timed(PlainProgress):
             self._since = time.monotonic()
 
 
-def main(prices: str, root: str, other: str | None) -> None:
+def main(engine: str, prices: str, root: str, other: str | None) -> None:
     spark = session("bench-incremental")
-    config = load(["signals.yml"], [f"prices.path={prices}", f"tables.root={root}"])
+    settings = [f"prices.path={prices}", f"tables.root={root}", f"features.engine={engine}"]
+    config = load(["signals.yml"], settings)
     timed, begun = Timed(), time.monotonic()
     signals_steps.tables(Site(Store(spark, root), config, timed))
     result: dict[str, object] = {"seconds": round(time.monotonic() - begun, 1), "tables": timed.seconds}
@@ -90,4 +91,4 @@ def compared(one: DataFrame, other: DataFrame, prices: DataFrame) -> dict[str, o
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3] if len(sys.argv) > 3 else None)
+    main(*sys.argv[1:4], sys.argv[4] if len(sys.argv) > 4 else None)

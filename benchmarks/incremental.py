@@ -1,6 +1,7 @@
 """One more week of real prices against a full computation: seconds by table, without Spark's start.
 
-    make bench-incremental
+    make bench-incremental                   features by windows
+    make bench-incremental ARGS=kernels
 
 Three processes: all but the last week from nothing, then the week, then everything from nothing into another folder.
 Their features are compared.
@@ -23,7 +24,7 @@ WORK = ROOT / "var/benchmarks/incremental"
 WEEK = 5  # trading days
 
 
-def main() -> int:
+def main(engine: str = "windows") -> int:
     source = real_prices()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir(parents=True)
@@ -31,11 +32,11 @@ def main() -> int:
     days = sorted(whole["date"].unique())
     prices = WORK / "prices.parquet"
     whole[whole["date"] < days[-WEEK]].to_parquet(prices)
-    before = finished("all but the last week", prices, WORK / "extended")
+    before = finished(engine, "all but the last week", prices, WORK / "extended")
     whole.to_parquet(prices)
-    week = finished("one more week", prices, WORK / "extended")
-    full = finished("everything", prices, WORK / "whole", WORK / "extended")
-    row = {"case": "one more week of real prices", "peer": "full computation", "seconds": week["seconds"],
+    week = finished(engine, "one more week", prices, WORK / "extended")
+    full = finished(engine, "everything", prices, WORK / "whole", WORK / "extended")
+    row = {"case": f"one more week of real prices, {engine}", "peer": "full computation", "seconds": week["seconds"],
            "peer_seconds": full["seconds"], "ratio": round(week["seconds"] / full["seconds"], 3),
            "features_ratio": round(week["tables"]["features"] / full["tables"]["features"], 3),
            "worst_difference": full["worst"], "rows_of_one_only": full["alone"],
@@ -45,9 +46,9 @@ def main() -> int:
     return 0
 
 
-def finished(what: str, prices: Path, *roots: Path) -> dict:
+def finished(engine: str, what: str, prices: Path, *roots: Path) -> dict:
     command = ["spark-submit", "--properties-file", str(ROOT / "conf/spark-local.conf")]
-    command += [str(ROOT / "benchmarks/_incremental.py"), str(prices), *map(str, roots)]
+    command += [str(ROOT / "benchmarks/_incremental.py"), engine, str(prices), *map(str, roots)]
     seen = measure(command, WORK / f"{what.replace(' ', '-')}.log")
     lines = [line for line in seen.output.splitlines() if line.startswith("RESULT ")]
     if seen.exit_code or not lines:
@@ -58,4 +59,4 @@ def finished(what: str, prices: Path, *roots: Path) -> dict:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(*sys.argv[1:]))

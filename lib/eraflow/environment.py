@@ -116,7 +116,9 @@ def _other_python(machine: Machine) -> str:
 def full_checks(machine: Machine) -> list[Check]:
     """All that `doctor` looks at: `checks`, the jars to the byte, room, and where commands and settings lead."""
     spark, environ = machine.spark, machine.environ
-    bad = [jar.name for jar in machine.jars if spark is None or not jar.is_whole_at(spark / "jars")]
+    # An absent one, or one of another size, is named by `checks`.
+    folder = spark / "jars" if spark else None
+    bad = [jar.name for jar in machine.jars if folder and jar.is_at(folder) and not jar.is_whole_at(folder)]
     stale = _stale_settings(machine)
     other = next((environ[name] for name in ("SPARK_HOME", "SPARK_CONF_DIR") if environ.get(name)), "")
     foreign = bool(other) and (spark is None or not Path(other).resolve().is_relative_to(spark.resolve()))
@@ -126,7 +128,7 @@ def full_checks(machine: Machine) -> list[Check]:
     room = f"{machine.disk_free:.0f} GiB free"
     return [
         *checks(machine),
-        Check("jar hashes", not bad, "differ: " + ", ".join(bad) if bad else "as listed", machine.set_up),
+        Check("jar hashes", not bad, "differ: " + ", ".join(bad) if bad else "no other than listed", machine.set_up),
         Check("Spark settings", not stale, "to write: " + ", ".join(stale) if stale else "written", machine.set_up),
         Check("other Spark", not foreign, other or "none set", "run `unset SPARK_HOME SPARK_CONF_DIR`"),
         # A machine sold as 8 GiB shows a little less.

@@ -153,6 +153,7 @@ def test_a_cut_jar_is_missing_and_an_altered_one_is_seen_by_doctor(machine: Mach
     path = machine.spark / "jars" / ENGINE.name
     path.write_bytes(b"eng")
     assert ENGINE.name in missing(machine)[0]
+    assert lacking(machine) == ["Spark jars"]  # once, and not by its hash too
     path.write_bytes(b"ENGINE")
     assert missing(machine) == []
     assert lacking(machine) == ["jar hashes"]
