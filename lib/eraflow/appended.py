@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 
 import pandas as pd
 from delta.tables import DeltaTable
-from pyspark.sql import SparkSession
+from pyspark.sql import Column, SparkSession
+from pyspark.sql import functions as F
 
 from eraflow.causes import first_line, text_of
 from eraflow.errors import InputError
@@ -35,12 +38,15 @@ class Appended:
     def rows(self) -> pd.DataFrame:
         """All rows, sorted by their keys. InputError where a file of the table is damaged or gone."""
         columns = [field.split()[0] for field in self.schema.split(", ")]
+        return self._read(columns).sort_values(list(self.keys), ignore_index=True)
+
+    def _read(self, columns: Sequence[str], where: Column | None = None) -> pd.DataFrame:
         if not self._exists():
-            return pd.DataFrame(columns=columns)
+            return pd.DataFrame(columns=list(columns))
         source = self.spark.read
         try:
             table = source.table(self._address) if self._is_catalog else source.format("delta").load(self._address)
-            found: pd.DataFrame = table.select(*columns).toPandas()
+            found: pd.DataFrame = (table if where is None else table.where(where)).select(*columns).toPandas()
         except Exception as error:
             if not DAMAGED.search(text_of(error)):
                 raise
@@ -48,11 +54,17 @@ class Appended:
                 f"the table {self._address} is damaged ({first_line(error)}); put it back from a copy, or move it "
                 "away, and it is begun anew."
             ) from error
-        return found.sort_values(list(self.keys), ignore_index=True)
+        return found
+
+    def _keys_like(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """The keys that are there of what the rows have in common: of a round's rows the round's alone are read."""
+        shared = [name for name in self.keys if rows[name].nunique(dropna=False) == 1 and rows[name].notna().all()]
+        same = [F.col(name) == F.lit(rows[name].iloc[0]) for name in shared]
+        return self._read(self.keys, reduce(and_, same) if same else None)
 
     def add(self, rows: pd.DataFrame) -> int:
         """Adds the rows whose keys are not there yet, all or none; returns how many."""
-        existing = pd.MultiIndex.from_frame(self.rows()[list(self.keys)].astype(str))
+        existing = pd.MultiIndex.from_frame(self._keys_like(rows).astype(str))
         new = rows.drop_duplicates(list(self.keys))
         new = new[~pd.MultiIndex.from_frame(new[list(self.keys)].astype(str)).isin(existing)]
         if new.empty:

@@ -29,7 +29,8 @@ LEARNED = (
 )  # fmt: skip
 UNIVERSE = ("synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "validation.folds=2")
 LONGER = ("synthetic.days=750",)  # a graph needs a year of features that need a year, and a holdout of 52 eras a past
-GRAPHS = ("validation.min_train_eras=115",)  # the first fold learns from some eras that have a graph
+# The first fold learns from some eras that have a graph, and from some beside the 52 that end a network's fit.
+GRAPHS = ("validation.min_train_eras=115",)
 CLASSIC = (
     "classic_synthetic.train_eras=60", "classic_synthetic.validation_eras=30", "classic_synthetic.rows_per_era=200",
     "classic_synthetic.features=60", "validation.folds=2",
@@ -44,11 +45,16 @@ def chosen(where: str) -> list[Command]:
     """
     first = [command for command in commands() if command.text == "make run"]
     found = dict.fromkeys(each.words for each in [*first, *(each for each in commands() if tier(each) == where)])
-    return sorted((Command("", words) for words in found), key=lambda each: (each.job != "train", each.job == "prune"))
+    order = {"train": 1, "prune": 3}
+    return sorted((Command("", words) for words in found),
+                  key=lambda each: 0 if each.text == "make run" else order.get(each.job or "", 2))  # fmt: skip
 
 
 def small(command: Command, place: Path) -> tuple[str, ...]:
     """The settings that keep a command small, and its tables in `place`: the session's Java was started elsewhere."""
+    if command.job == "round_demo":
+        base = f"{place}/var/round-demo"
+        return (f"tables.root={base}/tables", f"run.dir={base}/runs", f"submit.dir={base}/rounds")
     if command.job not in ("train", "features", "report", "prune") or "--runs" in command.words:
         return ()
     named = (name for name in ("signals", "classic-synthetic", "network") if f"/{name}.yml" in command.text)
@@ -56,7 +62,7 @@ def small(command: Command, place: Path) -> tuple[str, ...]:
     places = (f"tables.root={place}/var/tables/{kind}",)
     if "--repeat" in command.words:
         return places
-    graphs = GRAPHS if "network.yml" in command.text else ()
+    graphs = GRAPHS if "network.yml" in command.text or "all-models.yml" in command.text else ()
     if kind == "signals":
         return (*places, *LEARNED, "validation.period=20", *graphs)
     if kind == "classic-synthetic":

@@ -178,6 +178,7 @@ class _Call:
         found = read_frame(file)
         if lacking := [name for name in COLUMNS if name not in found]:
             raise InputError(f"{file} has no column {lacking[0]}; remove it, and jobs/scores.py fetches it anew.")
+        self.scored.rows()  # what of the table is damaged is told before anything is added to it
         self.scored.add(records.scored_rows(found, ours))
 
     def _seen(
