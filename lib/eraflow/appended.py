@@ -25,7 +25,7 @@ DAMAGED = re.compile(r"JsonEOFException|JsonParseException|is not a Parquet file
 class Appended:
     """The table `_NAME` beside those of a root: a folder, an object-store path, or `catalog.schema`.
 
-    `jobs/prune.py` leaves it alone. What it holds comes to the driver whole: some thousand rows a year.
+    `jobs/prune.py` leaves it alone. What it holds comes to the driver whole: some thousand rows a slot and year.
     """
 
     spark: SparkSession

@@ -329,13 +329,17 @@ def _parquet_of(frame: DataFrame) -> Iterator[None]:
     parquet = {f"parquet.enable.dictionary#{place}": "false" for place in places}
     parquet["parquet.block.size"] = str(ROW_GROUP)
     settings = frame.sparkSession.conf
+    before = {key: settings.get(key, None) for key in parquet}  # a platform's session may have its own
     for key, value in parquet.items():
         settings.set(key, value)
     try:
         yield
     finally:
-        for key in parquet:
-            settings.unset(key)
+        for key, value_before in before.items():
+            if value_before is None:
+                settings.unset(key)
+            else:
+                settings.set(key, value_before)
 
 
 def file_names(rows: DataFrame) -> list[str]:

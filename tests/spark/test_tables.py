@@ -68,13 +68,18 @@ def test_many_open_files_hold_few_rows_each(store: Store, tmp_path: Path) -> Non
     """A file's first row group has no other limit: Parquet's memory manager minds only the later ones."""
     features = F.transform(F.sequence(F.lit(1), F.lit(40)), lambda place: F.rand(5) + place)
     rows = store.spark.range(0, 100_000, 1, 1).select((F.col("id") % 2 + 2000).alias("year"), features.alias("family"))
-    store.write("features", rows, "f1", partition_by=("year",))
-    for file in tmp_path.glob("tables/features/year=*/*.parquet"):
-        found = pq.read_metadata(file)
+    store.spark.conf.set("parquet.block.size", "33554432")
+    try:
+        store.write("features", rows, "f1", partition_by=("year",))
+        assert store.spark.conf.get("parquet.block.size") == "33554432"  # a session's setting is back
+    finally:
+        store.spark.conf.unset("parquet.block.size")
+    files = [pq.read_metadata(file) for file in tmp_path.glob("tables/features/year=*/*.parquet")]
+    assert len(files) == 2
+    for found in files:
         groups = [found.row_group(place) for place in range(found.num_row_groups)]
         assert len(groups) > 1
         assert max(group.total_byte_size for group in groups) < 1.2 * ROW_GROUP
-    assert store.spark.conf.get("parquet.block.size", "as ever") == "as ever"
 
 
 def test_nothing_in_place_of_nothing_is_a_version_too(store: Store, spark: SparkSession) -> None:
