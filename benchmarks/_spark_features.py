@@ -10,38 +10,73 @@ return, for which a run reads the prices once more. It writes plain parquet: tic
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
+from eraflow import batches
+from eraflow.features.kernels.compiled import Values
+from eraflow.features.kernels.machine import Rows, run
 from eraflow.features.kernels.program import program
-from eraflow.features.kernels.tables import Table, computed
+from eraflow.features.kernels.tables import ROWS, by_ticker
 from eraflow.features.plan import with_series
 from eraflow.features.series import Series
 from eraflow.features.sets import SETS, columns
 from eraflow.features.windows import lowered
 from eraflow.session import session
+from eraflow.tables import write_parquet
 
 KEYS = ("ticker", "date")
+PRICES = ("high", "low", "close", "adjusted_close")
 
 
 def main(engine: str, source: str, target: str) -> None:
     spark = session("bench-features")
     outputs = {name: output.raw for name, output in columns(SETS["main"]).items()}
-    bars = on_total_return(spark.read.parquet(source))  # sorted by its window
-    features = with_series(bars, lowered(outputs), KEYS) if engine == "windows" else by_kernels(bars, outputs)
-    writer = features.write.mode("overwrite")
-    if target == "nothing":
-        writer.format("noop").save()
+    prices = spark.read.parquet(source)
+    if engine == "windows":
+        features = with_series(on_total_return(prices), lowered(outputs), KEYS)
     else:
-        writer.option("compression", "zstd").parquet(target)
+        features = by_kernels(prices, outputs)
+    if target == "nothing":
+        features.write.mode("overwrite").format("noop").save()
+    else:
+        write_parquet(features, target)
     spark.stop()
 
 
-def by_kernels(bars: DataFrame, outputs: Mapping[str, Series]) -> DataFrame:
-    made = computed(bars, Table(program(outputs), KEYS, {"features": [*outputs]}))
-    return made.select(*KEYS, *(F.get("features", F.lit(place)).alias(name) for place, name in enumerate(outputs)))
+def by_kernels(prices: DataFrame, outputs: Mapping[str, Series]) -> DataFrame:
+    """As a worker of the kernels' engine does it, the index made there and each feature written as a column."""
+    made = program(outputs)
+    schema = ", ".join(["ticker string, date date", *(f"{name} double" for name in outputs)])
+
+    def work(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for tickers in batches.joined(batches.groups(rows, "ticker"), ROWS):
+            found = {
+                place: pa.array(values, from_pandas=True)
+                for place, values in run(made, *indexed(tickers))
+                if place >= 0
+            }
+            columns = [found[made.outputs[name]] for name in outputs]
+            yield pa.record_batch([*tickers.select(KEYS).columns, *columns], names=[*KEYS, *outputs])
+
+    return by_ticker(prices.select(*KEYS, *PRICES)).mapInArrow(work, schema)
+
+
+def indexed(tickers: pa.RecordBatch) -> tuple[dict[str, Values], Rows]:
+    """What `on_total_return` says, of whole tickers in the order of their dates."""
+    ends = pc.run_end_encode(tickers.column("ticker")).run_ends.to_numpy().astype(np.int64)
+    bounds = np.append(0, ends)
+    first = np.repeat(bounds[:-1], np.diff(bounds))
+    high, low, close, adjusted = (tickers.column(name).to_numpy() for name in PRICES)
+    index = adjusted * (close / adjusted)[first]
+    scale = index / close
+    bar = np.arange(len(first)) - first
+    return {"bar": bar.astype(float), "high": high * scale, "low": low * scale, "close": index}, Rows.of(bounds, bar)
 
 
 def on_total_return(prices: DataFrame) -> DataFrame:

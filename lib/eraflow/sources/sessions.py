@@ -14,13 +14,12 @@ from functools import reduce
 from operator import or_
 from statistics import median
 
-import pandas as pd
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from eraflow.config.dates import Dates
 from eraflow.errors import InputError
-from eraflow.sources import faults, quality
+from eraflow.sources import bars, faults
 from eraflow.sources.calendar import Calendars
 
 USUAL = 10  # sessions by whose median it is told how many tickers usually trade
@@ -54,26 +53,19 @@ class Counted:
 
 def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> Counted:
     """Counts the raw prices (`faults.marked`). A row that a policy drops for itself is as if the files lacked it."""
-    before = Window.partitionBy("ticker").orderBy("date").rowsBetween(Window.unboundedPreceding, -1)
-    priced = F.col("close").isNotNull() & ~F.isnan("close")
-    passed = priced & ~F.coalesce(faults.drops(policies) | quality.drops(policies), F.lit(False))
-    rows = raw.select("country", "date", "close", "volume", "fault", priced.alias("priced"), passed.alias("passed"),
-        F.last(F.when(priced, F.col("date")), ignorenulls=True).over(before).alias("before"),
-        F.last("date").over(before).alias("row_before"),
-        F.last(F.when(passed, F.col("close")), ignorenulls=True).over(before).alias("close_before"),
+    place = F.row_number().over(Window.partitionBy("ticker").orderBy("date"))  # as in `prices.bars`
+    rows = raw.select(
+        place.alias("place"), F.coalesce("ticker", F.lit("")).alias("ticker"),
+        *("country", "date", *bars.PRICES, "volume"),
+        F.col("fault").isNotNull().alias("is_faulty"), F.coalesce(faults.drops(policies), F.lit(False)).alias("drops"),
     )  # fmt: skip
-    # A ticker counts once a day: files may overlap.
-    is_first = F.coalesce(F.col("before") < F.col("date"), F.lit(True))
-    counts = F.col("passed") & is_first & ~quality.drops_stale(policies)
-    is_late = F.col("priced") & (F.datediff("date", "before") > reused_after)
     # One row a country and trading day: some thousand for each country.
-    found = rows.groupBy("country", "date").agg(
-        F.count("*").alias("rows"),
-        F.count("fault").alias("faulty"),
-        F.count(F.when(counts, 1)).alias("tickers"),
-        F.count(F.when(F.col("row_before") == F.col("date"), 1)).alias("repeats"),
-        F.count(F.when(is_late, 1)).alias("gaps"),
-    ).collect()  # fmt: skip
+    found = (
+        rows.mapInArrow(bars.Counts(dict(policies), reused_after), bars.COUNTS)
+        .groupBy("country", "date")
+        .agg(*(F.sum(name).alias(name) for name in bars.COUNTED))
+        .collect()
+    )
     days: dict[str, dict[datetime.date, int]] = {}
     for row in found:
         if row["date"] is not None and row["country"] is not None and row["tickers"]:
@@ -216,11 +208,3 @@ def cut(raw: DataFrame, read: Read) -> DataFrame:
         return raw
     beyond = [(F.col("country") == name) & (F.col("date") > F.lit(day)) for name, day in sorted(later.items())]
     return raw.where(~F.coalesce(reduce(or_, beyond), F.lit(False)))
-
-
-def placed(raw: DataFrame, calendars: Calendars) -> DataFrame:
-    """The rows with `session`, the number of their day among their country's; null of a stray row."""
-    # One row a country and trading day: some thousand for each country.
-    rows = [(country, day, n) for country, days in calendars.by_country.items() for n, day in enumerate(days.dates)]
-    frame = raw.sparkSession.createDataFrame(pd.DataFrame(rows), "country string, date date, session int")
-    return raw.join(F.broadcast(frame), on=["country", "date"], how="left")
