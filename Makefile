@@ -65,7 +65,7 @@ var:
 	@mkdir -p var
 
 run: setup ## train, score and report on an embedded synthetic universe; ARGS="--config conf/signals.yml" for others
-	@$(IN_VENV) spark-submit --properties-file conf/spark-local.conf jobs/train.py $(ARGS)
+	@$(IN_VENV) spark-submit jobs/train.py $(ARGS)
 
 round: setup ## play the open round by the slots of a configuration; ARGS="--config FILE --send"
 	@$(IN_VENV) python jobs/round.py $(ARGS)
@@ -77,7 +77,7 @@ round-demo: setup ## show a whole round, Classic and Signals, on invented data a
 	@$(IN_VENV) python jobs/round_demo.py --config conf/round-demo.yml $(ARGS)
 
 replay: setup ## play history again: what retraining would have been worth; ARGS="--config conf/signals.yml ..."
-	@$(IN_VENV) spark-submit --properties-file conf/spark-local.conf jobs/replay.py $(ARGS)
+	@$(IN_VENV) spark-submit jobs/replay.py $(ARGS)
 
 notebook: setup ## run notebooks/NAME.py and write it with its outputs as HTML; NAME=quick_tour ARGS="--set trees=50"
 	@$(IN_VENV) python -m eraflow.notebooks notebooks/$(NAME).py $(ARGS)

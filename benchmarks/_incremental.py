@@ -2,7 +2,7 @@
 
 Spark's start is not counted.
 
-spark-submit --properties-file conf/spark-local.conf benchmarks/_incremental.py ENGINE PRICES ROOT [OTHER_ROOT]
+spark-submit benchmarks/_incremental.py ENGINE PRICES ROOT [OTHER_ROOT]
 
 With a second root its features are compared with the first's: the largest difference of value or, where that is larger,
 of 1 (of the price for columns in its unit, as the tests do), and the rows that only one of both has.

@@ -1,6 +1,6 @@
 """The project's side of `features.py`: the raw outputs of the feature set `main` from one parquet file of prices.
 
-spark-submit --properties-file conf/spark-local.conf benchmarks/_spark_features.py windows|kernels IN.parquet OUT_FOLDER
+spark-submit benchmarks/_spark_features.py windows|kernels IN.parquet OUT_FOLDER
 
 The same work as the peers do: no table, no manifest, no ranks and no exposures, so neither checks nor the market's mean
 return, for which a run reads the prices once more. It writes plain parquet: ticker, date and the 14 features; with

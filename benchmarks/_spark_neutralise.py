@@ -1,6 +1,6 @@
 """The project's side of `neutralise.py`: predictions neutral to all features, era by era.
 
-spark-submit --properties-file conf/spark-local.conf benchmarks/_spark_neutralise.py FOLDER OUT_FOLDER
+spark-submit benchmarks/_spark_neutralise.py FOLDER OUT_FOLDER
 """
 
 from __future__ import annotations

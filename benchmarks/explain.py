@@ -71,7 +71,7 @@ def taken(side: str, rows: int) -> Measured:
         str(WORK / f"{side}.npy"),
     ]
     if side == "spark":
-        command[:1] = ["spark-submit", "--properties-file", str(ROOT / "conf/spark-local.conf")]
+        command[:1] = ["spark-submit"]
     seen = measure(command, WORK / f"{side}.log")
     print(f"{side}: {rows:,} rows, {seen.seconds:.1f} s, {seen.peak_gb:.2f} GB, exit code {seen.exit_code}", flush=True)
     return seen

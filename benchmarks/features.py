@@ -36,7 +36,7 @@ LIMIT_GB = 20.0
 ENGINES = ("windows", "kernels")
 TOLERANCE = 1e-6  # of max(1, |value|): pandas' running deviations are off by up to 2e-8
 SPARK = [
-    *("spark-submit", "--properties-file", str(HERE.parent / "conf/spark-local.conf"), "--driver-memory", "6g"),
+    *("spark-submit", "--driver-memory", "6g"),
     str(HERE / "_spark_features.py"),
 ]
 

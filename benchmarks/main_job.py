@@ -84,7 +84,7 @@ def eraflow(prices: Path, chosen: argparse.Namespace) -> tuple[Measured, dict[st
     settings = {"prices.path": prices, "tables.root": folder / "tables", "run.dir": folder / "runs"}
     settings |= {"validation.period": "null", "validation.folds": "6"}  # the notebook's
     settings["features.engine"] = chosen.engine
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "--driver-memory", chosen.heap]
+    command = ["spark-submit", "--driver-memory", chosen.heap]
     command += ["jobs/train.py", "--config", "conf/signals.yml"]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     seen = measure(command, WORK / "eraflow.log", LIMIT_GB)

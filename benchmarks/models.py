@@ -40,7 +40,7 @@ def main() -> int:
     run = WORK / "runs" / config.run.name
     if (run / "run.json").exists():  # measured anew; the tables are not, which are not what is measured
         shutil.rmtree(WORK / "runs")
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", "jobs/train.py"]
+    command = ["spark-submit", "jobs/train.py"]
     command += [word for file in CONFIGS for word in ("--config", file)]
     command += [word for setting in settings for word in ("--set", setting)]
     seen = measure(command, WORK / "log.txt", interval=2.0)

@@ -30,7 +30,7 @@ LIMIT_GB = 20.0
 TOLERANCE = 1e-8
 ERAS_A_GROUP = 10
 SPARK = [
-    *("spark-submit", "--properties-file", str(HERE.parent / "conf/spark-local.conf")),
+    "spark-submit",
     str(HERE / "_spark_neutralise.py"),
 ]
 PEERS = {"lstsq": "numpy, lstsq an era", "normal": "numpy, normal equations an era"}

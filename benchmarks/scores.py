@@ -28,7 +28,7 @@ WORK = HERE.parent / "var/benchmarks/scores"
 ROWS, FOLDS, MODELS, FEATURES = 6308, 5, 5, 10  # rows of an era
 LIMIT_GB = 12.0
 TOLERANCE = 1e-9
-OURS = ["spark-submit", "--properties-file", str(HERE.parent / "conf/spark-local.conf"), str(HERE / "_spark_scores.py")]
+OURS = ["spark-submit", str(HERE / "_spark_scores.py")]
 PEER = [sys.executable, str(HERE / "peers/numerai_tools_loop.py")]
 
 

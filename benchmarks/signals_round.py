@@ -65,7 +65,7 @@ def taken(case: Case, engine: str) -> list[dict[str, Any]]:
     prices = work / "prices.parquet"
     last = until_the_last_day(case.prices, prices)
     settings = [f"prices.path={prices}", f"tables.root={work}/tables", f"run.dir={work}/runs"]
-    submit = ["spark-submit", "--properties-file", "conf/spark-local.conf"]
+    submit = ["spark-submit"]
     train = [*submit, "jobs/train.py", "--config", "conf/signals.yml"]
     train += words(*settings, *case.settings, f"features.engine={engine}")
     before = finished(f"{engine}: training until the day before", train, work / "train.log")

@@ -157,7 +157,7 @@ def taken(case: Case, log: Path) -> dict[str, Any]:
     places = {"tables.root": WORK / "tables", "run.dir": WORK / "runs"}
     files = {"classic.path": WORK / "round", "classic.dataset": "null"}
     settings = places | (files if case.is_classic else {"prices.path": WORK / "prices.parquet"})
-    command = ["env", f"PYTHONPATH={COPY / 'lib'}", "spark-submit", "--properties-file", "conf/spark-local.conf"]
+    command = ["env", f"PYTHONPATH={COPY / 'lib'}", "spark-submit"]
     command += [str(COPY / case.job), "--config", str(COPY / "conf" / case.conf), *case.arguments]
     command += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     before = cells()

