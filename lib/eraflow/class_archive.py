@@ -73,6 +73,10 @@ class ClassArchive:
         return is_made
 
     def _is_made(self, environ: Mapping[str, str]) -> bool:
+        if not (self.java / "lib/server/classes.jsa").is_file():
+            # Java's own classes, which ours are archived on top of: a packaged Java comes without.
+            with suppress(OSError):
+                subprocess.run([str(self.java / "bin/java"), "-Xshare:dump"], capture_output=True, check=False)
         with tempfile.TemporaryDirectory() as folder:
             script, no_settings = Path(folder, "job.py"), Path(folder, "conf")
             script.write_text(_SCRIPT.format(folder=folder))
