@@ -355,9 +355,10 @@ def refuse_taken(spark: SparkSession, folder: str) -> None:
 
 
 def write_parquet(frame: DataFrame, folder: str) -> None:
-    """Writes plain parquet files, compressed as pyarrow does it: zstd at its first level."""
+    """Writes plain parquet files as pyarrow does: zstd at its first level, no checksums of pages."""
     with _parquet_of(frame):
         options = {"compression": "zstd", "parquet.compression.codec.zstd.level": "1"}
+        options["parquet.page.write-checksum.enabled"] = "false"
         frame.write.mode("error").options(**options).parquet(folder)
 
 
