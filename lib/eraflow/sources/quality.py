@@ -33,9 +33,9 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-def fails(policies: Mapping[str, str], policy: str, of: tuple[str, ...] = tuple(MEANINGS)) -> Column:
+def fails(policies: Mapping[str, str], policy: str) -> Column:
     """Whether a row fails a check for which this is the policy; reads the column `flags`."""
-    names = [name for name in of if policies.get(name) == policy]
+    names = [name for name in MEANINGS if policies.get(name) == policy]
     return F.arrays_overlap("flags", F.array(*map(F.lit, names))) if names else F.lit(False)
 
 
