@@ -35,10 +35,7 @@ RESULTS = WORK.with_suffix(".json")
 LIMIT_GB = 20.0
 ENGINES = ("windows", "kernels")
 TOLERANCE = 1e-6  # of max(1, |value|): pandas' running deviations are off by up to 2e-8
-SPARK = [
-    *("spark-submit", "--driver-memory", "6g"),
-    str(HERE / "_spark_features.py"),
-]
+SPARK = ["spark-submit", "--driver-memory", "6g", str(HERE / "_spark_features.py")]
 
 
 @dataclass(frozen=True)

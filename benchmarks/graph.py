@@ -27,8 +27,7 @@ LIMIT_SECONDS = 120  # for CVXPY
 def main() -> int:
     prices = real_prices()
     shutil.rmtree(WORK, ignore_errors=True)
-    submit = ["spark-submit"]
-    rows = [weekly([*submit, __file__, "weekly", str(prices)]), sparse([sys.executable, __file__, "sparse"])]
+    rows = [weekly(["spark-submit", __file__, "weekly", str(prices)]), sparse([sys.executable, __file__, "sparse"])]
     for nodes in (64, 128, 342):
         rows += against([sys.executable, __file__, "peer"], nodes)
     WORK.with_suffix(".json").write_text(json.dumps(rows, indent=2) + "\n")

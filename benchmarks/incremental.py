@@ -47,8 +47,7 @@ def main(engine: str = "windows") -> int:
 
 
 def finished(engine: str, what: str, prices: Path, *roots: Path) -> dict:
-    command = ["spark-submit"]
-    command += [str(ROOT / "benchmarks/_incremental.py"), engine, str(prices), *map(str, roots)]
+    command = ["spark-submit", str(ROOT / "benchmarks/_incremental.py"), engine, str(prices), *map(str, roots)]
     seen = measure(command, WORK / f"{what.replace(' ', '-')}.log")
     lines = [line for line in seen.output.splitlines() if line.startswith("RESULT ")]
     if seen.exit_code or not lines:

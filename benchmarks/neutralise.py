@@ -29,10 +29,7 @@ WORK = HERE.parent / "var/benchmarks/neutralise"
 LIMIT_GB = 20.0
 TOLERANCE = 1e-8
 ERAS_A_GROUP = 10
-SPARK = [
-    "spark-submit",
-    str(HERE / "_spark_neutralise.py"),
-]
+SPARK = ["spark-submit", str(HERE / "_spark_neutralise.py")]
 PEERS = {"lstsq": "numpy, lstsq an era", "normal": "numpy, normal equations an era"}
 
 

@@ -112,3 +112,15 @@ def test_graphs_over_features_are_told_by_model() -> None:
 
     assert "Strongest edges Feature Neighbour Weight gbm f1 f2 0.5000 f2 f3 0.2500 ridge f1 f2 0.5000" in words
     assert section.figures[0].frame["features"].tolist() == [2, 1, 2]
+
+
+def test_what_another_processor_rounds_moves_no_node() -> None:
+    draw = np.random.default_rng(3)
+    first, second = np.triu_indices(40, 1)
+    chosen = draw.random(len(first)) < 0.12
+    edges = Edges(40, first[chosen].astype(np.int32), second[chosen].astype(np.int32))
+    weights = draw.uniform(0.1, 1.0, len(edges))
+
+    elsewhere = weights * (1.0 + draw.choice([-1e-14, 1e-14], len(edges)))
+
+    np.testing.assert_allclose(layout(edges, elsewhere), layout(edges, weights), atol=1e-6)

@@ -139,10 +139,7 @@ def test_every_setting_and_every_job_has_its_line(site: Path) -> None:
 
 
 def test_pictures_are_those_that_the_library_draws() -> None:
-    """Marks and words are the same; places may differ by what another processor rounds.
-
-    The nodes of a network push each other, which carries what is rounded far: 6 points were seen.
-    """
+    """Marks and words are the same; places may differ by what another processor rounds."""
     number = re.compile(r"-?\d+\.\d+")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(ROOT / "docs/tools"))
@@ -152,8 +149,7 @@ def test_pictures_are_those_that_the_library_draws() -> None:
         drawn, kept = draw(), (ROOT / f"docs/pictures/{name}.svg").read_text(encoding="utf-8")
         assert number.sub("N", drawn) == number.sub("N", kept), name
         places = zip(number.findall(drawn), number.findall(kept), strict=True)
-        allowed = 30.0 if name == "network" else 2.0
-        assert max(abs(float(one) - float(other)) for one, other in places) < allowed, name
+        assert max(abs(float(one) - float(other)) for one, other in places) < 2.0, name
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")

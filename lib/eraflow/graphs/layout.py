@@ -9,6 +9,7 @@ from eraflow.graphs.feature_graph import leading
 from eraflow.graphs.history import normalised
 
 ROUNDS = 150
+DECIMALS = 9  # nodes drive each other, so that what one processor rounds otherwise than another would end far away
 GRAVITY = 0.05  # towards the middle, so that parts which nothing joins stay on the page
 
 
@@ -21,7 +22,7 @@ def layout(edges: Edges, weights: Vector) -> Matrix:
     """
     place = _start(edges, weights)
     nodes = len(place)
-    pull = edges.matrix(weights / weights.max()).toarray()
+    pull = edges.matrix(np.round(weights / weights.max(), DECIMALS)).toarray()
     apart = 1.0 / np.sqrt(nodes)  # the distance at which nodes would stand evenly
     for step in np.linspace(0.2, 0.0, ROUNDS, endpoint=False):
         way = place[:, None] - place[None]
@@ -29,7 +30,7 @@ def layout(edges: Edges, weights: Vector) -> Matrix:
         force = (apart / distance) ** 2 - pull * distance / apart
         move = (way * force[:, :, None]).sum(axis=1) - GRAVITY * place
         length = np.maximum(np.linalg.norm(move, axis=1, keepdims=True), 1e-12)
-        place = place + move / length * np.minimum(length, step)
+        place = np.round(place + move / length * np.minimum(length, step), DECIMALS)
     place = place - (place.max(axis=0) + place.min(axis=0)) / 2.0
     scaled: Matrix = place / np.abs(place).max()
     return scaled
