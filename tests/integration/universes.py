@@ -6,13 +6,14 @@ apart, and prices, features and targets come from the product's own functions as
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -30,7 +31,9 @@ from eraflow.graphs.history import Ensemble
 from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.sources import prices, reference, synthetic
 from eraflow.sources.calendar import Calendar, Calendars, Label
-from eraflow.sources.price_files import SCHEMA
+from eraflow.sources.fault_rows import marked
+from eraflow.sources.raw_prices import COLUMNS, RawPrices
+from eraflow.sources.ticker_rows import Source, TickerRows
 from eraflow.spans import EraSpan
 from eraflow.validation import WalkForward
 
@@ -184,11 +187,11 @@ def _labels(days: tuple[date, ...], warm_up: int) -> list[Label]:
     return [x for x in Calendar(days).labels([HORIZON], TARGETS.lag) if x.end is not None and x.era > warm_up]
 
 
-def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...]]) -> DataFrame:
+def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...]]) -> TickerRows:
     starts = {seed: days[0] for seed, days in histories.items()}
 
-    def make(batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-        for seed in (int(seed) for batch in batches for seed in batch["seed"]):
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for seed in (seed for batch in batches for seed in batch["seed"].to_pylist()):
             for sector in range(shape.sectors):
                 frame = synthetic.sector_prices(
                     sector,
@@ -202,11 +205,12 @@ def _raw(spark: SparkSession, shape: Shape, histories: dict[int, tuple[date, ...
                     ring=shape.ring,
                     linkage=shape.linkage,
                 )
-                yield frame.assign(ticker=f"U{seed:03d}" + frame["ticker"])
+                frame = frame.assign(ticker=f"U{seed:03d}" + frame["ticker"])
+                yield pa.RecordBatch.from_pandas(frame, pa.schema([*COLUMNS.items()]), preserve_index=False)
 
-    schema = ", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())
-    raw = spark.createDataFrame([(seed,) for seed in starts], "seed int").mapInPandas(make, schema)
-    return reference.enriched(raw, config.load([], []).prices)
+    source = Source(spark.createDataFrame([(seed,) for seed in starts], "seed int"), make)
+    steps = reference.steps(spark, config.load([], []).prices)
+    return RawPrices(source, spark.sparkContext.defaultParallelism).by_ticker(*steps, marked)
 
 
 def _universe(rows: pd.DataFrame, seed: int, labels: Sequence[Label], era_of: dict[date, int]) -> Universe:

@@ -16,16 +16,20 @@ from tempfile import mkdtemp
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 import talib
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from eraflow.config import load
+from eraflow.config import Prices, load
 from eraflow.features import sets
 from eraflow.features.daily import Engine, daily_features
 from eraflow.features.feature import Feature
-from eraflow.sources import faults, price_files, prices, reference, sessions
+from eraflow.sources import price_files, prices, reference, sessions
 from eraflow.sources.calendar import Calendars
+from eraflow.sources.fault_rows import marked
+from eraflow.sources.raw_prices import COLUMNS as RAW_COLUMNS
+from eraflow.sources.ticker_rows import Source, TickerRows
 
 Array = npt.NDArray[np.float64]
 
@@ -44,7 +48,7 @@ def calendars_of(raw: pd.DataFrame) -> Calendars:
 
 def calendars_in(raw: DataFrame) -> Calendars:
     """The sessions of raw prices in Spark."""
-    counted = sessions.counted(faults.marked(raw), POLICIES, RULES.reused_after)
+    counted = sessions.counted(held(raw), POLICIES)
     return sessions.decided(counted.days, RULES, "the prices").calendars
 
 
@@ -52,12 +56,36 @@ def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:
     """The `prices` table of a pandas frame with the columns of RAW."""
     raw = pd.DataFrame({"country": "", "member": True, "rate": 1.0}, index=raw.index).combine_first(raw)
     names = [part.split()[0] for part in RAW.split(", ")]
-    return prices.bars(spark.createDataFrame(raw[names], RAW), calendars_of(raw), POLICIES)
+    return prices.bars(held(spark.createDataFrame(raw[names], RAW)), calendars_of(raw), POLICIES)
+
+
+def held(raw: DataFrame) -> TickerRows:
+    """Rows with the columns of RAW as those of tickers, each with its fault."""
+    return TickerRows.of(2, Source(raw)).then(_whole, marked)
+
+
+def _whole(rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+    for name in ("currency", "file", "unreadable"):
+        if name not in rows.schema.names:
+            nothing = pa.nulls(rows.num_rows, RAW_COLUMNS[name])
+            rows = rows.append_column(name, pa.array([""] * rows.num_rows) if name == "currency" else nothing)
+    return (rows,)
+
+
+def rows_of(spark: SparkSession, config: Prices) -> DataFrame:
+    """The raw prices that files hold, with who is a member and what currencies are worth."""
+    raw = price_files.read(spark, config)
+    kinds = {pa.date32(): "date", pa.float64(): "double", pa.string(): "string"}
+    kinds[RAW_COLUMNS["unreadable"]] = "struct<column: string, value: string>"
+    names = [*RAW_COLUMNS, "member", "rate"]
+    schema = ", ".join(f"{name} {kinds[kind]}" for name, kind in RAW_COLUMNS.items()) + ", member boolean, rate double"
+    tickers = raw.by_ticker(*reference.steps(spark, config))
+    return tickers.rows(lambda found: (rows.select(names) for rows in found), schema)
 
 
 def read_file(spark: SparkSession, path: Path) -> DataFrame:
-    config = load([], [f"prices.path={path}"]).prices
-    return reference.enriched(price_files.read(spark, config), config)
+    """The raw prices that a file holds."""
+    return rows_of(spark, load([], [f"prices.path={path}"]).prices)
 
 
 def folder_for_now() -> str:

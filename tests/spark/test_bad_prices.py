@@ -17,7 +17,8 @@ from eraflow.cli import job
 from eraflow.config import load
 from eraflow.pipeline.train import train
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import faults, price_files, prices, quality, reference
+from eraflow.sources import prices, quality
+from eraflow.sources.fault_rows import SEEN_SQL
 
 ROOT = Path(__file__).parents[2]
 TICKERS, DAYS = 22, 12
@@ -272,8 +273,8 @@ def test_a_run_that_cannot_be_is_refused_before_its_folder_is_claimed(
 def bars_of(spark: SparkSession, path: object, *settings: str) -> pd.DataFrame:
     """The `prices` table that the files at a path would become."""
     config = load(["signals.yml"], [f"prices.path={path}", *settings])
-    raw = reference.enriched(price_files.read(spark, config.prices), config.prices)
-    bars = prices.bars(raw, oracles.calendars_in(raw), config.quality.policies).toPandas()
+    raw = oracles.rows_of(spark, config.prices)
+    bars = prices.bars(oracles.held(raw), oracles.calendars_in(raw), config.quality.policies).toPandas()
     return bars.sort_values(["ticker", "date"], ignore_index=True)
 
 
@@ -305,7 +306,7 @@ def test_halts_and_gaps_are_accepted_and_counted(spark: SparkSession, tmp_path: 
     rows = with_cell("volume", 0.0).query("ticker != 'T03' or date < '2020-01-08' or date > '2020-01-09'")
 
     bars = bars_of(spark, saved(rows, tmp_path / "prices.parquet"))
-    nothing = spark.createDataFrame([], faults.SEEN)
+    nothing = spark.createDataFrame([], SEEN_SQL)
     findings = quality.findings(spark.createDataFrame(bars), nothing)
     found = quality.counted(findings, load([], []).quality.policies).set_index("check")
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from tests.spark import oracles
 
 from eraflow.cli import job
 from eraflow.config import Config, load
@@ -19,7 +20,7 @@ from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
 from eraflow.features.training import training_table
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import faults, price_files, prices, reference, sessions
+from eraflow.sources import prices, reference, sessions
 
 TICKERS = 12  # of each country
 CLOSED = {"us": ["2020-04-10"], "jp": [*pd.bdate_range("2020-03-16", "2020-03-20").astype(str), "2020-04-29"]}
@@ -89,10 +90,8 @@ def built(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Buil
     folder = tmp_path_factory.mktemp("countries")
     write(folder)
     config = configured(folder)
-    read = faults.marked(reference.enriched(price_files.read(spark, config.prices), config.prices))
-    days = sessions.decided(
-        sessions.counted(read, config.quality.policies, config.dates.reused_after).days, config.dates, "prices"
-    ).calendars
+    read = oracles.held(oracles.rows_of(spark, config.prices))
+    days = sessions.decided(sessions.counted(read, config.quality.policies).days, config.dates, "prices").calendars
     bars = prices.bars(read, days, config.quality.policies).cache()
     daily = daily_features(bars, [MarketReturn()]).cache()
     training = training_table(

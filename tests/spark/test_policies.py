@@ -55,7 +55,7 @@ def raw() -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def found(spark: SparkSession, raw: pd.DataFrame) -> dict[tuple[str, ...], pd.DataFrame]:
     """The table by the policies that are at `drop`, all of them made by one job."""
-    rows = spark.createDataFrame(raw, oracles.RAW).cache()
+    rows = oracles.held(spark.createDataFrame(raw, oracles.RAW)).held()
     calendars = oracles.calendars_of(raw)
 
     def table(place: int) -> DataFrame:

@@ -9,13 +9,13 @@ import pytest
 from pandas.testing import assert_frame_equal
 from pyspark.sql import SparkSession
 from tests.exports import FIVE, KINDS, expected, truth, wide, written
+from tests.spark import oracles
 from tests.tables import newest
 
 from eraflow.cli import job
 from eraflow.config import load
 from eraflow.errors import InputError
 from eraflow.pipeline.upstream import ingest
-from eraflow.sources import price_files
 from eraflow.tables import Store
 
 FILLERS = [f"T{n:02}" for n in range(8)]  # so that there are the 20 tickers that an era needs
@@ -102,7 +102,7 @@ def test_a_split_and_a_dividend_of_raw_prices(spark: SparkSession, tmp_path: Pat
     names = ["adjusted_close=null", "dividend=paid", "split=shares"]
     config = load([], [f"prices.path={tmp_path}", *(f"prices.columns.{name}" for name in names)]).prices
 
-    found = price_files.read(spark, config).toPandas().sort_values("date").drop_duplicates("date")
+    found = oracles.rows_of(spark, config).toPandas().sort_values("date").drop_duplicates("date")
 
     returns = found["adjusted_close"].pct_change().to_numpy()[1:]
     close = frame["close"].to_numpy()
@@ -122,7 +122,7 @@ def test_files_of_another_store(spark: SparkSession, tmp_path: Path) -> None:
     written(KINDS["yfinance"], tmp_path / "csv")
 
     def read(path: str) -> list[tuple[str, int, float]]:
-        frame = price_files.read(spark, load([], [f"prices.path=viewfs://here/data/{path}"]).prices)
+        frame = oracles.rows_of(spark, load([], [f"prices.path=viewfs://here/data/{path}"]).prices)
         rows = frame.groupBy("ticker").agg({"date": "count", "close": "sum"}).orderBy("ticker").collect()
         return [(row["ticker"], row["count(date)"], round(row["sum(close)"], 6)) for row in rows]
 

@@ -11,7 +11,8 @@ from pyspark.sql import functions as F
 from tests.spark import oracles
 
 from eraflow.features.training import forward_returns
-from eraflow.sources import faults, prices, quality, sessions
+from eraflow.sources import prices, quality, sessions
+from eraflow.sources.fault_rows import SEEN_SQL
 
 DAYS = oracles.dates("2020-01-06", 30)
 ZERO, STALE, JUMP, ADJUSTED, CONTRADICTION, GAP = 5, 8, 11, 14, 17, 20
@@ -39,9 +40,8 @@ def raw() -> pd.DataFrame:
 def table(spark: SparkSession, **policies: str) -> DataFrame:
     names = [part.split()[0] for part in oracles.RAW.split(", ")]
     whole = raw().assign(country="", member=True, rate=1.0)[names]
-    return prices.bars(
-        spark.createDataFrame(whole, oracles.RAW), oracles.calendars_of(raw()), oracles.POLICIES | policies
-    )
+    rows = oracles.held(spark.createDataFrame(whole, oracles.RAW))
+    return prices.bars(rows, oracles.calendars_of(raw()), oracles.POLICIES | policies)
 
 
 def of_a(frame: DataFrame) -> pd.DataFrame:
@@ -49,7 +49,7 @@ def of_a(frame: DataFrame) -> pd.DataFrame:
 
 
 def test_each_check_names_its_row_and_no_other(spark: SparkSession) -> None:
-    nothing = spark.createDataFrame([], faults.SEEN)
+    nothing = spark.createDataFrame([], SEEN_SQL)
     found = quality.findings(table(spark), nothing).toPandas().sort_values(["date", "check"])
 
     assert list(zip(found["ticker"], found["date"], found["check"], strict=True)) == [
@@ -69,7 +69,9 @@ def test_a_dropped_row_is_as_if_the_file_lacked_it(spark: SparkSession) -> None:
     lacking = raw()[raw()["volume"] > 0]
     names = [part.split()[0] for part in oracles.RAW.split(", ")]
     whole = lacking.assign(country="", member=True, rate=1.0)[names]
-    wanted = prices.bars(spark.createDataFrame(whole, oracles.RAW), oracles.calendars_of(raw()), oracles.POLICIES)
+    wanted = prices.bars(
+        oracles.held(spark.createDataFrame(whole, oracles.RAW)), oracles.calendars_of(raw()), oracles.POLICIES
+    )
 
     pd.testing.assert_frame_equal(of_a(kept), of_a(wanted), rtol=1e-14)
 
@@ -101,8 +103,8 @@ def test_no_label_reaches_over_a_masked_day(spark: SparkSession) -> None:
 @pytest.mark.slow
 def test_the_known_wrong_adjustments_of_the_real_file_are_found(spark: SparkSession, real_prices: Path) -> None:
     some = oracles.read_file(spark, real_prices).where(F.col("ticker").isin("TRMB", "ANTM", "AAPL", "KSU"))
-    nothing = spark.createDataFrame([], faults.SEEN)
-    found = quality.findings(prices.bars(some, oracles.calendars_in(some), oracles.POLICIES), nothing)
+    nothing = spark.createDataFrame([], SEEN_SQL)
+    found = quality.findings(prices.bars(oracles.held(some), oracles.calendars_in(some), oracles.POLICIES), nothing)
     named = {
         (row["ticker"], row["date"], row["check"]) for row in found.where("check in ('jump', 'adjustment')").collect()
     }
@@ -123,13 +125,13 @@ def test_a_day_of_which_no_row_is_kept_is_no_session(spark: SparkSession, tmp_pa
     whole.loc[filled] = whole[filled.shift(-1, fill_value=False)].assign(date=days[7], volume=0.0).to_numpy()
     again = whole.tail(1).assign(date=date(2021, 6, 1))
     pd.concat([whole, whole.head(2), again], ignore_index=True).assign(sector="one").to_parquet(tmp_path / "p.parquet")
-    rows = faults.marked(oracles.read_file(spark, tmp_path / "p.parquet"))
+    rows = oracles.held(oracles.read_file(spark, tmp_path / "p.parquet"))
 
     def counted(**policies: str) -> sessions.Counted:
-        return sessions.counted(rows, {**oracles.POLICIES, **policies}, 365)
+        return sessions.counted(rows, {**oracles.POLICIES, **policies})
 
     kept = counted()
     assert kept.days[""] == {**dict.fromkeys(days, 2), date(2021, 6, 1): 1}
-    assert (kept.rows, kept.repeats, kept.gaps) == (27, 2, 1)
+    assert (kept.rows, kept.repeats, kept.names) == (27, 2, 2)
     for check in ("stale", "zero_volume"):
         assert set(kept.days[""]) - set(counted(**{check: "drop"}).days[""]) == {days[7]}

@@ -67,7 +67,7 @@ def real(spark: SparkSession, real_prices: Path, every: int) -> Real:
     assert tickers == (TICKERS if every == 1 else 17)
     raw = oracles.read_file(spark, folder / "prices.parquet")
     calendars = oracles.calendars_in(raw)
-    prices.bars(raw, calendars, oracles.POLICIES).write.parquet(f"{folder}/bars")
+    prices.bars(oracles.held(raw), calendars, oracles.POLICIES).write.parquet(f"{folder}/bars")
     bars = spark.read.parquet(f"{folder}/bars")
     daily_features(bars.repartition(max(4, 32 // every), "ticker"), ALL).write.parquet(f"{folder}/daily")
     daily = spark.read.parquet(f"{folder}/daily")
@@ -166,7 +166,7 @@ def differing(left: DataFrame, right: DataFrame, keys: list[str], columns: list[
 
 def test_the_past_does_not_know_the_future(spark: SparkSession, real: Real, every: int) -> None:
     raw = oracles.read_file(spark, real.rows).where(F.col("date") <= F.lit(CUT))
-    cut_bars = prices.bars(raw, oracles.calendars_in(raw), oracles.POLICIES)
+    cut_bars = prices.bars(oracles.held(raw), oracles.calendars_in(raw), oracles.POLICIES)
     whole = Variant(real.bars, real.calendars, real.daily, ALL)
     past = Variant(cut_bars, oracles.calendars_in(raw), oracles.stored_daily(cut_bars, ALL), ALL)
 

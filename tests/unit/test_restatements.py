@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from eraflow.batches import groups
 from eraflow.sources import restatements
 
 DAYS = list(pd.bdate_range("2024-01-01", periods=40).date)
@@ -33,7 +34,7 @@ def found(now: pd.DataFrame, then: pd.DataFrame) -> dict[str, tuple[Any, ...]]:
     rows = pd.concat([then.assign(is_stored=True), now.assign(is_stored=False)]).sample(frac=1.0, random_state=0)
     columns = ["ticker", "date", "is_stored", *restatements.NUMBERS, *restatements.NAMES]
     table = pa.Table.from_pandas(rows.sort_values("ticker", kind="stable")[columns], preserve_index=False)
-    batches = restatements.by_ticker(table.to_batches(max_chunksize=7))
+    batches = restatements.by_ticker(groups(table.to_batches(max_chunksize=7), "ticker"))
     return {row["ticker"]: tuple(row.values())[1:] for batch in batches for row in batch.to_pylist()}
 
 

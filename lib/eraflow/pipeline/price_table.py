@@ -1,19 +1,20 @@
 """The steps `prices` and `quality`: the raw prices that are sound, and what is left out of them or suspicious.
 
-Beside the prices stands the table `prices_seen` (`faults.SEEN`): what the files held when they were last read. It is
-written before the prices that come of it, whose manifest names its version; where files have changed and no price has,
-it is written alone.
+Beside the prices stands the table `prices_seen` (`fault_rows.SEEN`): what the files held when they were last read. It
+is written before the prices that come of it, whose manifest names its version; where files have changed and no price
+has, it is written alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from functools import reduce
 
-from pyspark import StorageLevel
+import pandas as pd
+import pyarrow as pa
 from pyspark.sql import DataFrame
 
 from eraflow.config import Config, fingerprint
@@ -22,11 +23,17 @@ from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Made, Step
 from eraflow.session import slots
 from eraflow.sources import faults, lives, price_files, prices, quality, reference, sessions, synthetic, updates
+from eraflow.sources.bars import Anchor
+from eraflow.sources.fault_rows import SEEN, SEEN_SQL, marked
 from eraflow.sources.faults import Faults
 from eraflow.sources.files import listed, reading
+from eraflow.sources.raw_prices import COLUMNS
+from eraflow.sources.ticker_rows import Source, TickerRows, collected, frame_of
 from eraflow.tables import Part, Store, Version, from_day
 
-SEEN = "prices_seen"
+SEEN_TABLE = "prices_seen"
+MOST_TICKERS = 1_000_000
+_PARTS = 4  # of what is held that go into one file a year
 
 
 def prices_step(site: Site, days: Days) -> Step:
@@ -41,11 +48,11 @@ def prices_step(site: Site, days: Days) -> Step:
         return read
 
     def make() -> Made:
-        return _Prices(site, days, read, f"{SEEN}/{step.recipe}").whole()
+        return _Prices(site, days, read, f"{SEEN_TABLE}/{step.recipe}").whole()
 
     def make_later(current: Version) -> Made | Version | None:
         before = seen_with(site.store, current)
-        return _Prices(site, days, read, f"{SEEN}/{step.recipe}").later(current, before) if before else None
+        return _Prices(site, days, read, f"{SEEN_TABLE}/{step.recipe}").later(current, before) if before else None
 
     def again(current: Version) -> bool:
         return seen_with(site.store, current) is None  # somebody has removed what the files held: all is read again
@@ -58,7 +65,7 @@ def quality_step(site: Site, raw: Version) -> Step:
     """What the prices hold that is suspicious, row by row, and what of the raw prices is left out."""
     seen = seen_with(site.store, raw)
     if seen is None:
-        raise RuntimeError(f"table {SEEN} lacks the version that the prices name")
+        raise RuntimeError(f"table {SEEN_TABLE} lacks the version that the prices name")
 
     def make() -> Made:
         found = quality.findings(site.store.read(raw), site.store.read(seen))
@@ -69,7 +76,7 @@ def quality_step(site: Site, raw: Version) -> Step:
 
 def seen_with(store: Store, made: Version) -> Version | None:
     """What the files held when they were last found to be what this version of the prices holds."""
-    table, number = f"{SEEN}/{made.recipe}", made.manifest.get("seen")
+    table, number = f"{SEEN_TABLE}/{made.recipe}", made.manifest.get("seen")
     latest = store.latest(table)
     if latest is None or number is None:
         return None
@@ -84,30 +91,13 @@ def source_name(config: Config) -> str:
 
 @dataclass(frozen=True)
 class _Raw:
-    """Raw prices as they are held on disks: `source` of all days, `rows` of those that `read` says.
+    """Raw prices that Spark holds: `held` of all days, `rows` of those that `read` says, by names of one life."""
 
-    Files are parsed once. The rows of a ticker lie together in the order of their dates, so that no later pass over
-    them moves or sorts any.
-    """
-
-    source: DataFrame
-    rows: DataFrame
+    held: DataFrame
+    rows: TickerRows
+    named: Mapping[str, str]  # what the files call a column
     read: sessions.Read
-    counted: sessions.Counted
-
-    @property
-    def seen_rows(self) -> DataFrame:
-        """What they hold row by row, of the shape `faults.SEEN`."""
-        return faults.seen(self.rows, self.counted.faulty > 0)
-
-    @property
-    def seen(self) -> DataFrame:
-        """What they hold, of the shape `faults.SEEN`."""
-        return self.seen_rows.unionByName(faults.repeats(self.rows)) if self.counted.repeats else self.seen_rows
-
-    @property
-    def has_faults(self) -> bool:
-        return self.counted.faulty + self.counted.repeats > 0
+    has_faults: bool
 
 
 @dataclass(frozen=True)
@@ -120,99 +110,106 @@ class _Prices:
     seen_table: str
 
     def whole(self) -> Made:
-        raw = self._raw()
-        with _let_go_of(raw.source), reading(), _cached(raw.seen) as seen:
+        with self._raw() as raw:
+            seen = faults.found_in(raw.rows)
             found = self._judged(seen, raw)
-            sound = faults.sound(raw.rows, found, self._policies)
             self._refuse_few_tickers(raw.read)
             written = self._write(seen, found, self.read)
-        return self._made(prices.bars(sound, raw.read.calendars, self._policies), written, raw)
+            sound = raw.rows.then(*faults.sound(found, self._policies))
+            return self._made(self._bars(sound, raw), written, raw)
 
     def later(self, current: Version, before: Version) -> Made | Version:
-        store, policies = self.site.store, self._policies
-        raw = self._raw()
-        stored, earlier, calendars = store.read(current), store.read(before), raw.read.calendars
-        with (
-            _let_go_of(raw.source),
-            reading(),
-            _cached(raw.seen_rows) as rows,
-            _cached(updates.changed(rows, earlier)) as changes,
-        ):
-            some = updates.within(raw.rows, changes)
-            others = updates.repeats_outside(earlier, changes)
-            parts = [rows, others, *([faults.repeats(some)] if raw.counted.repeats else [])]
-            with _cached(reduce(DataFrame.unionByName, parts)) as seen:
-                found = self._judged(seen, raw)
-                sound = faults.sound(raw.rows, found, policies)
-                old = updates.within(stored, changes)
-                recent = faults.sound(some, found, policies)
-                update = updates.compare(recent, old)
-                self.site.progress.note(f"table prices: {update}")
-                if update.since is None:
-                    self._write(seen, found, before.manifest["state"], same_as=current)
-                    raw.source.unpersist()
-                    return current
-                self._refuse_few_tickers(raw.read)
-                written = self._write(seen, found, self.read)
+        store = self.site.store
+        stored = store.read(current)
+        with self._raw() as raw:
+            seen = faults.found_in(raw.rows)
+            changes = updates.changed(seen, faults.frame_of(collected(Source(store.read(before)), SEEN)))
+            found = self._judged(seen, raw)
+            sound = raw.rows.then(*faults.sound(found, self._policies))
+            update = updates.compare(sound, stored, changes)
+            self.site.progress.note(f"table prices: {update}")
+            if update.since is None:
+                self._write(seen, found, before.manifest["state"], same_as=current)
+                raw.held.unpersist()
+                return current
+            self._refuse_few_tickers(raw.read)
+            written = self._write(seen, found, self.read)
             frames = []
             if update.first:
-                anchors = updates.anchors(stored, update.first)
-                frames = [prices.bars(sound, calendars, policies, anchors, update.first)]
+                anchors = updates.anchors(stored, update.first, seen)
+                frames = [self._bars(sound, raw, anchors, update.first)]
             if update.first_sector:
+                recent = sound.then(updates.Since(changes))
                 frames += [updates.relabelled(stored, recent, update.first_sector, update.first)]
             part = Part(update.first or date.max, from_day(update.since).condition, update.first_sector or date.max)
             return self._made(reduce(DataFrame.unionByName, frames), written, raw, part)
 
-    def _raw(self) -> _Raw:
+    @contextmanager
+    def _raw(self) -> Iterator[_Raw]:
         config, spark = self.site.config, self.site.store.spark
         if config.source == "prices":
-            raw = price_files.read(spark, config.prices, self.site.progress.note)
-            parts = price_files.partitions(spark, price_files.files(spark, config.prices))
+            found = price_files.read(spark, config.prices, self.site.progress.note)
         else:
-            raw, parts = synthetic.prices(spark, config.synthetic), slots(spark)
-        raw = faults.marked(reference.enriched(raw, config.prices))
-        raw = raw.repartition(parts, "ticker").sortWithinPartitions("ticker", "date").persist(StorageLevel.DISK_ONLY)
-        with _let_go_of(raw), reading():
-            return self._cut(raw)
+            found = synthetic.prices(spark, config.synthetic)
+        held = found.by_ticker(*reference.steps(spark, config.prices), marked).then(_without_sources).held()
+        try:
+            with reading():
+                yield self._cut(held, found.named)
+        except BaseException:
+            # Spark would give what it holds for other files of the same names, too.
+            held.frame.unpersist()
+            raise
 
-    def _cut(self, source: DataFrame) -> _Raw:
+    def _cut(self, held: TickerRows, named: Mapping[str, str]) -> _Raw:
         where, rules = source_name(self.site.config), self.site.config.dates
-        counted = sessions.counted(source, self._policies, rules.reused_after)
+        counted = sessions.counted(held, self._policies)
         if not counted.rows:
             raise InputError(f"{where} holds no rows; name files with prices in them.")
+        if counted.names > MOST_TICKERS:
+            raise InputError(
+                f"{where} holds {counted.names:,} tickers, more than there are; name the column of tickers by "
+                "--set prices.columns.ticker=NAME."
+            )
         if not counted.days:
-            self._refused(faults.seen(source), source)
+            self._refused(faults.found_in(held), named)
             raise InputError(f"{where} holds no row with a date and a price that quality lets pass; add some.")
         read = sessions.decided(counted.days, rules, where, self.days.live, self.days.holidays)
         for note in read.notes:
             self.site.progress.note(note)
-        rows = sessions.cut(source, read)
-        return _Raw(source, lives.renamed(rows, rules.reused_after) if counted.gaps else rows, read, counted)
+        rows = held.then(sessions.Cut.by(read), lives.Renamed(rules.reused_after))
+        return _Raw(held.frame, rows, named, read, counted.faulty + counted.repeats > 0)
+
+    def _bars(
+        self, sound: TickerRows, raw: _Raw, anchors: Mapping[str, Anchor] | None = None, first: date = date.min
+    ) -> DataFrame:
+        made = prices.bars(sound, raw.read.calendars, self._policies, anchors, first)
+        # A file for some parts of what is held, each of which is small.
+        return made.coalesce(max(slots(self.site.store.spark), sound.partitions // _PARTS))
 
     def _refuse_few_tickers(self, read: sessions.Read) -> None:
         sessions.refuse_few_tickers(read, source_name(self.site.config), self.site.config.prices.min_tickers)
 
-    def _judged(self, seen: DataFrame, raw: _Raw) -> Faults:
-        found = self._refused(seen, raw.rows) if raw.has_faults else Faults({}, {}, ())
+    def _judged(self, seen: pd.DataFrame, raw: _Raw) -> Faults:
+        found = self._refused(seen, raw.named) if raw.has_faults else Faults({}, {}, ())
         if found.rows:
             self.site.progress.note(f"table prices: {found}")
         return found
 
-    def _refused(self, seen: DataFrame, raw: DataFrame) -> Faults:
+    def _refused(self, seen: pd.DataFrame, named: Mapping[str, str]) -> Faults:
         where, share = source_name(self.site.config), self.site.config.quality.refuse_share
-        return faults.judged(seen, raw, self._policies, share, where)
+        return faults.judged(seen, named, self._policies, share, where)
 
-    def _write(self, seen: DataFrame, found: Faults, state: str, same_as: Version | None = None) -> Version:
+    def _write(self, seen: pd.DataFrame, found: Faults, state: str, same_as: Version | None = None) -> Version:
         same = same_as.number if same_as else None
         manifest = {"read": self.read, "state": state, "faults": dict(found.rows), "same_as": same}
-        return self.site.store.write(
-            self.seen_table, seen.repartition(1), fingerprint(self.read, state), manifest=manifest
-        )
+        store = self.site.store
+        rows = frame_of(store.spark, pa.Table.from_pandas(seen, SEEN, preserve_index=False), SEEN_SQL)
+        return store.write(self.seen_table, rows, fingerprint(self.read, state), manifest=manifest)
 
     def _made(self, bars: DataFrame, seen: Version, raw: _Raw, part: Part | None = None) -> Made:
         named = {"source": source_name(self.site.config), "seen": seen.number}
         days = {name: calendar.packed for name, calendar in raw.read.calendars.by_country.items()}
-        return Made(bars, {**named, "sessions": days}, part, beside=(seen,), held=(raw.source,))
+        return Made(bars, {**named, "sessions": days}, part, beside=(seen,), held=(raw.held,))
 
     @property
     def _policies(self) -> dict[str, str]:
@@ -235,21 +232,6 @@ def _source(config: Config, store: Store, days: Days) -> tuple[object, object]:
     return [config.synthetic.model_dump(mode="json"), config.prices.min_tickers, rules], cut
 
 
-@contextmanager
-def _let_go_of(source: DataFrame) -> Iterator[None]:
-    """Where the source is refused: Spark would give what it holds for other files of the same names, too."""
-    try:
-        yield
-    except BaseException:
-        source.unpersist()
-        raise
-
-
-@contextmanager
-def _cached(frame: DataFrame) -> Iterator[DataFrame]:
-    """A frame that is read several times; it has some rows a ticker and year."""
-    frame = frame.cache()
-    try:
-        yield frame
-    finally:
-        frame.unpersist()
+def _without_sources(rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+    """The rows without what their total return was built from."""
+    return (rows.select([*COLUMNS, "member", "rate", "fault"]),)

@@ -1,6 +1,6 @@
 """A ticker's daily prices in arrays: which rows count, what is suspicious, and how the ticker moved.
 
-`prices.bars` and `sessions.counted` give workers the rows of each ticker in the order of their dates.
+`prices.bars` and `sessions.counted` give workers the rows of each ticker in the order of their dates (`ticker_rows`).
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from eraflow.batches import groups, joined
-from eraflow.sources import quality
+from eraflow.batches import joined
+from eraflow.sources import fault_rows, faults, quality
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
@@ -23,52 +22,61 @@ Places = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]
 
 PRICES = ("open", "high", "low", "close")
-READ = ("ticker", "date", "country", "sector", "member", "rate", *PRICES, "volume", "adjusted_close")
-ANCHOR = tuple(f"anchor_{name}" for name in ("bar", "level", "correction", "close", "volume"))
 SCHEMA = """ticker string, date date, country string, session int, bar int, sector string, member boolean, rate double,
     open double, high double, low double, close double, volume double, total_return double, daily_return double,
     correction double, flags array<string>, year int"""
 # How many rows of a country and day there are, are faulty, tell of a ticker that trades, repeat the day of the row
-# before, and come after a gap of many days.
-COUNTED = ("rows", "faulty", "tickers", "repeats", "gaps")
-COUNTS = ", ".join(["country string, date date", *(f"{name} bigint" for name in COUNTED)])
+# before, and are the first of a ticker.
+COUNTED = ("rows", "faulty", "tickers", "repeats", "names")
+COUNTS = pa.schema([("country", pa.string()), ("date", pa.date32()), *((name, pa.int64()) for name in COUNTED)])
 _SUMMED = 200_000  # rows that are counted at once
 _CLOSE = 1e-3  # how near a ratio of volumes is to the unit that it stands for
 
 
 @dataclass(frozen=True)
-class Counts:
-    """The worker's part of `sessions.counted`: raw prices by ticker and date become rows of COUNTS.
+class Anchor:
+    """A ticker's last bar in the table before the day from which on it is made again.
 
-    `is_faulty` and `drops` say whether a row fails a check of `faults` by itself, and whether it is left out for that.
+    `level` is its total return, `close` and `volume` are in the units that the table has.
     """
 
-    policies: Mapping[str, str]
-    reused_after: int  # days
+    day: date
+    bar: int
+    level: float
+    correction: float
+    close: float
+    volume: float
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+
+@dataclass(frozen=True)
+class Counts:
+    """The worker's part of `sessions.counted`: a ticker's raw prices (`fault_rows.marked`) become counts by day."""
+
+    policies: Mapping[str, str]
+
+    def __call__(self, tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Summed in between, so that memory holds days and not rows.
         held: list[pa.Table] = []
-        for counts in joined((self._ticker(rows) for rows in groups(batches, "ticker")), _SUMMED):
-            held = [_by_day(pa.concat_tables([*held, pa.Table.from_batches([counts])]))]
+        for counts in joined(map(self._ticker, tickers), _SUMMED):
+            held = [by_day(pa.concat_tables([*held, pa.Table.from_batches([counts])]))]
         for found in held:
             yield from found.to_batches()
 
     def _ticker(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         found = {name: _numbers(rows, name) for name in (*PRICES, "volume")}
-        days = rows.column("date").to_numpy(zero_copy_only=False)
+        days, fault = rows.column("date").to_numpy(zero_copy_only=False), rows.column("fault").to_numpy()
         is_priced = ~np.isnan(found["close"])
-        passed = is_priced & ~rows.column("drops").to_numpy(zero_copy_only=False) & ~_dropped(found, self.policies)
+        passed = is_priced & ~np.isin(fault, faults.dropped(self.policies)) & ~_dropped(found, self.policies)
         counts = passed & ~_stale(found, passed) if self.policies["stale"] == "drop" else passed
         before = _last(is_priced & ~np.isnat(days))
         # A ticker counts once a day: files may overlap. A day that is not known is held against none.
         is_first = (before < 0) | ~(days[before] >= days)
         counted = {
             "rows": np.ones(len(days)),
-            "faulty": rows.column("is_faulty").to_numpy(zero_copy_only=False),
+            "faulty": fault != fault_rows.SOUND,
             "tickers": counts & is_first,
             "repeats": np.append(False, days[1:] == days[:-1]),
-            "gaps": is_priced & (before >= 0) & (days - days[before] > np.timedelta64(self.reused_after, "D")),
+            "names": np.arange(len(days)) == 0,
         }
         numbers = {name: pa.array(values.astype(np.int64)) for name, values in counted.items()}
         return pa.record_batch({"country": rows.column("country"), "date": rows.column("date"), **numbers})
@@ -76,23 +84,32 @@ class Counts:
 
 @dataclass(frozen=True)
 class Bars:
-    """The worker's part of `prices.bars`: rows of READ by ticker and date become rows of SCHEMA.
+    """The worker's part of `prices.bars`: a ticker's sound raw prices become rows of SCHEMA.
 
-    Where tickers go on from a table they have the columns ANCHOR, too. `sessions`: the days of trading by country. Rows
-    before `first` are read and not written.
+    `sessions`: the days of trading by country. With `anchors` by ticker the rows from `first` on come out, and a ticker
+    goes on from its anchor if it has one.
     """
 
     sessions: Mapping[str, Days]
     policies: Mapping[str, str]
+    anchors: Mapping[str, Anchor]
     first: date
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return joined(self._ticker(rows) for rows in groups(batches, "ticker"))
+    def __call__(self, tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        read = ((rows, self.anchors.get(rows.column("ticker")[0].as_py())) for rows in tickers)
+        later = ((self._from_anchor(rows, anchor), anchor) for rows, anchor in read)
+        return joined(self._made(rows, anchor) for rows, anchor in later if rows.num_rows)
 
-    def _ticker(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def _from_anchor(self, rows: pa.RecordBatch, anchor: Anchor | None) -> pa.RecordBatch:
+        if self.first == date.min:
+            return rows
+        days = rows.column("date").to_numpy(zero_copy_only=False)
+        is_read = days >= np.datetime64(self.first)
+        return rows.filter(pa.array(is_read | (days == np.datetime64(anchor.day)) if anchor else is_read))
+
+    def _made(self, rows: pa.RecordBatch, anchor: Anchor | None) -> pa.RecordBatch:
         found = {name: _numbers(rows, name) for name in (*PRICES, "volume", "adjusted_close")}
-        anchor = {name: rows.column(name)[0].as_py() for name in ANCHOR if name in rows.schema.names}
-        if anchor.get("anchor_close") is not None:
+        if anchor is not None:
             found = in_units_of(anchor, found)
         days = rows.column("date").to_numpy(zero_copy_only=False)
         session = self._session(rows, days)
@@ -109,7 +126,7 @@ class Bars:
             "flags": _named(row.failed),
             "year": pa.array(days.astype("datetime64[Y]").astype(np.int32) + 1970, pa.int32()),
         })  # fmt: skip
-        return whole if self.first == date.min else whole.filter(pc.greater_equal(whole["date"], pa.scalar(self.first)))
+        return whole if self.first == date.min else whole.filter(pa.array(days >= np.datetime64(self.first)))
 
     def _session(self, rows: pa.RecordBatch, days: Days) -> Places:
         """The number of each row's day among its country's, -1 of a stray one."""
@@ -164,41 +181,41 @@ def judged(found: Mapping[str, Floats], session: Places, policies: Mapping[str, 
     return Judged(kept, before, left_out, np.stack([failed[name] for name in quality.MEANINGS]))
 
 
-def in_units_of(anchor: Mapping[str, float | None], found: Mapping[str, Floats]) -> dict[str, Floats]:
+def in_units_of(anchor: Anchor, found: Mapping[str, Floats]) -> dict[str, Floats]:
     """The rows as if the vendor had never restated prices and volumes; the first is that of the anchor.
 
     At a split a vendor may divide all closes of a ticker by one factor and multiply its volumes by it; one that adjusts
     closes for dividends divides them alone. The table keeps the units that it has, as its index keeps its level.
     """
-    unit = float(found["close"][0]) / float(anchor["anchor_close"] or np.nan)
-    stored, volume, shares = anchor["anchor_volume"] or 0.0, float(found["volume"][0]), unit
-    if stored > 0 and volume > 0:
+    unit = float(found["close"][0]) / anchor.close
+    volume, shares = float(found["volume"][0]), unit
+    if anchor.volume > 0 and volume > 0:
         # Volumes are whole numbers, so that their ratio is no exact one.
-        ratio = stored / volume
+        ratio = anchor.volume / volume
         shares = 1.0 if abs(ratio - 1.0) < _CLOSE else unit if abs(ratio / unit - 1.0) < _CLOSE else ratio
     return {**found, **{name: found[name] / unit for name in PRICES}, "volume": found["volume"] * shares}
 
 
-def _moved(found: Mapping[str, Floats], row: Judged, anchor: Mapping[str, float | None]) -> dict[str, object]:
+def _moved(found: Mapping[str, Floats], row: Judged, anchor: Anchor | None) -> dict[str, object]:
     """Bars, the index of total returns, and what it left out."""
     adjusted, kept = found["adjusted_close"], row.kept
     before = _at(adjusted, row.before)
     factor = np.exp(-np.cumsum(np.where(kept & row.left_out, np.log(adjusted / before), 0.0)))
     start = np.full(len(adjusted), np.nan)
     if kept.any():
-        begun, level = int(kept.argmax()), anchor.get("anchor_level")
-        start[begun:] = (found["close"][begun] if level is None else level) / adjusted[begun]
-    bar, correction = np.cumsum(kept) - 1 + int(anchor.get("anchor_bar") or 0), anchor.get("anchor_correction")
+        begun = int(kept.argmax())
+        start[begun:] = (anchor.level if anchor else found["close"][begun]) / adjusted[begun]
     returns = np.where(row.left_out, 0.0 * before, adjusted / before - 1.0)
     return {
-        "bar": pa.array(bar, pa.int32(), mask=~kept),
+        "bar": pa.array(np.cumsum(kept) - 1 + (anchor.bar if anchor else 0), pa.int32(), mask=~kept),
         "total_return": adjusted * factor * start,
         "daily_return": np.where(kept, returns, np.nan),
-        "correction": factor * (1.0 if correction is None else correction),
+        "correction": factor * (anchor.correction if anchor else 1.0),
     }
 
 
-def _by_day(counts: pa.Table) -> pa.Table:
+def by_day(counts: pa.Table) -> pa.Table:
+    """The sums of COUNTED by country and day."""
     sums = counts.group_by(["country", "date"]).aggregate([(name, "sum") for name in COUNTED])
     sums = sums.select(["country", "date", *(f"{name}_sum" for name in COUNTED)])
     return sums.rename_columns(["country", "date", *COUNTED])

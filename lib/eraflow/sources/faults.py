@@ -14,34 +14,35 @@ ticker or date and a currency without a rate are always refused: there the file 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, Row
-from pyspark.sql import functions as F
+import pandas as pd
+import pyarrow as pa
 
 from eraflow.errors import InputError
+from eraflow.sources.fault_rows import FAULTS, REPEAT, REPEATED, SEEN, Sound, check_of, seen
 from eraflow.sources.files import shown
-from eraflow.sources.price_files import NUMBERS, PRICES, SCHEMA
+from eraflow.sources.ticker_rows import TickerRows
 
 CHECKS: Mapping[str, str] = {
     "incomplete": "a price, the volume, the sector, the country or the currency is missing",
     "impossible": "a close or adjusted close that is not above 0, another negative number, an infinite one",
     "zero_range": "the open, high or low is 0, as some vendors write a day without trades",
-    "repeated": "a day that is there twice, with different values",
+    REPEATED: "a day that is there twice, with different values",
 }
 DROPPED: Mapping[str, str] = {
     "empty": "rows without any price; left out",
-    "repeat": "rows that repeat another one in every value; left out",
+    REPEAT: "rows that repeat another one in every value; left out",
 }
 _REFUSED = ("unreadable", "missing", "without a rate")
-_NAMES = ("sector", "country", "currency")
 EXAMPLES = 3  # set-aside tickers that a refusal names
 NAMED = 20  # that a user is told of while the table is made
-# What the rows of a ticker and year are, by the check that they fail (null = sound): how many, an order-free hash of
-# them, and the first. Of `repeat` and `repeated`, whose rows are sound by themselves, there is no hash.
-_PLACE = "struct<date: date, column: string, value: string, file: string>"
-SEEN = f"ticker string, year int, check string, rows bigint, hash bigint, first {_PLACE}"
+_PLACE = ("date", "ticker", "check", "column", "value", "file")
+
+Fault = Mapping[str, Any]  # a check, and where and as what it was found first: _PLACE
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,13 @@ class Aside:
     """A ticker that is left out from a day on, and the fault of that day."""
 
     ticker: str
-    row: Row
+    day: date
+    check: str
     fault: str
+    file: str | None
 
     def __str__(self) -> str:
-        return f"{self.ticker} from {self.row['date']} ({self.fault})"
+        return f"{self.ticker} from {self.day} ({self.fault})"
 
 
 @dataclass(frozen=True)
@@ -72,172 +75,93 @@ class Faults:
         return "; ".join([*([f"left out: {', '.join(rows)}"] if rows else []), *tickers])
 
 
-def marked(raw: DataFrame) -> DataFrame:
-    """The raw prices with `fault struct<check, column>`: the first check that a row fails by itself, null if none."""
-    return raw.withColumn("fault", _row_fault())
+def dropped(policies: Mapping[str, str]) -> list[int]:
+    """The faults of `fault_rows.FAULTS` whose rows a policy drops for what they hold by themselves."""
+    names = {*DROPPED, *(name for name in CHECKS if policies[name] == "drop")}
+    return [place for place in range(len(FAULTS)) if check_of(place) in names]
 
 
-def drops(policies: Mapping[str, str]) -> Column:
-    """Whether a policy drops a `marked` row for what it holds by itself; null of a sound row."""
-    return F.col("fault.check").isin([*DROPPED, *(name for name in CHECKS if policies[name] == "drop")])
+def found_in(rows: TickerRows) -> pd.DataFrame:
+    """What raw prices (`fault_rows.marked`) hold, as `fault_rows.SEEN` says: some rows a ticker and year."""
+    return frame_of(rows.collected(seen, SEEN))
 
 
-def seen(raw: DataFrame, has_faults: bool = True) -> DataFrame:
-    """The `marked` raw prices by ticker, year and row check, as SEEN says; `repeats` are not among the checks.
+def frame_of(table: pa.Table) -> pd.DataFrame:
+    """A table of SEEN in pandas: whole numbers stay whole, and what is not known is null."""
+    whole = {pa.int32(): pd.Int32Dtype(), pa.int64(): pd.Int64Dtype()}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=whole.get, date_as_object=True)
+    return frame
 
-    Where no row `has_faults` none is looked for.
+
+def judged(
+    found: pd.DataFrame, named: Mapping[str, str], policies: Mapping[str, str], refuse_share: float, where: str
+) -> Faults:
+    """What `found` (`found_in`) means for a run. Raises InputError for what is refused.
+
+    `named` tells what the files call a column, `where` which files they are.
     """
-    column = F.col("fault.column")
-    value = F.coalesce(
-        F.col("unreadable.value"),
-        *(F.when(column == name, F.col(name).cast("string")) for name in (*NUMBERS, *_NAMES)),
-    )
-    column = F.coalesce(F.col("unreadable.column"), column)
-    place = F.struct("date", column.alias("column"), value.alias("value"), "file")
-    keys = [F.col("ticker"), F.year("date").alias("year"), F.col("fault.check").alias("check")]
-    hashed = F.xxhash64("date", *NUMBERS, *_NAMES, "member", "rate")
-    # A sum wraps at 64 bits and does not depend on the order of the rows.
-    sums = [F.count("*").alias("rows"), F.sum(hashed).alias("hash")]
-    is_faulty = F.col("fault").isNotNull()
-    # Apart, because the least of structs is found by sorting: of the few faulty rows, and not of all.
-    faulty = raw.where(is_faulty).groupBy(*keys).agg(*sums, F.min(place).alias("first"))
-    nothing = [F.lit(None).cast(kind).alias(name) for name, kind in (("check", "string"), ("first", _PLACE))]
-    sound = raw.where(~is_faulty).groupBy(*keys[:2]).agg(*sums).select("*", *nothing).select(*faulty.columns)
-    return sound.unionByName(faulty) if has_faults else sound
-
-
-def repeats(raw: DataFrame) -> DataFrame:
-    """As SEEN says the checks `repeat` (rows beyond the first) and `repeated` (all rows of the day) of sound rows."""
-    twice = _days_repeated(raw.where("fault is null"))
-    check = F.when(F.col("differ"), "repeated").otherwise("repeat").alias("check")
-    beyond = F.when(F.col("differ"), F.col("rows")).otherwise(F.col("rows") - 1)
-    nothing = F.lit(None).cast("string")
-    place = F.struct("date", nothing.alias("column"), F.col("rows").cast("string").alias("value"), "file")
-    return (
-        twice.groupBy("ticker", F.year("date").alias("year"), check)
-        .agg(F.sum(beyond).alias("rows"), F.min(place).alias("first"))
-        .select("ticker", "year", "check", "rows", F.lit(None).cast("bigint").alias("hash"), "first")
-    )
-
-
-def judged(found: DataFrame, raw: DataFrame, policies: Mapping[str, str], refuse_share: float, where: str) -> Faults:
-    """What `found`, of the shape SEEN, means for a run. Raises InputError for what is refused.
-
-    `raw` tells what the files call a column, `where` which files they are.
-    """
-    faulty = found.where(F.col("check").isNotNull())
-    first = F.struct("first.date", "ticker", "check", "first.column", "first.value", "first.file")
-    # One row a check.
-    checks = {
-        row["check"]: row
-        for row in faulty.groupBy("check").agg(F.sum("rows").alias("rows"), F.min(first).alias("first")).collect()
-    }
+    # Of each check, and of each ticker below, the first fault; what is not known comes before.
+    faulty = found[found["check"].notna()].sort_values([*_PLACE], na_position="first")
+    counts = {str(check): int(rows) for check, rows in faulty.groupby("check")["rows"].sum().items()}
+    first = {fault["check"]: fault for fault in _faults(faulty.drop_duplicates("check"))}
     refused = [*_REFUSED, *(name for name in CHECKS if policies[name] == "refuse")]
     for name in refused:
-        if name in checks:
-            raise InputError(_refusal(checks[name], sum(checks[other]["rows"] for other in refused if other in checks),
-                                      raw, where))  # fmt: skip
-    names = [name for name in CHECKS if policies[name] == "set_aside"]
-    by_ticker = faulty.where(F.col("check").isin(names)).groupBy("ticker").agg(F.min(first).alias("first"))
-    aside = _aside(by_ticker, found, raw, refuse_share, where) if set(names) & set(checks) else ()
-    rows = {name: row["rows"] for name, row in checks.items()}
-    dropped = {name: n for name, n in rows.items() if name in DROPPED or policies[name] == "drop"}
-    return Faults(rows, dropped, aside)
-
-
-def sound(raw: DataFrame, faults: Faults, policies: Mapping[str, str]) -> DataFrame:
-    """The rows of the raw prices that count, one for each ticker and date; `raw` itself where it has no fault."""
-    if not faults.rows:
-        return raw
-    rows = raw.where("fault is null")
-    if faults.aside:
-        # So many tickers as `refuse_share` allows.
-        days = [(aside.ticker, aside.row["date"]) for aside in faults.aside]
-        ends = raw.sparkSession.createDataFrame(days, "ticker string, aside date")
-        rows = rows.join(F.broadcast(ends), on="ticker", how="left")
-        rows = rows.where(F.col("aside").isNull() | (F.col("date") < F.col("aside"))).drop("aside")
-    if "repeated" in faults.rows and policies["repeated"] == "drop":
-        contradicting = _days_repeated(rows).where("differ").select("ticker", "date")
-        rows = rows.join(contradicting, on=["ticker", "date"], how="left_anti")
-    return rows.dropDuplicates(["ticker", "date"]) if {"repeat", "repeated"} & set(faults.rows) else rows
-
-
-def _row_fault() -> Column:
-    """`struct<check, column>` of the first check that a row fails by itself, null for a sound row."""
-    lacks = {name: F.col(name).isNull() | F.isnan(name) for name in NUMBERS}
-    no_price = lacks["close"]
-    for name in PRICES:
-        no_price = no_price & lacks[name]
-    infinite = {name: F.abs(F.col(name)) == float("inf") for name in NUMBERS}
-    checks = [("unreadable", "", F.col("unreadable").isNotNull()), ("empty", "", no_price)]
-    checks += [
-        ("missing", "ticker", F.coalesce("ticker", F.lit("")) == ""),
-        ("missing", "date", F.col("date").isNull()),
+        if name in counts:
+            rows = sum(counts[other] for other in refused if other in counts)
+            raise InputError(_refusal(first[name], rows, named, where))
+    by_ticker = faulty[faulty["check"].isin([name for name in CHECKS if policies[name] == "set_aside"])]
+    by_ticker = by_ticker.drop_duplicates("ticker")
+    aside = [
+        Aside(fault["ticker"], fault["date"], fault["check"], _described(fault, named), fault["file"])
+        for fault in _faults(by_ticker)
     ]
-    checks += [("incomplete", name, lacks[name]) for name in NUMBERS]
-    checks += [("incomplete", name, F.col(name).isNull()) for name in _NAMES]
-    checks += [("impossible", name, infinite[name] | (F.col(name) < 0)) for name in NUMBERS]
-    checks += [("impossible", name, F.col(name) == 0) for name in ("close", "adjusted_close")]
-    checks += [("zero_range", name, F.col(name) == 0) for name in ("open", "high", "low")]
-    checks += [("without a rate", "currency", F.col("rate").isNull())]
-    return F.coalesce(
-        *(
-            F.when(wrong, F.struct(F.lit(check).alias("check"), F.lit(name).alias("column")))
-            for check, name, wrong in checks
-        )
+    tickers = found["ticker"].nunique()
+    if len(aside) > refuse_share * tickers:
+        raise InputError(_too_many(aside, tickers, refuse_share, where))
+    left_out = {name: n for name, n in counts.items() if name in DROPPED or policies[name] == "drop"}
+    return Faults(counts, left_out, tuple(aside))
+
+
+def sound(faults: Faults, policies: Mapping[str, str]) -> tuple[Sound, ...]:
+    """The step that leaves of the raw prices the rows that count, one for each ticker and date; none without faults."""
+    aside = {aside.ticker: aside.day for aside in faults.aside}
+    return (Sound(aside, policies[REPEATED] == "drop"),) if faults.rows else ()
+
+
+def _faults(rows: pd.DataFrame) -> list[Fault]:
+    columns = [rows[name].astype(object).where(rows[name].notna(), None) for name in _PLACE]
+    return [dict(zip(_PLACE, its, strict=True)) for its in zip(*columns, strict=True)]
+
+
+def _too_many(aside: Sequence[Aside], tickers: int, refuse_share: float, where: str) -> str:
+    named = ", ".join(map(str, aside[:EXAMPLES])) + (", ..." if len(aside) > EXAMPLES else "")
+    place = shown(aside[0].file) if len(aside) == 1 and aside[0].file else where
+    return (
+        f"{place}: faulty rows in {len(aside)} of {tickers} tickers, more than {refuse_share:.1%} "
+        f"(quality.refuse_share): {named}; mend or remove the rows, or let them be left out with "
+        f"--set quality.{aside[0].check}=drop."
     )
 
 
-def _days_repeated(rows: DataFrame) -> DataFrame:
-    """`ticker, date, rows, differ, file` of the days that a ticker has more than once."""
-    values = F.xxhash64(*NUMBERS, *_NAMES)
-    by_day = rows.groupBy("ticker", "date").agg(
-        F.count("*").alias("rows"), (F.min(values) != F.max(values)).alias("differ"), F.max("file").alias("file")
-    )
-    return by_day.where("rows > 1")
-
-
-def _aside(
-    by_ticker: DataFrame, found: DataFrame, raw: DataFrame, refuse_share: float, where: str
-) -> tuple[Aside, ...]:
-    ordered = by_ticker.orderBy("first.date", "ticker")
-    faulty, every = by_ticker.count(), found.select("ticker").distinct().count()
-    few = faulty <= refuse_share * every
-    # So many tickers as `refuse_share` allows, or EXAMPLES.
-    rows = (ordered if few else ordered.limit(EXAMPLES)).collect()
-    aside = tuple(Aside(row["ticker"], row["first"], _described(row["first"], raw)) for row in rows)
-    if few:
-        return aside
-    rest = ", ..." if faulty > len(aside) else ""
-    place = shown(aside[0].row["file"]) if faulty == 1 and aside[0].row["file"] else where
-    raise InputError(
-        f"{place}: faulty rows in {faulty} of {every} tickers, more than {refuse_share:.1%} (quality.refuse_share): "
-        f"{', '.join(map(str, aside))}{rest}; mend or remove the rows, or let them be left out with "
-        f"--set quality.{aside[0].row['check']}=drop."
-    )
-
-
-def _refusal(found: Row, rows: int, raw: DataFrame, where: str) -> str:
-    first = found["first"]
+def _refusal(first: Fault, rows: int, named: Mapping[str, str], where: str) -> str:
     place = shown(first["file"]) if first["file"] else where
     others = f", and {rows - 1} more rows have faults" if rows > 1 else ""
     if first["column"] == "line":
         return f"{place}: the line {first['value']!r} has not one value for each column{others}; mend or remove it."
     whose = f" for {first['ticker']}" if first["ticker"] else ""
     when = f" on {first['date']}" if first["date"] else ""
-    return f"{place}: {_described(first, raw)}{whose}{when}{others}; mend or remove the row."
+    return f"{place}: {_described(first, named)}{whose}{when}{others}; mend or remove the row."
 
 
-def _described(first: Row, raw: DataFrame) -> str:
+def _described(first: Fault, named: Mapping[str, str]) -> str:
     """The fault in words, with the file's own name of the column."""
     check, column, value = first["check"], first["column"], first["value"]
-    if check == "repeated":
+    if check == REPEATED:
         return f"{value} rows with different values"
-    names = {field.name: field.metadata.get("named") for field in raw.schema}
-    named = f"column {(names.get(column) or column)!r}"
+    name = f"column {(named.get(column) or column)!r}"
     if check == "unreadable":
-        kind = "date (YYYY-MM-DD)" if SCHEMA.get(column) == "date" else "number"
-        return f"{named} holds {value!r}, which is no {kind},"
+        kind = "date (YYYY-MM-DD)" if column == "date" else "number"
+        return f"{name} holds {value!r}, which is no {kind},"
     if check == "without a rate":
-        return f"{named} holds {value!r}, for which prices.rates has no rate,"
-    return f"{named} is empty" if check in ("missing", "incomplete") else f"{named} is {value}"
+        return f"{name} holds {value!r}, for which prices.rates has no rate,"
+    return f"{name} is empty" if check in ("missing", "incomplete") else f"{name} is {value}"

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import datetime
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 LIFE = "@"  # ABC@2015-03-02 is what ABC stands for from that day on, on which it was used again
 _SECOND = rf"{LIFE}\d{{4}}-\d\d-\d\d"
 
 
-def renamed(raw: DataFrame, reused_after: int) -> DataFrame:
-    """The rows with names of their own for tickers that are used again after more than so many days.
+@dataclass(frozen=True)
+class Renamed:
+    """Gives a ticker's rows names of their own where its name is used again after more than `reused_after` days.
 
     From then on ABC is ABC@YYYY-MM-DD (the first day of its new life), as if another ticker had begun: its features and
-    its total return start anew.
+    its total return start anew. A row without a price is no use of the name.
     """
-    # Rows a ticker and month instead of a day: a gap that counts spans whole months.
-    priced = raw.where(F.col("date").isNotNull() & F.col("close").isNotNull() & ~F.isnan("close"))
-    months = priced.groupBy("ticker", F.trunc("date", "month").alias("month"))
-    spans = months.agg(F.min("date").alias("first"), F.max("date").alias("last"))
-    before = F.lag("last").over(Window.partitionBy("ticker").orderBy("month"))
-    gaps = spans.withColumn("before", before).where(F.datediff("first", "before") > reused_after)
-    # One row for each time a name was used again: a handful, and never more than tickers times years.
-    again = gaps.select("ticker", "first").collect()
-    if not again:
-        return raw
-    lives: dict[str, list[datetime.date]] = {}
-    for row in again:
-        lives.setdefault(row["ticker"], []).append(row["first"])
-    ends = {name: [*sorted(days)[1:], None] for name, days in lives.items()}
-    rows = [(name, *span) for name, days in lives.items() for span in zip(sorted(days), ends[name], strict=True)]
-    frame = raw.sparkSession.createDataFrame(rows, "ticker string, life date, next_life date")
-    its = (raw["ticker"] == frame["ticker"]) & (raw["date"] >= frame["life"])
-    its &= frame["next_life"].isNull() | (raw["date"] < frame["next_life"])
-    name = F.concat(raw["ticker"], F.lit(LIFE), frame["life"].cast("string"))
-    others = [raw[column] for column in raw.columns if column != "ticker"]
-    joined = raw.join(F.broadcast(frame), on=its, how="left")
-    renamed = F.coalesce(name, raw["ticker"]).alias("ticker", metadata=raw.schema["ticker"].metadata)
-    return joined.select(renamed, *others)
+
+    reused_after: int
+
+    def __call__(self, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+        days = rows.column("date").to_numpy(zero_copy_only=False)
+        close = rows.column("close").to_numpy(zero_copy_only=False)
+        priced = np.flatnonzero(~np.isnan(close) & ~np.isnat(days))
+        used = days[priced]
+        again = used[1:][np.diff(used) > np.timedelta64(self.reused_after, "D")]
+        begins = [0, *np.searchsorted(days, again).tolist()]  # a life begins with all rows of its first day
+        name, place = rows.column("ticker")[0].as_py(), rows.schema.get_field_index("ticker")
+        for low, high in itertools.pairwise([*begins, rows.num_rows]):
+            life = rows.slice(low, high - low)
+            if low:
+                names = pa.array([f"{name}{LIFE}{days[low]}"] * life.num_rows, pa.string())
+                life = life.set_column(place, "ticker", names)
+            yield life
 
 
 def name_of(ticker: Column) -> Column:

@@ -14,8 +14,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import SparkSession
 
 from eraflow.config import Prices
 from eraflow.errors import InputError
@@ -32,32 +31,24 @@ from eraflow.sources.files import (
     shown,
     unreadable,
 )
-from eraflow.sources.price_actions import with_total_return
+from eraflow.sources.price_actions import TotalReturn, actions_of
 from eraflow.sources.price_formats import Reading, reading_of, ticker_of
 from eraflow.sources.price_tables import Columns, Layout, Part, layout_of, row_groups, with_keys
 from eraflow.sources.price_values import EMPTY, constant, days, fits, numbers, plain, words
+from eraflow.sources.raw_prices import COLUMNS, RawPrices
+from eraflow.sources.ticker_rows import Source
 
-PRICES = ("open", "high", "low", "close", "adjusted_close")
-NUMBERS = (*PRICES, "volume")
-# The frame that every price source gives: these columns, the file of the row, and what could not be read as its type.
-SCHEMA: Mapping[str, str] = {
-    "ticker": "string", "date": "date", **dict.fromkeys(NUMBERS, "double"), "sector": "string",
-    "country": "string", "currency": "string", "file": "string", "unreadable": "struct<column:string,value:string>",
+# What a task gives: beside the columns of raw prices what a total return is built from, and of prices of which kind.
+_READ: Mapping[str, pa.DataType] = {
+    **COLUMNS, "dividend": pa.float64(), "split": pa.float64(), "builds": pa.string(),
 }  # fmt: skip
-_ACTIONS = ("dividend", "split")
-# What a task gives: beside these what a total return is built from, and of prices of which kind it has to be.
-_READ = {**SCHEMA, **dict.fromkeys(_ACTIONS, "double"), "builds": "string"}
-_KINDS: Mapping[str, str] = {"double": "number", "date": "date", "string": "name"}
-_ARROW = {
-    "string": pa.string(), "date": pa.date32(), "double": pa.float64(),
-    SCHEMA["unreadable"]: pa.struct([("column", pa.string()), ("value", pa.string())]),
-}  # fmt: skip
-_ARROW_SCHEMA = pa.schema([(name, _ARROW[kind]) for name, kind in _READ.items()])
+_SCHEMA = pa.schema([*_READ.items()])
+_KINDS: Mapping[pa.DataType, str] = {pa.float64(): "number", pa.date32(): "date", pa.string(): "name"}
 _DEFAULTS = {"sector": "all", "country": "", "currency": ""}
 _SHOWN = 200  # characters of a line that is no row: one with a quote that is never closed goes on to the end
 _THREADS = 16  # that read heads of files side by side
 _LARGEST = (1 << 31) - 1  # bytes of a file that Spark hands over whole
-_PART = 1 << 26  # bytes that one task reads, if files and row groups allow
+_PART = 1 << 24  # bytes of files that one task reads, and holds the rows of, if files and row groups allow
 
 
 @dataclass(frozen=True)
@@ -145,24 +136,22 @@ def _group(layout: Layout, alike: Sequence[SourceFile], config: Prices) -> Group
     return Group(layout, reading, tuple(alike))
 
 
-def read(spark: SparkSession, config: Prices, tell: Callable[[str], None] = lambda _: None) -> DataFrame:
-    """The rows of all files with the columns of SCHEMA, read when they are needed.
+def read(spark: SparkSession, config: Prices, tell: Callable[[str], None] = lambda _: None) -> RawPrices:
+    """The rows of all files, read when they are needed.
 
     InputError for a file or a column that is missing. `tell` gets a sentence for each kind of export recognised.
     """
     survey = surveyed(spark, config)
     for sentence in survey.messages:
         tell(sentence)
-    local = is_local(survey.groups[0].files[0].path)
-    frame = _read_here(spark, survey) if local else _read_in_store(spark, survey)
-    if any(group.reading.builds_total_return for group in survey.groups):
-        frame = with_total_return(frame, spark, config.actions)
-    named = survey.groups[0].reading.columns
-    # The file's own names go with the columns, for messages.
-    return frame.select(*(F.col(name).alias(name, metadata={"named": named.get(name)}) for name in SCHEMA))
+    found = [file for group in survey.groups for file in group.files]
+    source = _read_here(spark, survey) if is_local(found[0].path) else _read_in_store(spark, survey)
+    builds = any(group.reading.builds_total_return for group in survey.groups)
+    steps = (TotalReturn(actions_of(spark, config.actions)),) if builds else ()
+    return RawPrices(source, _partitions(spark, found), steps, survey.groups[0].reading.columns)
 
 
-def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
+def _read_here(spark: SparkSession, survey: Survey) -> Source:
     """Each task opens the files of its share itself, a few row groups of a parquet file at a time."""
     found = [file for group in survey.groups for file in group.files]
     share = min(_PART, sum(file.size for file in found) // slots(spark) + 1)
@@ -172,7 +161,7 @@ def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
         for file in group.files
         for part in parts_of(file, share)
     ]
-    tasks = min(len(parts), partitions(spark, found))
+    tasks = min(len(parts), _partitions(spark, found))
     shares = [parts[n::tasks] for n in range(tasks)]
 
     def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -188,10 +177,10 @@ def _read_here(spark: SparkSession, survey: Survey) -> DataFrame:
                             "machine alone; put it where all machines see it."
                         ) from None
 
-    return spark.range(0, tasks, 1, tasks).mapInArrow(work, _spark_schema())
+    return Source(spark.range(0, tasks, 1, tasks), work)
 
 
-def partitions(spark: SparkSession, found: Sequence[SourceFile]) -> int:
+def _partitions(spark: SparkSession, found: Sequence[SourceFile]) -> int:
     """In how many parts the rows of files are read and held: each what one task may read, and at least one a slot."""
     return max(slots(spark), sum(file.size for file in found) // _PART)
 
@@ -211,7 +200,7 @@ def parts_of(file: SourceFile, share: int) -> Iterator[Part]:
             first, held = group + 1, 0.0
 
 
-def _read_in_store(spark: SparkSession, survey: Survey) -> DataFrame:
+def _read_in_store(spark: SparkSession, survey: Survey) -> Source:
     """Spark fetches each file whole, with the rights that it has, and hands it to a task."""
     groups = {file.path: replace(group, files=()) for group in survey.groups for file in group.files}
     for file in (file for group in survey.groups for file in group.files if file.size > _LARGEST):
@@ -226,11 +215,7 @@ def _read_in_store(spark: SparkSession, survey: Survey) -> DataFrame:
             for path, content in zip(batch.column(0).to_pylist(), batch.column(1), strict=True):
                 yield from typed_rows(Part(path), io.BytesIO(content.as_buffer()), groups[path])
 
-    return content.select("path", "content").mapInArrow(work, _spark_schema())
-
-
-def _spark_schema() -> str:
-    return ", ".join(f"{name} {kind}" for name, kind in _READ.items())
+    return Source(content.select("path", "content"), work)
 
 
 def typed_rows(part: Part, file: BinaryIO, group: Group) -> Iterator[pa.RecordBatch]:
@@ -257,9 +242,9 @@ def _typed(columns: Columns, length: int, path: str, reading: Reading) -> pa.Rec
     kind = reading.format
     for ours, theirs in reading.columns.items():
         given = plain(columns[theirs])
-        if _READ[ours] == "date":
+        if _READ[ours] == pa.date32():
             found[ours] = days(given, reading.date_formats, kind.timezone)
-        elif _READ[ours] == "double":
+        elif _READ[ours] == pa.float64():
             found[ours] = numbers(given, kind.numbers)
         else:
             found[ours] = words(given)
@@ -295,7 +280,7 @@ def _unreadable(faults: Sequence[tuple[str, pa.Array, pa.Array]], length: int) -
         if not pc.any(lost).as_py():
             continue
         text = _text(given)
-        is_empty = pc.is_in(pc.utf8_lower(text), pa.array(EMPTY if _READ[ours] == "double" else ("", "nan")))
+        is_empty = pc.is_in(pc.utf8_lower(text), pa.array(EMPTY if _READ[ours] == pa.float64() else ("", "nan")))
         wrong = pc.and_(pc.and_(lost, pc.invert(is_empty)), column.is_null())
         column = pc.if_else(wrong, pa.scalar(ours), column)
         value = pc.if_else(wrong, text, value)
@@ -311,10 +296,10 @@ def _text(column: pa.Array) -> pa.Array:
 
 def _broken(lines: Sequence[str], path: str) -> pa.RecordBatch:
     """Lines that are no rows, to be named."""
-    faults = pa.array([{"column": "line", "value": line[:_SHOWN]} for line in lines], _ARROW[SCHEMA["unreadable"]])
+    faults = pa.array([{"column": "line", "value": line[:_SHOWN]} for line in lines], _READ["unreadable"])
     return _batch({"file": constant(path, len(lines)), "unreadable": faults}, len(lines))
 
 
 def _batch(found: Columns, length: int) -> pa.RecordBatch:
-    columns = [found[name] if name in found else pa.nulls(length, _ARROW[kind]) for name, kind in _READ.items()]
-    return pa.RecordBatch.from_arrays(columns, schema=_ARROW_SCHEMA)
+    columns = [found[name] if name in found else pa.nulls(length, kind) for name, kind in _READ.items()]
+    return pa.RecordBatch.from_arrays(columns, schema=_SCHEMA)

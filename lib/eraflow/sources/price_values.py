@@ -230,14 +230,14 @@ def plain(column: pa.Array) -> pa.Array:
     return column
 
 
-def fits(kind: Any, wanted: str) -> bool:
-    """Whether an Arrow type can be read as a "double", a "date" or a "string" of ours."""
+def fits(kind: Any, wanted: pa.DataType) -> bool:
+    """Whether an Arrow type can be read as a number, a date or words of ours."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     types = pa.types
     taken: Sequence[Any] = (is_words, types.is_binary, types.is_large_binary, types.is_integer, types.is_null)
-    if wanted == "double":
+    if wanted == pa.float64():
         taken = (*taken, types.is_floating, types.is_decimal)
-    elif wanted == "date":
+    elif wanted == pa.date32():
         taken = (*taken, types.is_floating, types.is_date, types.is_timestamp)
     return any(holds(kind) for holds in taken)

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from datetime import date
 
 import numpy as np
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame
 
-from eraflow.sources import bars as bars_of_ticker
+from eraflow.sources.bars import SCHEMA, Anchor, Bars
 from eraflow.sources.calendar import Calendars
+from eraflow.sources.ticker_rows import TickerRows
 
 
 def bars(
-    raw: DataFrame,
+    raw: TickerRows,
     calendars: Calendars,
     policies: Mapping[str, str],
-    anchors: DataFrame | None = None,
+    anchors: Mapping[str, Anchor] | None = None,
     first: date = date.min,
 ) -> DataFrame:
     """The `prices` table: sound raw prices (`faults.sound`), and of each ticker its bars, sessions and total returns.
@@ -29,25 +29,16 @@ def bars(
     says whether the ticker belongs to the universe that day, `rate` what a unit of its currency is worth.
 
     The index grows by the ratios of adjusted closes, forward from the first day, so that a later split or dividend
-    changes no earlier level: a vendor's adjusted level tells the future. With `anchors` (`updates.anchors`) only rows
-    from `first` on come out, and a ticker goes on from its last bar before in the table, in the unit that its prices
-    and volumes have there.
+    changes no earlier level: a vendor's adjusted level tells the future. From a later `first` on a ticker goes on from
+    its anchor (`updates.anchors`), in the unit that its prices and volumes have in the table.
     """
-    rows, names = raw, [*bars_of_ticker.READ]
-    if anchors is not None:
-        rows = raw.join(F.broadcast(anchors), on="ticker", how="left")
-        rows = rows.where((F.col("date") == F.col("anchor_date")) | (F.col("date") >= F.lit(first)))
-        names += bars_of_ticker.ANCHOR
-    # A window has Spark bring the rows of a ticker together, in the order of dates, only where they are not so yet.
-    place = F.row_number().over(Window.partitionBy("ticker").orderBy("date"))
     sessions = {name: np.array(days.dates, "datetime64[D]") for name, days in calendars.by_country.items()}
-    make = bars_of_ticker.Bars(sessions, dict(policies), first)
-    return rows.select(place.alias("place"), *names).mapInArrow(make, bars_of_ticker.SCHEMA)
+    return raw.rows(Bars(sessions, dict(policies), dict(anchors or {}), first), SCHEMA)
 
 
 def kept(prices: DataFrame) -> DataFrame:
     """The rows of the `prices` table that no policy has dropped."""
-    return prices.where(F.col("bar").isNotNull())
+    return prices.where("bar IS NOT NULL")
 
 
 def tickers(prices: DataFrame) -> list[str]:

@@ -43,7 +43,7 @@ def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
     """`ticker, date, check, close, volume, daily_return, rows, fault`: what is suspicious, and what is faulty.
 
     Of the prices one row for each check that a row fails, `rows` being 1. Of the faulty rows that were seen
-    (`faults.SEEN`) one for each ticker and check: the first date, the number of rows, and in `fault` what the first
+    (`fault_rows.SEEN`) one for each ticker and check: the first date, the number of rows, and in `fault` what the first
     holds.
     """
     nothing = F.lit(None)
@@ -52,11 +52,12 @@ def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
         "ticker", "date", F.explode("flags").alias("check"), "close", "volume", "daily_return",
         F.lit(1).cast("bigint").alias("rows"), nothing.cast("string").alias("fault"),
     )  # fmt: skip
+    first = F.min(F.struct("date", "column", "value", "file"))
     fault = F.concat_ws(" is ", "first.column", F.coalesce("first.value", F.lit("empty")))
     faulty = (
         seen.where(F.col("check").isNotNull())
         .groupBy("ticker", "check")
-        .agg(F.sum("rows").alias("rows"), F.min("first").alias("first"))
+        .agg(F.sum("rows").alias("rows"), first.alias("first"))
         .select(
             "ticker", "first.date", "check", *unknown, "rows",
             F.when(F.col("first.column") != "", fault).alias("fault"),

@@ -2,38 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from eraflow.config import Prices
 from eraflow.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Days = npt.NDArray[np.datetime64]
 
 SMALL = 1_000_000  # rows that fit the driver's memory, and far more than members or daily rates come to
 STALE_RATE = 7  # days that a rate stands for where the file has none: weekends and holidays
 _OPEN = (pd.Timestamp("1700-01-01"), pd.Timestamp("2200-12-31"))  # within what nanoseconds can count
 
 
-def enriched(raw: DataFrame, config: Prices) -> DataFrame:
-    """The raw prices with `member boolean` and `rate double` (null where the currency has none)."""
-    spark = raw.sparkSession
+@dataclass(frozen=True)
+class Members:
+    """Gives a ticker's rows `member boolean`: whether it belongs to the universe that day.
+
+    `ranges` are first and last days by ticker, both included, ascending; where there are none all are members.
+    """
+
+    ranges: Mapping[str, tuple[Days, Days]] | None
+
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+        member = np.full(rows.num_rows, self.ranges is None)
+        first_last = (self.ranges or {}).get(rows.column("ticker")[0].as_py())
+        if first_last is not None:
+            first, last = first_last
+            days = rows.column("date").to_numpy(zero_copy_only=False)
+            place = np.searchsorted(first, days, side="right") - 1
+            member = (place >= 0) & (days <= last[place])
+        return (rows.append_column("member", pa.array(member)),)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Gives a ticker's rows `rate double`: what a unit of their currency is worth, null where that is not known.
+
+    `quoted` are rates by currency: the first day, and a rate for each from it on; without any all are worth 1.
+    """
+
+    quoted: Mapping[str, tuple[np.datetime64, Floats]] | None
+
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+        rate = np.full(rows.num_rows, 1.0 if self.quoted is None else np.nan)
+        if self.quoted is not None:
+            coded = rows.column("currency").dictionary_encode()
+            code = coded.indices.fill_null(-1).to_numpy()
+            days = rows.column("date").to_numpy(zero_copy_only=False)
+            for place, currency in enumerate(coded.dictionary.to_pylist()):
+                first, values = self.quoted.get(currency, (np.datetime64(0, "D"), np.zeros(0)))
+                at = np.where(np.isnat(days), -1, (days - first).astype(np.int64))
+                is_quoted = (code == place) & (at >= 0) & (at < len(values))
+                rate[is_quoted] = values[at[is_quoted]]
+        return (rows.append_column("rate", pa.array(rate, from_pandas=True)),)
+
+
+def steps(spark: SparkSession, config: Prices) -> tuple[Members, Rates]:
+    """What gives raw prices their columns `member` and `rate`. InputError as `members` and `rates` say."""
+    ranges = quoted = None
     if config.universe:
-        ranges = spark.createDataFrame(members(spark, config.universe), "ticker string, first date, last date")
-        ranges = F.broadcast(ranges.withColumn("member", F.lit(True)))
-        its = (raw["ticker"] == ranges["ticker"]) & raw["date"].between(ranges["first"], ranges["last"])
-        raw = raw.join(ranges, on=its, how="left").select(raw["*"], F.coalesce("member", F.lit(False)).alias("member"))
-    else:
-        raw = raw.withColumn("member", F.lit(True))
+        found = members(spark, config.universe)
+        ranges = {
+            str(ticker): (its["first"].to_numpy("datetime64[D]"), its["last"].to_numpy("datetime64[D]"))
+            for ticker, its in found.groupby("ticker")
+        }
     if config.rates:
-        table = F.broadcast(
-            spark.createDataFrame(rates(spark, config.rates), "currency string, date date, rate double")
-        )
-        return raw.join(table, on=["currency", "date"], how="left")
-    return raw.withColumn("rate", F.lit(1.0))
+        quoted = {}
+        for currency, its in rates(spark, config.rates).groupby("currency"):
+            days = its["date"].to_numpy("datetime64[D]")
+            values = np.full(int((days[-1] - days[0]).astype(int)) + 1, np.nan)
+            values[(days - days[0]).astype(int)] = its["rate"].to_numpy(float)
+            quoted[str(currency)] = (days[0], values)
+    return Members(ranges), Rates(quoted)
 
 
 def members(spark: SparkSession, path: str) -> pd.DataFrame:

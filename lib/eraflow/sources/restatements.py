@@ -14,8 +14,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from eraflow.batches import groups
-
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Days = npt.NDArray[np.datetime64]
@@ -23,12 +21,11 @@ Days = npt.NDArray[np.datetime64]
 PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "adjusted", "rate")
 NAMES = ("sector", "country", "member")
-SCHEMA = "ticker string, first_new date, new_rows bigint, restated date, first_sector date"
 DECIMALS = 8  # the most that a vendor rounds to: prices with more count as not rounded
 EXACT = 1e-6  # the relative rounding of prices in single precision
 VOLUMES = 1e-4  # the relative rounding of volumes that are restated
 
-_ARROW = pa.schema([
+SCHEMA = pa.schema([
     ("ticker", pa.string()), ("first_new", pa.date32()), ("new_rows", pa.int64()),
     ("restated", pa.date32()), ("first_sector", pa.date32()),
 ])  # fmt: skip
@@ -47,17 +44,17 @@ class Side:
     codes: dict[str, npt.NDArray[np.int64]]
 
 
-def by_ticker(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def by_ticker(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """A row of SCHEMA for each ticker, from rows of `ticker, date, is_stored` and the columns NUMBERS and NAMES.
 
-    A ticker's rows follow each other, in any order; on each side it has at most one a day.
+    On each side a ticker has at most one row a day.
     """
-    for rows in groups(batches, "ticker"):
+    for rows in tickers:
         days, place = np.unique(rows.column("date").to_numpy(zero_copy_only=False), return_inverse=True)
         is_stored = rows.column("is_stored").to_numpy(zero_copy_only=False)
         now, then = (_side(rows, place, len(days), chosen) for chosen in (~is_stored, is_stored))
         row = {"ticker": rows.column("ticker")[0].as_py(), **_compared(days, now, then)}
-        yield pa.RecordBatch.from_pylist([row], _ARROW)
+        yield pa.RecordBatch.from_pylist([row], SCHEMA)
 
 
 def _side(rows: pa.RecordBatch, place: npt.NDArray[np.intp], days: int, chosen: Flags) -> Side:

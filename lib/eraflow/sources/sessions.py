@@ -10,17 +10,17 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
-from functools import reduce
-from operator import or_
 from statistics import median
 
-from pyspark.sql import DataFrame, Window
-from pyspark.sql import functions as F
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from eraflow.config.dates import Dates
 from eraflow.errors import InputError
-from eraflow.sources import bars, faults
+from eraflow.sources import bars
 from eraflow.sources.calendar import Calendars
+from eraflow.sources.ticker_rows import TickerRows
 
 USUAL = 10  # sessions by whose median it is told how many tickers usually trade
 FORGOTTEN = datetime.timedelta(days=30)  # after so long without a session any day may be the next one
@@ -48,29 +48,20 @@ class Counted:
     rows: int
     faulty: int  # rows that fail a check by themselves
     repeats: int  # rows of a ticker and day beyond the first
-    gaps: int  # rows that more than `dates.reused_after` days lie before
+    names: int  # tickers
 
 
-def counted(raw: DataFrame, policies: Mapping[str, str], reused_after: int) -> Counted:
-    """Counts the raw prices (`faults.marked`). A row that a policy drops for itself is as if the files lacked it."""
-    place = F.row_number().over(Window.partitionBy("ticker").orderBy("date"))  # as in `prices.bars`
-    rows = raw.select(
-        place.alias("place"), F.coalesce("ticker", F.lit("")).alias("ticker"),
-        *("country", "date", *bars.PRICES, "volume"),
-        F.col("fault").isNotNull().alias("is_faulty"), F.coalesce(faults.drops(policies), F.lit(False)).alias("drops"),
-    )  # fmt: skip
-    # One row a country and trading day: some thousand for each country.
-    found = (
-        rows.mapInArrow(bars.Counts(dict(policies), reused_after), bars.COUNTS)
-        .groupBy("country", "date")
-        .agg(*(F.sum(name).alias(name) for name in bars.COUNTED))
-        .collect()
-    )
+def counted(raw: TickerRows, policies: Mapping[str, str]) -> Counted:
+    """Counts raw prices (`fault_rows.marked`). A row that a policy drops for itself is as if the files lacked it."""
+    # Some numbers for each task, country and trading day.
+    table = bars.by_day(raw.collected(bars.Counts(dict(policies)), bars.COUNTS))
     days: dict[str, dict[datetime.date, int]] = {}
-    for row in found:
-        if row["date"] is not None and row["country"] is not None and row["tickers"]:
-            days.setdefault(row["country"], {})[row["date"]] = row["tickers"]
-    return Counted(days, *(sum(row[name] for row in found) for name in ("rows", "faulty", "repeats", "gaps")))
+    for country, day, tickers in zip(
+        *(table[name].to_pylist() for name in ("country", "date", "tickers")), strict=True
+    ):
+        if day is not None and country is not None and tickers:
+            days.setdefault(country, {})[day] = tickers
+    return Counted(days, *(int(pc.sum(table[name]).as_py() or 0) for name in ("rows", "faulty", "repeats", "names")))
 
 
 def decided(
@@ -201,10 +192,24 @@ def refuse_few_tickers(read: Read, where: str, least: int) -> None:
             )
 
 
-def cut(raw: DataFrame, read: Read) -> DataFrame:
-    """The rows that are read: of each country up to its last day. Rows without a date stay, for the check of rows."""
-    later = {name: day for name, day in read.until.items() if max(read.counts[name]) > day}
-    if not later:
-        return raw
-    beyond = [(F.col("country") == name) & (F.col("date") > F.lit(day)) for name, day in sorted(later.items())]
-    return raw.where(~F.coalesce(reduce(or_, beyond), F.lit(False)))
+@dataclass(frozen=True)
+class Cut:
+    """Leaves of a ticker's rows those that are read: of each country up to its last day.
+
+    Rows without a date stay, for the check of rows.
+    """
+
+    until: Mapping[str, datetime.date]
+
+    @classmethod
+    def by(cls, read: Read) -> Cut:
+        return cls({name: day for name, day in read.until.items() if max(read.counts[name]) > day})
+
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+        if not self.until:
+            return (rows,)
+        days, later = rows.column("date"), pa.array(np.zeros(rows.num_rows, dtype=bool))
+        for country, day in self.until.items():
+            is_its = pc.and_kleene(pc.equal(rows.column("country"), country), pc.greater(days, pa.scalar(day)))
+            later = pc.or_(later, pc.fill_null(is_its, False))
+        return (rows.filter(pc.invert(later)),)

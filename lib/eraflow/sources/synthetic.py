@@ -8,16 +8,19 @@ With a linkage the neighbours have that share of their shocks' variance in commo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+import pyarrow as pa
+from pyspark.sql import SparkSession
 
 from eraflow.config import Synthetic
-from eraflow.sources.price_files import SCHEMA
+from eraflow.session import slots
+from eraflow.sources.raw_prices import COLUMNS, RawPrices
+from eraflow.sources.ticker_rows import Source
 
 Panel = npt.NDArray[np.float64]  # days x tickers of one sector
 
@@ -27,17 +30,17 @@ SECTOR_DAILY = 0.005
 CLIP = 3.0  # hidden momentum is held within this, so that a planted drift cannot feed on itself
 
 
-def prices(spark: SparkSession, config: Synthetic) -> DataFrame:
-    """Daily prices with the columns of `price_files.SCHEMA`; sectors are made side by side, each from its own seed."""
+def prices(spark: SparkSession, config: Synthetic) -> RawPrices:
+    """Daily prices; sectors are made side by side, each from its own seed."""
     settings = config.model_dump()
 
-    def make(batches: Iterable[pd.DataFrame]) -> Iterable[pd.DataFrame]:
+    def make(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            for sector in batch["id"]:
-                yield sector_prices(int(sector), **settings)
+            for sector in batch.column(0).to_pylist():
+                rows = sector_prices(sector, **settings)
+                yield pa.RecordBatch.from_pandas(rows, pa.schema([*COLUMNS.items()]), preserve_index=False)
 
-    schema = ", ".join(f"{name} {kind}" for name, kind in SCHEMA.items())
-    return spark.range(config.sectors, numPartitions=config.sectors).mapInPandas(make, schema)
+    return RawPrices(Source(spark.range(0, config.sectors, 1, config.sectors), make), slots(spark))
 
 
 def sector_prices(
@@ -114,4 +117,4 @@ def _traded(
     frame.insert(0, "ticker", np.repeat(names, days))
     frame.insert(1, "date", np.tile(dates.date, n))
     frame = frame.assign(sector=f"sector {sector:02d}", country="", currency="", file=None, unreadable=None)
-    return frame[list(SCHEMA)]
+    return frame[list(COLUMNS)]

@@ -1,7 +1,7 @@
 """What is new in the raw prices since the `prices` table was written: from which day on it must be made again.
 
-`faults.SEEN` says what the files held when they were last read, by ticker and year. Only what has changed since is held
-against the table row by row, from the year before the ticker's first change on. A vendor restates much without
+`fault_rows.SEEN` says what the files held when they were last read, by ticker and year. Only what has changed since is
+held against the table row by row, from the year before the ticker's first change on. A vendor restates much without
 changing what it says:
 
 - adjusted closes, by one factor for all earlier days at each dividend, rounded anew. What counts is a ticker's return
@@ -13,16 +13,28 @@ changing what it says:
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
 import pandas as pd
-from pyspark.sql import Column, DataFrame, Window
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.sources import restatements
+from eraflow.sources.bars import Anchor
+from eraflow.sources.fault_rows import REPEAT, REPEATED
+from eraflow.sources.ticker_rows import Source, TickerRows, collected
 
 EXAMPLES = 3
+_COMPARED = ("ticker", "date", *restatements.NUMBERS, *restatements.NAMES)
+_BAR = ("ticker", "date", "bar", "total_return", "correction", "close", "volume")
+_BARS = pa.schema([
+    ("ticker", pa.string()), ("date", pa.date32()), ("bar", pa.int32()), *((name, pa.float64()) for name in _BAR[3:]),
+])  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,74 +68,96 @@ class Update:
         return f"{self.new_rows} new rows" + (restated if self.restated else "") + sectors + changed
 
 
-def changed(seen: DataFrame, before: DataFrame) -> DataFrame:
-    """`ticker, since`: tickers whose rows are others than before. Both frames are of the shape `faults.SEEN`.
+def changed(seen: pd.DataFrame, before: pd.DataFrame) -> dict[str, int]:
+    """By ticker whose rows are others than before the year since which they are; both frames are of SEEN.
 
-    `since` is the year before the first with a change in which the ticker has rows, or where there is none that one.
+    That is the year before the first with a change in which the ticker has rows, or where there is none that one.
     """
     blocks = ["ticker", "year", "check", "rows", "hash"]
-    now, then = (frame.where(~_is_repeat()).select(blocks).withColumn("side", F.lit(side))
-                 for side, frame in ((1, seen), (-1, before)))  # fmt: skip
+    both = pd.concat([frame.loc[~frame["check"].isin((REPEAT, REPEATED)), blocks] for frame in (seen, before)])
     # A block that both have the same cancels out.
-    sides = now.unionByName(then).groupBy(blocks).agg(F.sum("side").alias("side"))
-    years = sides.groupBy("ticker", "year").agg(F.max(F.col("side") != 0).alias("differs"))
-    year_before = F.lag("year").over(Window.partitionBy("ticker").orderBy("year"))
-    since = F.min_by(F.coalesce("year_before", "year"), "year").alias("since")
-    with_before = years.withColumn("year_before", year_before).where("differs")
-    return with_before.groupBy("ticker").agg(since)
+    differ = both.drop_duplicates(keep=False).groupby("ticker")["year"].min()
+    is_before = (both["year"] < both["ticker"].map(differ)).fillna(False)
+    others = both[is_before].groupby("ticker")["year"].max()
+    since = others.reindex(differ.index).fillna(differ)
+    return {str(ticker): int(year) for ticker, year in since.items()}
 
 
-def within(rows: DataFrame, changes: DataFrame) -> DataFrame:
-    """The rows of the tickers of `changes` (one row a ticker) from the year `since` on."""
-    year = F.col("year") if "year" in rows.columns else F.year("date")
-    return rows.join(F.broadcast(changes), on="ticker", how="inner").where(year >= F.col("since")).drop("since")
+@dataclass(frozen=True)
+class Since:
+    """Leaves of a ticker's rows those from a year on; none of a ticker without a year."""
+
+    years: Mapping[str, int]
+
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+        year = self.years.get(rows.column("ticker")[0].as_py())
+        if year is None:
+            return (rows.slice(0, 0),)
+        return (rows.filter(pc.greater_equal(rows.column("date"), pa.scalar(date(year, 1, 1)))),)
 
 
-def repeats_outside(before: DataFrame, changes: DataFrame) -> DataFrame:
-    """Of what was seen before the repeated days that are not `within` the changes."""
-    rows = before.where(_is_repeat()).join(F.broadcast(changes), on="ticker", how="left")
-    return rows.where(F.col("since").isNull() | (F.col("year") < F.col("since"))).drop("since")
-
-
-def compare(raw: DataFrame, stored: DataFrame) -> Update:
-    """Holds sound raw prices against the rows of the table of the same tickers and years."""
-    columns = ["ticker", "date", "is_stored", *restatements.NUMBERS, *restatements.NAMES]
-    level = F.col("total_return") / F.col("correction")
-    now = raw.withColumns({"is_stored": F.lit(False), "adjusted": F.col("adjusted_close")}).select(columns)
-    then = stored.withColumns({"is_stored": F.lit(True), "adjusted": level}).select(columns)
-    together = now.unionByName(then).repartition("ticker").sortWithinPartitions("ticker")
+def compare(raw: TickerRows, stored: DataFrame, years: Mapping[str, int]) -> Update:
+    """Holds sound raw prices against the rows of the table, of the tickers and from the years of `changed`."""
+    level = (F.col("total_return") / F.col("correction")).alias("adjusted")
+    then = stored.where(F.col("year") >= min(years.values(), default=0))
+    then = then.select(*(level if name == "adjusted" else name for name in _COMPARED))
+    sides = raw.then(Since(years)).source(_side_of_raw), Source(then, _side_of_table)
+    both = TickerRows.of(raw.partitions, *sides).then(Since(years))
     # One row a ticker.
-    found = together.mapInArrow(restatements.by_ticker, restatements.SCHEMA).toPandas()
-    return Update.of(found)
+    return Update.of(both.collected(restatements.by_ticker, restatements.SCHEMA).to_pandas())
 
 
-def relabelled(stored: DataFrame, raw: DataFrame, first: date, until: date | None) -> DataFrame:
+def _side_of_raw(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for rows in tickers:
+        given = ["adjusted_close" if name == "adjusted" else name for name in _COMPARED]
+        yield _side(rows.select(given).rename_columns([*_COMPARED]), is_stored=False)
+
+
+def _side_of_table(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for rows in batches:
+        yield _side(rows.select([*_COMPARED]), is_stored=True)
+
+
+def _side(rows: pa.RecordBatch, is_stored: bool) -> pa.RecordBatch:
+    return rows.append_column("is_stored", pa.array(np.full(rows.num_rows, is_stored)))
+
+
+def relabelled(stored: DataFrame, raw: TickerRows, first: date, until: date | None) -> DataFrame:
     """The rows of the table from `first` to the day before `until`, with the sectors that the raw prices have now."""
     days = (F.col("date") >= F.lit(first)) & (F.col("date") < F.lit(until or date.max))
-    now = raw.select("ticker", "date", F.col("sector").alias("now"))
+    now = raw.rows(_sectors, "ticker string, date date, now string")
     rows = stored.where(days).join(now, on=["ticker", "date"], how="left")
     columns = [F.coalesce("now", "sector").alias("sector") if name == "sector" else name for name in stored.columns]
     return rows.select(*columns)
 
 
-def _is_repeat() -> Column:
-    return F.coalesce(F.col("check").isin("repeat", "repeated"), F.lit(False))
+def _sectors(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    for rows in tickers:
+        yield rows.select(["ticker", "date", "sector"]).rename_columns(["ticker", "date", "now"])
 
 
-def anchors(stored: DataFrame, first: date) -> DataFrame:
-    """`ticker, anchor_{date, bar, level, correction, close, volume}`: each ticker's last bar before `first`."""
-    last = F.max(F.struct("date", "bar", "total_return", "correction", "close", "volume")).alias("last")
-    return (
-        stored.where((F.col("date") < F.lit(first)) & F.col("bar").isNotNull())
-        .groupBy("ticker")
-        .agg(last)
-        .select(
-            "ticker",
-            F.col("last.date").alias("anchor_date"),
-            F.col("last.bar").alias("anchor_bar"),
-            F.col("last.total_return").alias("anchor_level"),
-            F.col("last.correction").alias("anchor_correction"),
-            F.col("last.close").alias("anchor_close"),
-            F.col("last.volume").alias("anchor_volume"),
-        )
-    )
+def anchors(stored: DataFrame, first: date, seen: pd.DataFrame) -> dict[str, Anchor]:
+    """By ticker that has rows from `first` on its last bar before. `seen` (SEEN) tells which years a ticker has."""
+    its = seen[seen["ticker"].isin(seen.loc[seen["year"] >= first.year, "ticker"])]
+    bars = stored.where((F.col("date") < F.lit(first)) & F.col("bar").isNotNull())
+    # Most have it in the year before: no older file of the table is opened for them.
+    found = _last_bars(bars.where(F.col("year") >= first.year - 1), set(its["ticker"]))
+    older = set(its.loc[its["year"] < first.year - 1, "ticker"]) - found.keys()
+    return found | (_last_bars(bars.where(F.col("year") < first.year - 1), older) if older else {})
+
+
+def _last_bars(bars: DataFrame, tickers: Collection[str]) -> dict[str, Anchor]:
+    # One row a task and ticker.
+    rows = collected(Source(bars.select(*_BAR), _last_by_ticker), _BARS).to_pandas()
+    rows = rows[rows["ticker"].isin(tickers)].sort_values("date").drop_duplicates("ticker", keep="last")
+    return {str(ticker): Anchor(*bar) for ticker, *bar in rows.fillna({"volume": 0.0}).itertuples(index=False)}
+
+
+def _last_by_ticker(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        rows = pa.Table.from_batches([*held, batch]).combine_chunks()
+        rows = rows.take(pc.sort_indices(rows, [("date", "descending")]))
+        first = np.unique(rows["ticker"].combine_chunks().dictionary_encode().indices.to_numpy(), return_index=True)[1]
+        held = rows.take(pa.array(first)).combine_chunks().to_batches()
+    yield from held
