@@ -28,7 +28,7 @@ from eraflow.sources.fault_rows import SEEN, SEEN_SQL, marked
 from eraflow.sources.faults import Faults
 from eraflow.sources.files import listed, reading
 from eraflow.sources.raw_prices import COLUMNS
-from eraflow.sources.ticker_rows import Source, TickerRows, collected, frame_of
+from eraflow.sources.ticker_rows import Collecting, Source, TickerRows, frame_of
 from eraflow.tables import Part, Store, Version, from_day
 
 SEEN_TABLE = "prices_seen"
@@ -121,9 +121,10 @@ class _Prices:
     def later(self, current: Version, before: Version) -> Made | Version:
         store = self.site.store
         stored = store.read(current)
+        earlier = Collecting(Source(store.read(before)), SEEN)  # Delta's first reading takes as long as the files'
         with self._raw() as raw:
             seen = faults.found_in(raw.rows)
-            changes = updates.changed(seen, faults.frame_of(collected(Source(store.read(before)), SEEN)))
+            changes = updates.changed(seen, faults.frame_of(earlier.table()))
             found = self._judged(seen, raw)
             sound = raw.rows.then(*faults.sound(found, self._policies))
             update = updates.compare(sound, stored, changes)

@@ -8,7 +8,8 @@ begun cost most of what prices cost: it interprets what it does with each (bench
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark import StorageLevel
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from eraflow.batches import groups, joined
 
@@ -110,17 +111,39 @@ class TickerRows:
 
 
 def collected(source: Source, schema: pa.Schema) -> pa.Table:
-    """All rows of a source, of this schema, on the driver; whoever calls knows that they are few.
+    """All rows of a source, of this schema, on the driver; whoever calls knows that they are few."""
+    return _together(_packages_of(source).collect(), schema)
 
-    They go there as packages: as rows of Spark each would be taken apart.
+
+class Collecting:
+    """The rows of a source on their way to the driver, while it does something else.
+
+    The plan is made at once and not in the thread: where two threads import at once, Python 3.11 can stop for ever
+    (`session`).
     """
+
+    def __init__(self, source: Source, schema: pa.Schema) -> None:
+        self._pool, self._schema = ThreadPoolExecutor(1), schema
+        self._packages = self._pool.submit(_packages_of(source).collect)
+
+    def table(self) -> pa.Table:
+        """The rows, once they are there. Raises what Spark has raised."""
+        with self._pool:
+            return _together(self._packages.result(), self._schema)
+
+
+def _packages_of(source: Source) -> DataFrame:
+    """All rows of each task as one package: as rows of Spark each would be taken apart."""
     read = source.read
 
     def pack(batches: Batches) -> Iterator[pa.RecordBatch]:
         yield from (_package(0, rows) for rows in joined(read(batches), rows=1 << 62))
 
-    found = source.frame.mapInArrow(pack, _SCHEMA).select("rows").collect()
-    tables = [pa.ipc.open_stream(row["rows"]).read_all() for row in found]
+    return source.frame.mapInArrow(pack, _SCHEMA).select("rows")
+
+
+def _together(packages: Sequence[Row], schema: pa.Schema) -> pa.Table:
+    tables = [pa.ipc.open_stream(row["rows"]).read_all() for row in packages]
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
 
 
