@@ -15,6 +15,10 @@ from typing import Any
 # What tasks of the main job come from; anything else they import when they need it.
 MODULES = (
     "eraflow.sources.price_files",
+    "eraflow.sources.prices",
+    "eraflow.sources.lives",
+    "eraflow.sources.sessions",
+    "eraflow.sources.updates",
     "eraflow.features.training",
     "eraflow.features.kernels.tables",
     "eraflow.models.predicting",

@@ -15,6 +15,7 @@ from tests.spark import oracles
 
 from eraflow.cli import job
 from eraflow.config import load
+from eraflow.pipeline import price_table
 from eraflow.pipeline.train import train
 from eraflow.pipeline.upstream import ingest
 from eraflow.sources import prices, quality
@@ -110,6 +111,15 @@ def test_text_is_no_number_and_no_date(refused: Callable[..., str], tmp_path: Pa
     assert refused(saved(number.astype({"open": str}), tmp_path / "a.parquet")) == f"a.parquet: {no_number}"
     assert refused(saved(day, tmp_path / "b c.csv")) == f"b c.csv: {no_date}"
     assert refused(saved(day, tmp_path / "b.parquet")) == f"b.parquet: {no_date}"
+
+
+def test_more_tickers_than_there_are_are_refused(
+    refused: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(price_table, "MOST_TICKERS", TICKERS - 1)
+    said = refused(saved(frame(), tmp_path / "prices.csv"))
+    assert said.startswith(f"prices.csv holds {TICKERS} tickers, more than there are ")
+    assert said.endswith("name the column that holds them by --set prices.columns.ticker=NAME.")
 
 
 def test_a_column_of_another_type_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:

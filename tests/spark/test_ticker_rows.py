@@ -117,6 +117,16 @@ def test_what_a_task_refuses_is_said_in_its_words(spark: SparkSession, rows: pd.
         TickerRows.of(2, Source(source(spark, rows, 1).frame, refuse)).held().collected(counted, COUNTED)
 
 
+def test_a_column_that_holds_no_tickers_is_refused_before_each_of_them_is_looked_at(spark: SparkSession) -> None:
+    frame = spark.range(0, 500_000, 1, 2).selectExpr("string(id) ticker", "current_date() date", "'file:/p.csv' file")
+
+    with (
+        pytest.raises(InputError, match=r"^/p\.csv holds '\d+' and too many other tickers, .* prices\.columns"),
+        reading(),
+    ):
+        TickerRows.of(2, Source(frame)).held().collected(counted, COUNTED)
+
+
 def test_buckets_are_the_same_in_all_processes_and_about_even() -> None:
     tickers = pa.array([f"TICKER {number}" for number in range(6400)])
     sizes = np.bincount(bucket_of(tickers, 64), minlength=64)

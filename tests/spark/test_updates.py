@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,9 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
         case "empty":
             frame.loc[frame.index % 7 == 0, [*PRICES, "adjusted_close", "volume"]] = np.nan
             return frame
+        case "undated":  # lines of commas at the end of a file
+            nothing = dict.fromkeys(["date", *PRICES, "adjusted_close", "volume"])
+            return pd.concat([frame, *[frame.iloc[:1].assign(**nothing)] * week])
         case "twice":
             return pd.concat([frame, frame.iloc[::9]])
         case "contradicting":  # a day of the second week, mended in the third
@@ -102,7 +106,7 @@ def feed(kind: str, seed: int, week: int) -> pd.DataFrame:
 
 FEEDS = (
     "plain", "dividend2", "dividend4", "split", "adjusted", "shares", "sector", "label", "return", "close", "gone",
-    "late", "empty", "twice", "contradicting", "faulty", "ended", "listed",
+    "late", "empty", "undated", "twice", "contradicting", "faulty", "ended", "listed",
 )  # fmt: skip
 
 
@@ -220,3 +224,22 @@ def test_a_return_is_another_one_where_rounding_does_not_explain_it(spark: Spark
     moved_on = min(walk.loc[walk["date"] >= DAYS[30], "date"])
     assert (found.first, found.new_rows, found.restated) == (moved_on, 0, 2)
     assert found.examples == (f"A from {moved_on}", f"C from {moved_on}")
+
+
+def test_an_anchor_is_the_last_bar_before_however_old_it_is(spark: SparkSession) -> None:
+    days = {"A": [date(2018, 6, 1), date(2019, 6, 3)], "B": [date(2015, 6, 1), date(2016, 6, 1)]}
+    days["aside"] = days["B"]
+    rows = pd.DataFrame([(ticker, day) for ticker, its in days.items() for day in its], columns=["ticker", "date"])
+    close = rows.groupby("ticker").cumcount() + 10.0
+    rows = rows.assign(**dict.fromkeys([*PRICES, "adjusted_close"], close), volume=100.0, sector="one")
+    years = [(ticker, year) for ticker, its in days.items() for year in (*(day.year for day in its), 2020)]
+
+    found = updates.anchors(
+        oracles.bars_of(spark, rows), date(2020, 2, 3), pd.DataFrame(years, columns=["ticker", "year"]),
+        {"aside": date(2020, 1, 2)},
+    )  # fmt: skip
+
+    assert {ticker: (anchor.day, anchor.bar, anchor.close) for ticker, anchor in found.items()} == {
+        "A": (date(2019, 6, 3), 1, 11.0),
+        "B": (date(2016, 6, 1), 1, 11.0),
+    }

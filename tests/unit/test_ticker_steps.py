@@ -96,7 +96,7 @@ def test_a_name_that_is_used_again_is_another_ticker(days: list[date], gap: int,
             begins.append(day)
         last = day
     for row, day in zip(found, [*days, None], strict=True):
-        life = max(begin for begin in begins if day is None or begin <= day or begin == FIRST)
+        life = max(begin for begin in begins if begin == FIRST or (day is not None and begin <= day))
         assert row["date"] == day
         assert row["ticker"] == ("A" if life == FIRST else f"A@{life}")
 
@@ -128,7 +128,7 @@ def test_a_rate_is_that_of_the_day_and_currency_or_unknown() -> None:
     assert Rates(None)(batch(days, currency="USD"))[0]["rate"].to_pylist() == [1.0] * len(days)
 
 
-def seen(*rows: tuple[str, int, str | None, int, int | None]) -> pd.DataFrame:
+def seen(*rows: tuple[str, int | None, str | None, int, int | None]) -> pd.DataFrame:
     columns = list(zip(*rows, strict=True)) if rows else [()] * 5
     arrays = [pa.array(values, kind) for values, kind in zip(columns, SEEN.types[:5], strict=True)]
     nothing = [pa.nulls(len(rows), kind) for kind in SEEN.types[5:]]
@@ -147,6 +147,7 @@ def test_a_ticker_has_changed_since_the_year_before_its_first_other_one() -> Non
 
     assert updates.changed(now, before) == {"B": 2019, "C": 2017, "D": 2018, "E": 2021}
     assert updates.changed(before, before) == {}
+    assert updates.changed(seen(("A", None, "empty", 1, 7)), seen()) == {}  # a line of commas
     assert updates.changed(seen(), seen()) == {}
 
 

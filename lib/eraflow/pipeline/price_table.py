@@ -27,12 +27,11 @@ from eraflow.sources.bars import Anchor
 from eraflow.sources.fault_rows import SEEN, SEEN_SQL, marked
 from eraflow.sources.faults import Faults
 from eraflow.sources.files import listed, reading
-from eraflow.sources.raw_prices import COLUMNS
-from eraflow.sources.ticker_rows import Collecting, Source, TickerRows, frame_of
+from eraflow.sources.raw_prices import complete
+from eraflow.sources.ticker_rows import MOST_TICKERS, Collecting, Source, TickerRows, frame_of, too_many
 from eraflow.tables import Part, Store, Version, from_day
 
 SEEN_TABLE = "prices_seen"
-MOST_TICKERS = 1_000_000
 _PARTS = 4  # of what is held that go into one file a year
 
 
@@ -121,11 +120,11 @@ class _Prices:
     def later(self, current: Version, before: Version) -> Made | Version:
         store = self.site.store
         stored = store.read(current)
-        earlier = Collecting(Source(store.read(before)), SEEN)  # Delta's first reading takes as long as the files'
-        with self._raw() as raw:
+        # Delta's first reading takes as long as the files'.
+        with Collecting(Source(store.read(before)), SEEN) as earlier, self._raw() as raw:
             seen = faults.found_in(raw.rows)
-            changes = updates.changed(seen, faults.frame_of(earlier.table()))
             found = self._judged(seen, raw)
+            changes = updates.changed(seen, faults.frame_of(earlier.table()))
             sound = raw.rows.then(*faults.sound(found, self._policies))
             update = updates.compare(sound, stored, changes)
             self.site.progress.note(f"table prices: {update}")
@@ -137,7 +136,7 @@ class _Prices:
             written = self._write(seen, found, self.read)
             frames = []
             if update.first:
-                anchors = updates.anchors(stored, update.first, seen)
+                anchors = updates.anchors(stored, update.first, seen, found.ends)
                 frames = [self._bars(sound, raw, anchors, update.first)]
             if update.first_sector:
                 recent = sound.then(updates.Since(changes))
@@ -152,7 +151,7 @@ class _Prices:
             found = price_files.read(spark, config.prices, self.site.progress.note)
         else:
             found = synthetic.prices(spark, config.synthetic)
-        held = found.by_ticker(*reference.steps(spark, config.prices), marked).then(_without_sources).held()
+        held = found.by_ticker(*reference.steps(spark, config.prices), marked).then(complete).held()
         try:
             with reading():
                 yield self._cut(held, found.named)
@@ -167,10 +166,7 @@ class _Prices:
         if not counted.rows:
             raise InputError(f"{where} holds no rows; name files with prices in them.")
         if counted.names > MOST_TICKERS:
-            raise InputError(
-                f"{where} holds {counted.names:,} tickers, more than there are; name the column of tickers by "
-                "--set prices.columns.ticker=NAME."
-            )
+            raise InputError(too_many(where, f"{counted.names:,}"))
         if not counted.days:
             self._refused(faults.found_in(held), named)
             raise InputError(f"{where} holds no row with a date and a price that quality lets pass; add some.")
@@ -231,8 +227,3 @@ def _source(config: Config, store: Store, days: Days) -> tuple[object, object]:
         settings = chosen.model_dump(exclude={"path", "universe", "rates", "actions", "note"})
         return [settings, rules], [[(file.path, file.size, file.modified) for file in found], cut]
     return [config.synthetic.model_dump(mode="json"), config.prices.min_tickers, rules], cut
-
-
-def _without_sources(rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
-    """The rows without what their total return was built from."""
-    return (rows.select([*COLUMNS, "member", "rate", "fault"]),)

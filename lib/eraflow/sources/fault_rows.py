@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from eraflow.batches import joined
 from eraflow.sources.raw_prices import NAMES, NUMBERS
@@ -103,8 +106,9 @@ def _seen(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     # A sum wraps at 64 bits and does not depend on the order of the rows.
     sums = np.add.reduceat(hashes.all[order], starts).view(np.int64)
     checks = [names[code] for code in keys % len(names)]
+    values = _Values(rows)
     firsts = [
-        _first(rows, np.sort(order[start : start + size])) if check else _NO_PLACE
+        values.first(order[start : start + size]) if check else _NO_PLACE
         for check, start, size in zip(checks, starts, count, strict=True)
     ]
     years = keys // len(names)
@@ -140,22 +144,43 @@ def _seen_rows(
     return pa.RecordBatch.from_arrays(columns, schema=SEEN)
 
 
-def _first(rows: pa.RecordBatch, places: Places) -> _Place:
-    """The least of these faulty rows by date, column, value and file; what is not there comes first."""
-    days = rows.column("date").to_numpy(zero_copy_only=False)[places]
-    is_first = np.isnat(days) if np.isnat(days).any() else days == days[0]
-    found = [_place(rows, int(place)) for place in places[is_first]]
-    return min(found, key=lambda place: tuple((part is not None, part or "") for part in place[1:]))
+class _Values:
+    """What a ticker's faulty rows hold, in arrays: a wrong format of dates makes a fault of every row of a file."""
+
+    def __init__(self, rows: pa.RecordBatch) -> None:
+        self._rows = rows
+
+    def first(self, places: Places) -> _Place:
+        """The least of these rows by date, column, value and file; what is not there comes before."""
+        rows = self._rows
+        day, places = _least(rows.column("date"), places)
+        column, places = _least(self._columns, places)
+        values = pc.struct_field(rows.column("unreadable"), "value")
+        if column in (*NUMBERS, *NAMES):
+            its = [_text(value) for value in rows.column(column).take(pa.array(places)).to_pylist()]
+            text = pc.coalesce(values.take(pa.array(places)), pa.array(its, pa.string()))
+        else:
+            text = values.take(pa.array(places))
+        value, among = _least(text, np.arange(len(places)))
+        file, _ = _least(rows.column("file"), places[among])
+        return day, column, value, file
+
+    @cached_property
+    def _columns(self) -> pa.Array:
+        faulty = pa.array([*(column for _, column in FAULTS), None])
+        fault = self._rows.column("fault").to_numpy()
+        return pc.coalesce(
+            pc.struct_field(self._rows.column("unreadable"), "column"), faulty.take(pa.array(fault % len(faulty)))
+        )
 
 
-def _place(rows: pa.RecordBatch, place: int) -> _Place:
-    column: str | None = FAULTS[rows.column("fault")[place].as_py()][1]
-    unreadable = rows.column("unreadable")[place].as_py()
-    if unreadable:
-        column, value = unreadable["column"], unreadable["value"]
-    else:
-        value = _text(rows.column(column)[place].as_py()) if column in (*NUMBERS, *NAMES) else None
-    return rows.column("date")[place].as_py(), column, value, rows.column("file")[place].as_py()
+def _least(values: pa.Array, places: Places) -> tuple[Any, Places]:
+    """The least of the values at these places, null if one is, and the places where it stands."""
+    its = values.take(pa.array(places))
+    if its.null_count:
+        return None, places[its.is_null().to_numpy(zero_copy_only=False)]
+    least = pc.min_max(its)["min"]
+    return least.as_py(), places[pc.equal(its, least).to_numpy(zero_copy_only=False)]
 
 
 def _text(value: object) -> str | None:
@@ -169,17 +194,17 @@ def _repeats(rows: pa.RecordBatch, values: Hashes, year: Places) -> list[tuple[i
 
     Of REPEAT the rows beyond the first count, of REPEATED all, and its first place says how many the day has.
     """
-    found: dict[tuple[int, str], tuple[int, _Place]] = {}
     days = days_twice(rows, values)
-    for low, high, differ in zip(days.starts, days.ends, days.differ, strict=True):
-        at = days.sound[low:high]
-        key = int(year[at[0]]), REPEATED if differ else REPEAT
-        beyond = len(at) if differ else len(at) - 1
+    counted = np.where(days.differ, days.ends - days.starts, days.ends - days.starts - 1)
+    keys = 2 * year[days.sound[days.starts]] + days.differ
+    found: list[tuple[int, str, int, _Place]] = []
+    for key, first in zip(*np.unique(keys, return_index=True), strict=True):
+        at = days.sound[days.starts[first] : days.ends[first]]
         files = [name for name in rows.column("file").take(pa.array(at)).to_pylist() if name is not None]
         place = rows.column("date")[int(at[0])].as_py(), None, str(len(at)), max(files, default=None)
-        before = found.get(key)
-        found[key] = (before[0] + beyond, before[1]) if before else (beyond, place)
-    return [(*key, *its) for key, its in sorted(found.items())]
+        check = REPEATED if key % 2 else REPEAT
+        found.append((int(key // 2), check, int(counted[keys == key].sum()), place))
+    return found
 
 
 @dataclass(frozen=True)
@@ -195,14 +220,13 @@ class DaysTwice:
 def days_twice(rows: pa.RecordBatch, values: Hashes) -> DaysTwice:
     """The days that a ticker's `marked` rows have more than once, whose numbers and names have these hashes."""
     sound = np.flatnonzero(rows.column("fault").to_numpy() == SOUND)
-    days = rows.column("date").to_numpy(zero_copy_only=False)[sound]
+    days, its = rows.column("date").to_numpy(zero_copy_only=False)[sound], values[sound]
     starts = np.flatnonzero(np.append(True, days[1:] != days[:-1])[: len(days)])
-    ends = np.append(starts[1:], len(days)).astype(np.int64)[: len(starts)]
-    twice = ends - starts > 1
-    starts, ends = starts[twice], ends[twice]
-    its = values[sound]
-    differ = np.array([(its[low:high] != its[low]).any() for low, high in zip(starts, ends, strict=True)], dtype=bool)
-    return DaysTwice(sound, starts, ends, differ)
+    count = np.diff(np.append(starts, len(days)))
+    is_other = its != np.repeat(its[starts], count)
+    differ = np.logical_or.reduceat(is_other, starts) if len(starts) else np.zeros(0, dtype=bool)
+    twice = count > 1
+    return DaysTwice(sound, starts[twice], (starts + count)[twice], differ[twice])
 
 
 @dataclass(frozen=True)
@@ -219,8 +243,12 @@ class Sound:
     def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
         kept = rows.column("fault").to_numpy() == SOUND
         days = days_twice(rows, row_hashes(rows).values)
-        for low, high, differ in zip(days.starts, days.ends, days.differ, strict=True):
-            kept[days.sound[low if differ and self.drops_repeated else low + 1 : high]] = False
+        left = np.zeros(
+            len(days.sound) + 1, dtype=np.int64
+        )  # +1 where a day's rows begin to be left out, -1 at its end
+        left[np.where(days.differ & self.drops_repeated, days.starts, days.starts + 1)] += 1
+        left[days.ends] -= 1
+        kept[days.sound[np.cumsum(left[:-1]) > 0]] = False
         until = self.aside.get(rows.column("ticker")[0].as_py())
         if until is not None:
             kept &= rows.column("date").to_numpy(zero_copy_only=False) < np.datetime64(until)
@@ -257,7 +285,8 @@ def _mixed(before: Hashes, more: Hashes) -> Hashes:
 
 def _number_hashes(rows: pa.RecordBatch, name: str) -> Hashes:
     values = _numbers(rows, name)
-    return pd.util.hash_array(np.where(np.isnan(values), np.nan, values))  # one of many that are none
+    # One of many that are none, and one 0 of two.
+    return pd.util.hash_array(np.where(np.isnan(values), np.nan, values + 0.0))
 
 
 def _name_hashes(names: pa.Array) -> Hashes:

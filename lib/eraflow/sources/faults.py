@@ -67,6 +67,11 @@ class Faults:
     dropped: Mapping[str, int]
     aside: tuple[Aside, ...]
 
+    @property
+    def ends(self) -> dict[str, date]:
+        """From which day on each ticker that is set aside is left out."""
+        return {aside.ticker: aside.day for aside in self.aside}
+
     def __str__(self) -> str:
         rows = [f"{count} rows ({check})" for check, count in self.dropped.items()]
         named = [*map(str, self.aside[:NAMED])]
@@ -124,8 +129,7 @@ def judged(
 
 def sound(faults: Faults, policies: Mapping[str, str]) -> tuple[Sound, ...]:
     """The step that leaves of the raw prices the rows that count, one for each ticker and date; none without faults."""
-    aside = {aside.ticker: aside.day for aside in faults.aside}
-    return (Sound(aside, policies[REPEATED] == "drop"),) if faults.rows else ()
+    return (Sound(faults.ends, policies[REPEATED] == "drop"),) if faults.rows else ()
 
 
 def _faults(rows: pd.DataFrame) -> list[Fault]:

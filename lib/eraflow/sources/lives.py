@@ -33,10 +33,11 @@ class Renamed:
         used = days[priced]
         again = used[1:][np.diff(used) > np.timedelta64(self.reused_after, "D")]
         begins = [0, *np.searchsorted(days, again).tolist()]  # a life begins with all rows of its first day
+        dated = len(days) - int(np.isnat(days).sum())
         name, place = rows.column("ticker")[0].as_py(), rows.schema.get_field_index("ticker")
-        for low, high in itertools.pairwise([*begins, rows.num_rows]):
+        for low, high in itertools.pairwise([*begins, dated, len(days)]):
             life = rows.slice(low, high - low)
-            if low:
+            if 0 < low < dated:
                 names = pa.array([f"{name}{LIFE}{days[low]}"] * life.num_rows, pa.string())
                 life = life.set_column(place, "ticker", names)
             yield life

@@ -1,4 +1,4 @@
-"""Daily price files of many kinds as one typed frame, whose faults can still be named by file and column.
+"""Daily price files of many kinds as rows of one kind, whose faults can still be named by file and column.
 
 The driver reads the head of each file and finds out what kind it is; tasks read the rows through pyarrow, which takes
 more kinds of parquet and CSV than Spark's own readers do.

@@ -199,7 +199,7 @@ def numbers(column: pa.Array, written: Numbers = "plain") -> pa.Array:
 
 
 def _without_nan(column: pa.Array) -> pa.Array:
-    """NaN as null: Spark takes it for a number above all others."""
+    """NaN as null: a value that is not there."""
     return pc.if_else(pc.is_nan(column), pa.scalar(None, pa.float64()), column)
 
 

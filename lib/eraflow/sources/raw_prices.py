@@ -36,3 +36,8 @@ class RawPrices:
     def by_ticker(self, *steps: Step) -> TickerRows:
         """The rows of each ticker, after these steps as well."""
         return TickerRows.of(self.partitions, self.source).then(*self.steps, *steps)
+
+
+def complete(rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+    """A ticker's rows with all that they are judged by, and without what their total return was built from."""
+    return (rows.select([*COLUMNS, "member", "rate", "fault"]),)

@@ -21,6 +21,8 @@ from pyspark import StorageLevel
 from pyspark.sql import DataFrame, Row, SparkSession
 
 from eraflow.batches import groups, joined
+from eraflow.errors import InputError
+from eraflow.sources.files import shown
 
 Batches = Iterable[pa.RecordBatch]
 Work = Callable[[Batches], Iterator[pa.RecordBatch]]  # what a task makes of rows
@@ -31,6 +33,8 @@ _ARROW = pa.schema([("bucket", pa.int32()), ("rows", pa.binary())])
 _PACKED = 1 << 18  # rows that a task reads before it packs them
 _BUCKETS = 8  # for each partition: a task holds the rows of one of them unpacked
 _FEWEST = 64  # buckets in all, since a few fall unevenly on partitions
+MOST_TICKERS = 100_000  # each costs a millisecond, however few rows it has: a column of other names would take hours
+_UNEVEN = 4  # times its share of so many is surely too much for a bucket
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -101,10 +105,14 @@ class TickerRows:
 
     @property
     def _opened(self) -> Callable[[Batches], Iterator[tuple[int, Iterator[pa.RecordBatch]]]]:
-        steps, is_whole = self.steps, self.is_whole  # a task gets these, and no frame
+        steps, is_whole, buckets = (
+            self.steps,
+            self.is_whole,
+            _buckets(self.partitions),
+        )  # a task gets these, and no frame
 
         def opened(batches: Batches) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
-            for bucket, rows in (_unpacked if is_whole else _gathered)(batches):
+            for bucket, rows in _unpacked(batches) if is_whole else _gathered(batches, buckets):
                 yield bucket, _stepped(groups([rows], "ticker"), steps)
 
         return opened
@@ -116,20 +124,25 @@ def collected(source: Source, schema: pa.Schema) -> pa.Table:
 
 
 class Collecting:
-    """The rows of a source on their way to the driver, while it does something else.
+    """The rows of a source on their way to the driver, while it does something else: they are read once it is left.
 
     The plan is made at once and not in the thread: where two threads import at once, Python 3.11 can stop for ever
     (`session`).
     """
 
     def __init__(self, source: Source, schema: pa.Schema) -> None:
-        self._pool, self._schema = ThreadPoolExecutor(1), schema
-        self._packages = self._pool.submit(_packages_of(source).collect)
+        self._frame, self._schema, self._pool = _packages_of(source), schema, ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Collecting:
+        self._packages = self._pool.submit(self._frame.collect)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
 
     def table(self) -> pa.Table:
         """The rows, once they are there. Raises what Spark has raised."""
-        with self._pool:
-            return _together(self._packages.result(), self._schema)
+        return _together(self._packages.result(), self._schema)
 
 
 def _packages_of(source: Source) -> DataFrame:
@@ -145,6 +158,14 @@ def _packages_of(source: Source) -> DataFrame:
 def _together(packages: Sequence[Row], schema: pa.Schema) -> pa.Table:
     tables = [pa.ipc.open_stream(row["rows"]).read_all() for row in packages]
     return pa.concat_tables([schema.empty_table(), *tables], promote_options="default")
+
+
+def too_many(where: str, names: str) -> str:
+    """What is said of rows with more tickers than there are."""
+    return (
+        f"{where} holds {names} tickers, more than there are (at most {MOST_TICKERS:,}); name the column that holds "
+        "them by --set prices.columns.ticker=NAME."
+    )
 
 
 def frame_of(spark: SparkSession, table: pa.Table, schema: str) -> DataFrame:
@@ -201,14 +222,18 @@ def _unpacked(batches: Batches) -> Iterator[tuple[int, pa.RecordBatch]]:
         yield bucket, pa.ipc.open_stream(package).read_next_batch()
 
 
-def _gathered(batches: Batches) -> Iterator[tuple[int, pa.RecordBatch]]:
+def _gathered(batches: Batches, buckets: int) -> Iterator[tuple[int, pa.RecordBatch]]:
     """Each bucket's rows by ticker and date; packages wait packed for the others of theirs."""
+    most = _UNEVEN * MOST_TICKERS / buckets
     held: dict[int, list[pa.Buffer]] = {}
     for bucket, package in _packages(batches):
         held.setdefault(bucket, []).append(package)
     for bucket in sorted(held):
         tables = [pa.ipc.open_stream(package).read_all() for package in held.pop(bucket)]
         rows = pa.concat_tables(tables, promote_options="default")  # sides may say otherwise whether there are nulls
+        if pc.count_distinct(rows["ticker"]).as_py() > most:
+            where = shown(rows["file"][0].as_py() or "") if "file" in rows.column_names else ""
+            raise InputError(too_many(where or "the raw prices", f"{rows['ticker'][0].as_py()!r} and too many other"))
         order = pc.sort_indices(rows, [("ticker", "ascending"), ("date", "ascending")])
         yield bucket, rows.take(order).combine_chunks().to_batches()[0]
 

@@ -71,14 +71,15 @@ class Update:
 def changed(seen: pd.DataFrame, before: pd.DataFrame) -> dict[str, int]:
     """By ticker whose rows are others than before the year since which they are; both frames are of SEEN.
 
-    That is the year before the first with a change in which the ticker has rows, or where there is none that one.
+    That is the year before the first with a change in which the ticker has rows, or where there is none that one. Rows
+    without a date are in no table.
     """
     blocks = ["ticker", "year", "check", "rows", "hash"]
     both = pd.concat([frame.loc[~frame["check"].isin((REPEAT, REPEATED)), blocks] for frame in (seen, before)])
+    both = both.dropna(subset="year").astype({"year": int})
     # A block that both have the same cancels out.
     differ = both.drop_duplicates(keep=False).groupby("ticker")["year"].min()
-    is_before = (both["year"] < both["ticker"].map(differ)).fillna(False)
-    others = both[is_before].groupby("ticker")["year"].max()
+    others = both[both["year"] < both["ticker"].map(differ)].groupby("ticker")["year"].max()
     since = others.reindex(differ.index).fillna(differ)
     return {str(ticker): int(year) for ticker, year in since.items()}
 
@@ -98,11 +99,15 @@ class Since:
 
 def compare(raw: TickerRows, stored: DataFrame, years: Mapping[str, int]) -> Update:
     """Holds sound raw prices against the rows of the table, of the tickers and from the years of `changed`."""
+    if not years:
+        return Update.of(restatements.SCHEMA.empty_table().to_pandas())
+    # Joined by Spark, so that of the others no row goes to Python.
+    since = F.broadcast(stored.sparkSession.createDataFrame([*years.items()], "ticker string, since int"))
+    its = stored.where(F.col("year") >= min(years.values())).join(since, on="ticker", how="inner")
     level = (F.col("total_return") / F.col("correction")).alias("adjusted")
-    then = stored.where(F.col("year") >= min(years.values(), default=0))
-    then = then.select(*(level if name == "adjusted" else name for name in _COMPARED))
+    then = its.where("year >= since").select(*(level if name == "adjusted" else name for name in _COMPARED))
     sides = raw.then(Since(years)).source(_side_of_raw), Source(then, _side_of_table)
-    both = TickerRows.of(raw.partitions, *sides).then(Since(years))
+    both = TickerRows.of(raw.partitions, *sides)
     # One row a ticker.
     return Update.of(both.collected(restatements.by_ticker, restatements.SCHEMA).to_pandas())
 
@@ -115,7 +120,7 @@ def _side_of_raw(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def _side_of_table(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for rows in batches:
-        yield _side(rows.select([*_COMPARED]), is_stored=True)
+        yield _side(rows, is_stored=True)
 
 
 def _side(rows: pa.RecordBatch, is_stored: bool) -> pa.RecordBatch:
@@ -136,9 +141,15 @@ def _sectors(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield rows.select(["ticker", "date", "sector"]).rename_columns(["ticker", "date", "now"])
 
 
-def anchors(stored: DataFrame, first: date, seen: pd.DataFrame) -> dict[str, Anchor]:
-    """By ticker that has rows from `first` on its last bar before. `seen` (SEEN) tells which years a ticker has."""
-    its = seen[seen["ticker"].isin(seen.loc[seen["year"] >= first.year, "ticker"])]
+def anchors(
+    stored: DataFrame, first: date, seen: pd.DataFrame, aside: Mapping[str, date] | None = None
+) -> dict[str, Anchor]:
+    """By ticker that has rows from `first` on its last bar before.
+
+    `seen` (SEEN) tells which years a ticker has, `aside` from which day on one is left out.
+    """
+    gone = [ticker for ticker, day in (aside or {}).items() if day <= first]
+    its = seen[seen["ticker"].isin(seen.loc[seen["year"] >= first.year, "ticker"]) & ~seen["ticker"].isin(gone)]
     bars = stored.where((F.col("date") < F.lit(first)) & F.col("bar").isNotNull())
     # Most have it in the year before: no older file of the table is opened for them.
     found = _last_bars(bars.where(F.col("year") >= first.year - 1), set(its["ticker"]))
