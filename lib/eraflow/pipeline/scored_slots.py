@@ -101,7 +101,8 @@ def _of_recipe(runs: Path, slot: Slot, rows: pd.DataFrame, newest: Predicted, bo
     """The rows since the slot has the recipe that it has now, whatever runs were refitted by it."""
     origin = _origins(rows, newest, books)
     now = _recipe(runs, f"{slot.run}/{newest.name(slot.prediction)}")
-    others = [number for number, one in origin.items() if _recipe(runs, one) != now]
+    recipes = {one: _recipe(runs, one) for one in set(origin.values())}  # few runs fill many rounds
+    others = [number for number, one in origin.items() if recipes[one] != now]
     return rows[rows["round"] > max(others)] if others else rows
 
 
