@@ -1,6 +1,7 @@
 """Which rounds of a slot its charts count: since its recipe, and since the refit that an alarm called for."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -14,6 +15,7 @@ from tests.unit.test_champions import ruled
 from eraflow.monitoring.calibration import overlapping
 from eraflow.monitoring.champions import ALARM, Champion
 from eraflow.monitoring.promotion import Ruling
+from eraflow.pipeline import finished, scored_slots
 from eraflow.pipeline.scored_slots import Charted, charted
 from eraflow.rounds.ledger import Event, Ledger
 from eraflow.rounds.predicted import all_predicted
@@ -85,3 +87,20 @@ def test_a_refit_that_has_sent_nothing_yet_has_no_alarm(at_round: Scene) -> None
     found = charts(at_round, champion)
     assert (found.status.level, found.notes[0]) == ("ok", "no score of its rounds is resolved yet")
     assert found.notes[1].endswith("none of its rounds is in the books yet")
+
+
+def test_the_settings_of_a_run_are_read_once_for_all_its_rounds(
+    at_round: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    champion, read = Champion.of(at_round.runs, "main"), Counter[str]()
+    champion.decide(1, ruled(Ruling.INSTALL, CLASSIC))
+
+    def settings_of(base: Path, name: str, option: str) -> object:
+        read[name] += 1
+        return finished.settings_of(base, name, option)
+
+    monkeypatch.setattr(scored_slots, "settings_of", settings_of)
+    charts(at_round, champion)
+
+    assert set(read) == {CLASSIC, REFIT, LATER}
+    assert max(read.values()) <= 2  # of the run that plays now, and as one that filled rounds
