@@ -56,6 +56,12 @@ def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000) -> Iterator[pa.R
         yield _one(held)
 
 
+def numbers(rows: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
+    """A column of doubles, NaN where it is null."""
+    values: npt.NDArray[np.float64] = rows.column(name).to_numpy(zero_copy_only=False)
+    return values
+
+
 def matrix(rows: pa.Array) -> npt.NDArray[np.float64]:
     """Lists of one length as rows of a matrix, NaN where an element is null."""
     values: npt.NDArray[np.float64] = rows.flatten().to_numpy(zero_copy_only=False).astype(np.float64)

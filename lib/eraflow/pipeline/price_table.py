@@ -120,7 +120,7 @@ class _Prices:
     def later(self, current: Version, before: Version) -> Made | Version:
         store = self.site.store
         stored = store.read(current)
-        # Delta's first reading takes as long as the files'.
+        # Some rows a ticker and year. Delta's first reading takes as long as the files'.
         with Collecting(Source(store.read(before)), SEEN) as earlier, self._raw() as raw:
             seen = faults.found_in(raw.rows)
             found = self._judged(seen, raw)

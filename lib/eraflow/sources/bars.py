@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from eraflow.batches import joined
+from eraflow.batches import joined, numbers
 from eraflow.sources import fault_rows, faults, quality
 
 Floats = npt.NDArray[np.float64]
@@ -63,7 +63,7 @@ class Counts:
             yield from found.to_batches()
 
     def _ticker(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        found = {name: _numbers(rows, name) for name in (*PRICES, "volume")}
+        found = {name: numbers(rows, name) for name in (*PRICES, "volume")}
         days, fault = rows.column("date").to_numpy(zero_copy_only=False), rows.column("fault").to_numpy()
         is_priced = ~np.isnan(found["close"])
         passed = is_priced & ~np.isin(fault, faults.dropped(self.policies)) & ~_dropped(found, self.policies)
@@ -78,8 +78,8 @@ class Counts:
             "repeats": np.append(False, days[1:] == days[:-1]),
             "names": np.arange(len(days)) == 0,
         }
-        numbers = {name: pa.array(values.astype(np.int64)) for name, values in counted.items()}
-        return pa.record_batch({"country": rows.column("country"), "date": rows.column("date"), **numbers})
+        columns = {name: pa.array(values.astype(np.int64)) for name, values in counted.items()}
+        return pa.record_batch({"country": rows.column("country"), "date": rows.column("date"), **columns})
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class Bars:
         return rows.filter(pa.array(is_read | (days == np.datetime64(anchor.day)) if anchor else is_read))
 
     def _made(self, rows: pa.RecordBatch, anchor: Anchor | None) -> pa.RecordBatch:
-        found = {name: _numbers(rows, name) for name in (*PRICES, "volume", "adjusted_close")}
+        found = {name: numbers(rows, name) for name in (*PRICES, "volume", "adjusted_close")}
         if anchor is not None:
             found = in_units_of(anchor, found)
         days = rows.column("date").to_numpy(zero_copy_only=False)
@@ -253,11 +253,6 @@ def _last(chosen: Flags) -> Places:
 def _at(values: Floats, places: Places) -> Floats:
     """The values at these places, NaN at -1."""
     return np.where(places >= 0, values[places], np.nan)
-
-
-def _numbers(rows: pa.RecordBatch, name: str) -> Floats:
-    numbers: Floats = rows.column(name).to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def _named(failed: Flags) -> pa.Array:

@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eraflow.batches import joined
+from eraflow.batches import joined, numbers
 from eraflow.sources.raw_prices import NAMES, NUMBERS
 
 Flags = npt.NDArray[np.bool_]
@@ -54,13 +54,13 @@ def check_of(fault: int) -> str | None:
 
 def marked(rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
     """The rows with `fault int`: the first of FAULTS that each has by itself, or SOUND. They have `rate`, too."""
-    numbers = {name: _numbers(rows, name) for name in NUMBERS}
-    lacks = {name: np.isnan(values) for name, values in numbers.items()}
+    found = {name: numbers(rows, name) for name in NUMBERS}
+    lacks = {name: np.isnan(values) for name, values in found.items()}
     fault = np.full(rows.num_rows, SOUND, dtype=np.int16)
     with np.errstate(invalid="ignore"):
         # The first that a row fails is put last.
         for place in reversed(range(len(FAULTS))):
-            fault[_fails(*FAULTS[place], rows, numbers, lacks)] = place
+            fault[_fails(*FAULTS[place], rows, found, lacks)] = place
     return (rows.append_column("fault", pa.array(fault)),)
 
 
@@ -68,7 +68,7 @@ def _fails(
     check: str,
     column: str,
     rows: pa.RecordBatch,
-    numbers: Mapping[str, npt.NDArray[np.float64]],
+    values: Mapping[str, npt.NDArray[np.float64]],
     lacks: Mapping[str, Flags],
 ) -> Flags:
     found: Flags
@@ -81,9 +81,9 @@ def _fails(
     elif check == "missing" and column == "ticker":
         found = np.full(rows.num_rows, not rows.column("ticker")[0].as_py())
     elif check == "impossible":
-        found = np.isinf(numbers[column]) | (numbers[column] < 0)
+        found = np.isinf(values[column]) | (values[column] < 0)
     elif check in ("zero", "zero_range"):
-        found = numbers[column] == 0
+        found = values[column] == 0
     else:
         found = lacks[column] if column in lacks else rows.column(column).is_null().to_numpy(zero_copy_only=False)
     return found
@@ -284,7 +284,7 @@ def _mixed(before: Hashes, more: Hashes) -> Hashes:
 
 
 def _number_hashes(rows: pa.RecordBatch, name: str) -> Hashes:
-    values = _numbers(rows, name)
+    values = numbers(rows, name)
     # One of many that are none, and one 0 of two.
     return pd.util.hash_array(np.where(np.isnan(values), np.nan, values + 0.0))
 
@@ -301,8 +301,3 @@ def _years(rows: pa.RecordBatch) -> Places:
     days = rows.column("date").to_numpy(zero_copy_only=False)
     years: Places = np.where(np.isnat(days), _NO_YEAR, days.astype("datetime64[Y]").astype(np.int64) + 1970)
     return years
-
-
-def _numbers(rows: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
-    numbers: npt.NDArray[np.float64] = rows.column(name).to_numpy(zero_copy_only=False)
-    return numbers

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import SparkSession
 
+from eraflow.batches import numbers
 from eraflow.errors import InputError
 from eraflow.sources.price_values import day_of_text
 from eraflow.sources.reference import small_table
@@ -49,8 +50,8 @@ class TotalReturn:
         is_built = rows.column("builds").is_valid().to_numpy(zero_copy_only=False)
         if not is_built.any():
             return (rows,)
-        days, close = rows.column("date").to_numpy(zero_copy_only=False), _numbers(rows, "close")
-        in_rows = Actions(days, _numbers(rows, "dividend"), _numbers(rows, "split"))
+        days, close = rows.column("date").to_numpy(zero_copy_only=False), numbers(rows, "close")
+        in_rows = Actions(days, numbers(rows, "dividend"), numbers(rows, "split"))
         # A day that is there twice counts once.
         _, place, copies = np.unique(days, return_inverse=True, return_counts=True)
         on, gains = days, _gained(in_rows, rows) / copies[place]
@@ -60,14 +61,14 @@ class TotalReturn:
         order = np.argsort(on, kind="stable")
         to_now = np.append(0.0, np.cumsum(gains[order]))
         growth = to_now[np.searchsorted(on[order], days, side="right")]
-        adjusted = np.where(is_built, close * np.exp(growth), _numbers(rows, "adjusted_close"))
+        adjusted = np.where(is_built, close * np.exp(growth), numbers(rows, "adjusted_close"))
         at = rows.schema.get_field_index("adjusted_close")
         return (rows.set_column(at, "adjusted_close", pa.array(adjusted, from_pandas=True)),)
 
 
 def _gained(actions: Actions, rows: pa.RecordBatch) -> Floats:
     """The log of how many shares each action makes of one, 0 where that cannot be said."""
-    close, builds = _numbers(rows, "close"), rows.column("builds")
+    close, builds = numbers(rows, "close"), rows.column("builds")
     first = np.searchsorted(rows.column("date").to_numpy(zero_copy_only=False), actions.days)
     traded = np.append(close, np.nan)[_next(close > 0)[first]]
     is_raw = pc.fill_null(pc.equal(builds, "none"), False).to_numpy(zero_copy_only=False)
@@ -84,11 +85,6 @@ def _next(chosen: Flags) -> npt.NDArray[np.int64]:
     end = len(chosen)
     places = np.append(np.where(chosen, np.arange(end), end), end)
     return np.minimum.accumulate(places[::-1])[::-1]
-
-
-def _numbers(rows: pa.RecordBatch, name: str) -> Floats:
-    numbers: Floats = rows.column(name).to_numpy(zero_copy_only=False)
-    return numbers
 
 
 def actions_of(spark: SparkSession, path: str | None) -> dict[str, Actions]:

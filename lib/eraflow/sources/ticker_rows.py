@@ -2,7 +2,7 @@
 
 Each task of Python reads rows, and packs them by buckets of tickers. Spark brings the packages of a bucket together,
 and each task goes through its tickers one by one, in the order of their dates. Rows that pass a Java that has just
-begun cost most of what prices cost: it interprets what it does with each (benchmarks/RESULTS.md).
+begun were a third of what prices cost: it interprets what it does with each (benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ _ARROW = pa.schema([("bucket", pa.int32()), ("rows", pa.binary())])
 _PACKED = 1 << 18  # rows that a task reads before it packs them
 _BUCKETS = 8  # for each partition: a task holds the rows of one of them unpacked
 _FEWEST = 64  # buckets in all, since a few fall unevenly on partitions
-MOST_TICKERS = 100_000  # each costs a millisecond, however few rows it has: a column of other names would take hours
+MOST_TICKERS = (
+    100_000  # each costs some milliseconds, however few rows it has: a column of other names would take hours
+)
 _UNEVEN = 4  # times its share of so many is surely too much for a bucket
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
@@ -105,11 +107,8 @@ class TickerRows:
 
     @property
     def _opened(self) -> Callable[[Batches], Iterator[tuple[int, Iterator[pa.RecordBatch]]]]:
-        steps, is_whole, buckets = (
-            self.steps,
-            self.is_whole,
-            _buckets(self.partitions),
-        )  # a task gets these, and no frame
+        # A task gets these, and no frame.
+        steps, is_whole, buckets = self.steps, self.is_whole, _buckets(self.partitions)
 
         def opened(batches: Batches) -> Iterator[tuple[int, Iterator[pa.RecordBatch]]]:
             for bucket, rows in _unpacked(batches) if is_whole else _gathered(batches, buckets):
