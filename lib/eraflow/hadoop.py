@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, cast
 
 from pyspark.sql import SparkSession
@@ -51,3 +52,8 @@ def remove(spark: SparkSession, place: str, folder: bool = False) -> None:
     """Removes a file, or a folder with all that is in it, if it is there."""
     path, system = located(spark, place)
     system.delete(path, folder)
+
+
+def shown(path: str) -> str:
+    """A path as the user wrote it: without a scheme for local files."""
+    return re.sub("^file:/+", "/", path)

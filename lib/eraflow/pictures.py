@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
@@ -36,7 +36,7 @@ Picture = tuple[str, bytes | None]
 def drawing(charts: Sequence[Chart]) -> Callable[[], list[Picture]]:
     """Begins to draw; what it returns waits for the pictures, in their order. RuntimeError where the process fails."""
     pool = ThreadPoolExecutor(1)
-    pictures = pool.submit(_elsewhere, json.dumps([asdict(chart) for chart in charts]))
+    pictures = pool.submit(_elsewhere, json.dumps([vars(chart) for chart in charts]))
     pool.shutdown(wait=False)
     return pictures.result
 

@@ -28,13 +28,14 @@ from eraflow.features.technical import Rsi
 from eraflow.features.training import training_table
 from eraflow.graphs.assets import NAMES, NETWORK, graph_edges, learned_graphs, network_momentum, with_network
 from eraflow.graphs.history import Ensemble
+from eraflow.packages import Source
 from eraflow.scoring import mean_interval, numerai_corr
 from eraflow.sources import prices, reference, synthetic
 from eraflow.sources.calendar import Calendar, Calendars, Label
 from eraflow.sources.fault_rows import marked
 from eraflow.sources.raw_prices import COLUMNS, RawPrices
-from eraflow.sources.ticker_rows import Source, TickerRows
 from eraflow.spans import EraSpan
+from eraflow.ticker_rows import TickerRows
 from eraflow.validation import WalkForward
 
 TARGETS = config.load([], []).targets  # the demo's: which target is learned, its horizon, lag and exposures

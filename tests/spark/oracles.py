@@ -21,15 +21,18 @@ import talib
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from eraflow.batches import joined
 from eraflow.config import Prices, load
 from eraflow.features import sets
 from eraflow.features.daily import Engine, daily_features
 from eraflow.features.feature import Feature
+from eraflow.features.training import LABELLED, forward_returns
+from eraflow.packages import Source
 from eraflow.sources import price_files, prices, reference, sessions
 from eraflow.sources.calendar import Calendars
 from eraflow.sources.fault_rows import marked
 from eraflow.sources.raw_prices import COLUMNS as RAW_COLUMNS
-from eraflow.sources.ticker_rows import Source, TickerRows
+from eraflow.ticker_rows import TickerRows
 
 Array = npt.NDArray[np.float64]
 
@@ -57,6 +60,13 @@ def bars_of(spark: SparkSession, raw: pd.DataFrame) -> DataFrame:
     raw = pd.DataFrame({"country": "", "member": True, "rate": 1.0}, index=raw.index).combine_first(raw)
     names = [part.split()[0] for part in RAW.split(", ")]
     return prices.bars(held(spark.createDataFrame(raw[names], RAW)), calendars_of(raw), POLICIES)
+
+
+def labelled(bars: DataFrame, horizons: Sequence[int], lag: int, days: int) -> pd.DataFrame:
+    """What `forward_returns` makes of bars of one country that has had so many trading days."""
+    kinds = [f"{name} {bars.schema[name].dataType.simpleString()}" for name in LABELLED]
+    schema = ", ".join([*kinds, *(f"forward_{horizon} double" for horizon in horizons)])
+    return forward_returns(bars, horizons, lag, {"": days}).rows(joined, schema).toPandas()
 
 
 def held(raw: DataFrame) -> TickerRows:

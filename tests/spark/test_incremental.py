@@ -156,7 +156,11 @@ def test_a_new_week_equals_a_full_computation(
     tables, expected = extended.run(raw), whole.run(raw)
 
     assert any(f"changed from {last_week}" in text for text in extended.notes.lines)
-    assert sum(f"written from {last_week} on" in text for text in extended.notes.lines) == 2
+    former = raw["date"][
+        raw["date"] < last_week
+    ].max()  # the live day so far, in the midst of its week, is an era's no more
+    assert f"table prices: version 1 written from {last_week} on" in extended.notes.lines
+    assert f"table features: version 1 written from {former} on" in extended.notes.lines
     assert_equal(extended.features(tables), whole.features(expected))
     assert_same_training(extended.training(tables), whole.training(expected))
 
@@ -224,6 +228,37 @@ def test_a_row_that_is_gone_is_noticed(started: Job, raw: pd.DataFrame, last_wee
     found = started.features(tables)
     assert any(f"changed from {day}" in text for text in started.notes.lines)
     assert not ((found["ticker"] == "S00T003") & (found["date"] == day)).any()
+
+
+@pytest.mark.parametrize("engine", ["windows", "kernels"])
+def test_features_are_kept_of_the_days_of_eras_and_of_every_day_where_they_are_asked_for(
+    engine: str, spark: SparkSession, raw: pd.DataFrame, tmp_path: Path
+) -> None:
+    job = Job(spark, tmp_path, engine=engine)
+    tables = job.run(raw)
+    store = Store(spark, f"{tmp_path}/tables")
+
+    every = signals_steps.tables(Site(store, job.config, job.notes, every_day=True))
+
+    found, whole = (store.read(made["features"]).toPandas() for made in (tables, every))
+    days = Days(Site(store, job.config, job.notes)).of(tables["prices"]).last_sessions.values()
+    wanted = whole[whole["date"].isin([*days]) | whole["states"].notna()]
+    assert len(whole) == len(raw)
+    assert len(found) < 0.3 * len(whole)
+    found, wanted = (frame.sort_values(["ticker", "date"], ignore_index=True) for frame in (found, wanted))
+    pd.testing.assert_frame_equal(found, wanted)
+    assert_same_training(job.training(every), job.training(tables))
+
+
+def test_prices_that_end_earlier_have_features_on_their_last_day(started: Job, raw: pd.DataFrame) -> None:
+    days = sorted(day for day in raw["date"].unique() if day.weekday() == 1)
+    shorter = raw[raw["date"] <= days[-3]]  # a Tuesday, which is no era's day in a longer history
+    (started.folder / "fresh").mkdir()
+    fresh = Job(started.spark, started.folder / "fresh")
+
+    tables = started.run(shorter)
+
+    assert_same_training(started.training(tables), fresh.training(fresh.run(shorter)))
 
 
 def test_nothing_new_writes_no_row(started: Job, raw: pd.DataFrame, last_week: date) -> None:

@@ -10,7 +10,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from tests.spark import oracles
 
-from eraflow.features.training import forward_returns
 from eraflow.sources import prices, quality, sessions
 from eraflow.sources.fault_rows import SEEN_SQL
 
@@ -92,7 +91,7 @@ def test_no_label_reaches_over_a_masked_day(spark: SparkSession) -> None:
     bars = table(spark).withColumn("masked", quality.fails({"contradiction": "mask"}, "mask"))
     plain = table(spark).withColumn("masked", F.lit(False))
     found, before = (
-        forward_returns(frame, [4], 1, {"": len(DAYS)}).where("ticker = 'A'").toPandas().set_index("date")["forward_4"]
+        oracles.labelled(frame, [4], 1, len(DAYS)).query("ticker == 'A'").set_index("date")["forward_4"]
         for frame in (bars, plain)
     )
 

@@ -13,8 +13,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from eraflow.errors import InputError
+from eraflow.packages import Source, collected, frame_of
 from eraflow.sources.files import reading
-from eraflow.sources.ticker_rows import Source, TickerRows, bucket_of, collected, frame_of
+from eraflow.ticker_rows import TickerRows, bucket_of
 
 SCHEMA = "ticker string, date date, value double"
 ARROW = pa.schema([("ticker", pa.string()), ("date", pa.date32()), ("value", pa.float64())])

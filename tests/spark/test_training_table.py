@@ -13,7 +13,7 @@ from eraflow.features import cross_section, sets
 from eraflow.features.momentum import VolScaledReturn
 from eraflow.features.ranking import Ranking
 from eraflow.features.technical import Rsi
-from eraflow.features.training import STALE_SESSIONS, forward_returns, schema, training_table
+from eraflow.features.training import STALE_SESSIONS, schema, training_table
 
 HORIZONS, LAG, DAYS = (20, 60), 2, 130
 FEATURES = (Rsi(14), VolScaledReturn(21))  # two columns, in two families
@@ -58,7 +58,7 @@ def unmasked(bars: DataFrame) -> DataFrame:
 
 @pytest.fixture(scope="module")
 def forward(bars: DataFrame) -> pd.DataFrame:
-    frame = forward_returns(unmasked(bars), HORIZONS, LAG, {"": DAYS}).toPandas()
+    frame = oracles.labelled(unmasked(bars), HORIZONS, LAG, DAYS)
     sessions = {day: session for session, day in enumerate(oracles.dates("2010-01-04", DAYS))}
     return frame.assign(session=frame["date"].map(sessions))
 

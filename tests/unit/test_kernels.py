@@ -247,6 +247,22 @@ def test_rows_of_a_batch_are_written_from_the_first_day_on(universe: pd.DataFram
     assert (whole["states"].notna() == keeps_state(whole["bar"].to_numpy())).all()
 
 
+def test_rows_of_a_countrys_days_are_written_and_those_with_states(universe: pd.DataFrame) -> None:
+    keep, arrays = ("ticker", "date", "country", "bar"), {"technical": ["rsi"]}
+    made = program({"rsi": wilder(CLOSE, 14, first=1)})
+    country = universe["ticker"].map(dict.fromkeys(universe["ticker"].unique()[:2], "us")).fillna("jp")
+    frame = universe.assign(date=universe["date"].dt.date, country=country)
+    batch = pa.RecordBatch.from_pandas(frame, preserve_index=False)
+    whole = of_tickers(batch, Table(made, keep, arrays)).to_pandas()
+    fridays = np.unique(whole["date"])[4::5]
+
+    some = of_tickers(batch, Table(made, keep, arrays, days={"us": fridays.astype("datetime64[D]")})).to_pandas()
+
+    is_day = (whole["country"] == "us") & whole["date"].isin(fridays)
+    assert 0.15 < is_day.mean() < 0.25
+    pd.testing.assert_frame_equal(some, whole[is_day | whole["states"].notna()].reset_index(drop=True))
+
+
 def test_compiled_kernels_are_kept(tickers: pd.DataFrame) -> None:
     by_kernels(tickers, {"value": Rolling(CLOSE, WINDOW, "mean")})
 

@@ -15,6 +15,7 @@ Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
 Names = npt.NDArray[np.object_]
+Groups = npt.NDArray[np.int64] | Names  # of each ticker the sector or country, by name or by number
 
 MISSING = -1  # the level of a feature that is not known; a packed array has no null elements
 LEVELS = 5
@@ -54,7 +55,7 @@ def gaussian(values: Matrix) -> Matrix:
     return np.nan_to_num(ndtri(quantiles(values)))
 
 
-def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) -> Vector:
+def residual(values: Vector, sectors: Groups | None, exposures: Matrix | None) -> Vector:
     """What is left of the normal scores of `values` after a regression on sectors and on the exposures' normal scores.
 
     Without sectors the regression has one constant for all tickers.
@@ -64,20 +65,29 @@ def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) ->
     """
     observed = ~np.isnan(values)
     out = np.full(values.shape, np.nan)
-    names, group = np.unique(np.zeros(observed.sum()) if sectors is None else sectors[observed], return_inverse=True)
-    regressors = (group[:, None] == np.arange(len(names))).astype(np.float64)
-    if exposures is not None:
-        regressors = np.hstack([regressors, gaussian(exposures[observed])])
-    if observed.sum() < regressors.shape[1] + MIN_LABELLED:
+    among = np.zeros(observed.sum(), dtype=np.int64) if sectors is None else sectors[observed]
+    names, group = np.unique(among, return_inverse=True)
+    if len(group) < len(names) + (0 if exposures is None else exposures.shape[1]) + MIN_LABELLED:
         return out
-    scores = gaussian(values[observed])
-    weights, *_ = np.linalg.lstsq(regressors, scores, rcond=None)
+    # A regression on sectors and more leaves what one of deviations from sectors' means leaves (Frisch and Waugh).
+    left = _from_means(gaussian(values[observed, None]), group)
+    if exposures is not None:
+        regressors = _from_means(gaussian(exposures[observed]), group)
+        weights, *_ = np.linalg.lstsq(regressors, left, rcond=None)
+        left -= regressors @ weights
     # Rounded, because what a regression leaves of equal tickers must be equal, or a tie would be broken by noise.
-    out[observed] = np.round(scores - regressors @ weights, 12)
+    out[observed] = np.round(left[:, 0], 12)
     return out
 
 
-def targets(returns: Vector, sectors: Names, exposures: Matrix) -> dict[str, Vector]:
+def _from_means(values: Matrix, group: npt.NDArray[np.intp]) -> Matrix:
+    """Rows x columns less the means of the rows' groups 0, 1, ..."""
+    means = np.array([np.bincount(group, column) for column in values.T]) / np.bincount(group)
+    deviations: Matrix = values - means[:, group].T
+    return deviations
+
+
+def targets(returns: Vector, sectors: Groups, exposures: Matrix) -> dict[str, Vector]:
     """The three variants of one horizon's target by kind: raw, neutral to the sector, neutral to exposures as well."""
     if (~np.isnan(returns)).sum() < MIN_LABELLED:
         nothing = np.full(returns.shape, np.nan)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Literal
 
+import numpy as np
+import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from eraflow.features.feature import MARKET, SECTOR, Feature
 from eraflow.features.kernels.program import Program, program
-from eraflow.features.kernels.tables import Table, by_ticker, computed
+from eraflow.features.kernels.tables import Table, computed
 from eraflow.features.plan import inputs_of, with_series
 from eraflow.features.resume import history, recursions, resumed
 from eraflow.features.series import SPACING, Series
@@ -25,10 +27,13 @@ KEYS = ("ticker", "date", "session", "country")
 
 
 Engine = Literal["windows", "kernels"]
+Days = Mapping[str, Sequence[date]]  # by country, ascending
 
 
-def daily_features(prices: DataFrame, features: Sequence[Feature], engine: Engine = "windows") -> DataFrame:
-    """The daily features of all of `prices`.
+def daily_features(
+    prices: DataFrame, features: Sequence[Feature], engine: Engine = "windows", days: Days | None = None
+) -> DataFrame:
+    """The daily features of all of `prices`; where `days` names some of each country, of these and of rows with states.
 
     `ticker, date, session, country, bar, year`; a double array for each family and `exposures`;
     `ranked array<float>`; `states array<double>`. Array elements follow `sets.columns`; an element is null while its
@@ -39,9 +44,10 @@ def daily_features(prices: DataFrame, features: Sequence[Feature], engine: Engin
     outputs = _outputs(features)
     bars = _bars(prices, prices, inputs_of(outputs.values()))
     if engine == "kernels":
-        return computed(by_ticker(bars), _table(program(outputs), features))
+        return computed(bars, _table(program(outputs), features, days))
     in_windows = lowered(outputs)
-    return _packed(with_series(bars, in_windows, _KEPT, recursions(in_windows.values()), SPACING), features)
+    wide = with_series(bars, in_windows, _KEPT, recursions(in_windows.values()), SPACING)
+    return _packed(_of_days(wide, days), features)
 
 
 def later_features(
@@ -51,6 +57,7 @@ def later_features(
     first: date,
     last: date | None = None,
     engine: Engine = "windows",
+    days: Days | None = None,
 ) -> DataFrame:
     """The daily features from `first` to `last`, equal to `daily_features` of these days, from a part of the history.
 
@@ -63,13 +70,22 @@ def later_features(
     if engine == "kernels":
         made = program(outputs)
         recent = _recent(to_last, earlier, first, made.history)
-        return computed(by_ticker(_bars(recent, to_last, inputs)), _table(made, features, first))
+        return computed(_bars(recent, to_last, inputs), _table(made, features, days, first))
     in_windows = lowered(outputs)
     going_on = resumed(in_windows)
     recent = _recent(to_last, earlier, first, history(in_windows.values()))
     bars = _bars(recent, to_last, inputs | {"start"})
     wide = with_series(bars, going_on.outputs, _KEPT, going_on.states, SPACING)
-    return _packed(wide.where(F.col("date") >= F.lit(first)), features)
+    return _packed(_of_days(wide.where(F.col("date") >= F.lit(first)), days), features)
+
+
+def _of_days(wide: DataFrame, days: Days | None) -> DataFrame:
+    if days is None:
+        return wide
+    rows = pd.DataFrame([(country, day, True) for country, its in days.items() for day in its])
+    wanted = wide.sparkSession.createDataFrame(rows, "country string, date date, is_wanted boolean")
+    named = wide.join(F.broadcast(wanted), on=["country", "date"], how="left")
+    return named.where("is_wanted OR states IS NOT NULL").drop("is_wanted")
 
 
 def _recent(prices: DataFrame, earlier: DataFrame, first: date, looks_back: int) -> DataFrame:
@@ -107,10 +123,11 @@ def _outputs(features: Sequence[Feature]) -> dict[str, Series]:
     return outputs | {f"ranked_{name}": output.ranked for name, output in columns(features).items()}
 
 
-def _table(made: Program, features: Sequence[Feature], first: date | None = None) -> Table:
+def _table(made: Program, features: Sequence[Feature], days: Days | None, first: date | None = None) -> Table:
     ranked = [f"ranked_{name}" for name in columns(features)]
     arrays = families([*features, *EXPOSURES]) | {"ranked": ranked}
-    return Table(made, _KEPT, arrays, frozenset({"ranked"}), first)
+    dates = None if days is None else {country: np.array(its, "datetime64[D]") for country, its in days.items()}
+    return Table(made, _KEPT, arrays, frozenset({"ranked"}), first, dates)
 
 
 def _packed(wide: DataFrame, features: Sequence[Feature]) -> DataFrame:

@@ -6,14 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from eraflow.errors import InputError
-from eraflow.features.cross_section import Levels, Matrix, levels, quantiles, residual
+from eraflow.features.cross_section import Groups, Levels, Matrix, levels, quantiles, residual
 from eraflow.features.feature import Feature
 from eraflow.features.sets import EXPOSURES, columns, families
-
-Groups = Mapping[str, npt.NDArray[np.object_]]
 
 SUFFIXES = {"universe": "", "sector": "_in_sector", "country": "_in_country", "neutral": "_neutral"}
 SMALLEST_GROUP = 5  # a sector or country with fewer known values has no fifths
@@ -62,7 +59,7 @@ class Ranking:
     def _products(self) -> list[str]:
         return [f"{one}_x_{other}" for one, other in self.interactions]
 
-    def levels(self, ranked: Matrix, groups: Groups, exposures: Matrix) -> Levels:
+    def levels(self, ranked: Matrix, groups: Mapping[str, Groups], exposures: Matrix) -> Levels:
         """One era's levels, tickers x names.
 
         `ranked`: tickers x features. `groups`: of each ticker its sector and country. `exposures`: tickers x EXPOSURES.
@@ -75,7 +72,7 @@ class Ranking:
             parts.append(levels(np.column_stack(products)))
         return np.hstack(parts)
 
-    def _among(self, rank: str, ranked: Matrix, groups: Groups, exposures: Matrix) -> Levels:
+    def _among(self, rank: str, ranked: Matrix, groups: Mapping[str, Groups], exposures: Matrix) -> Levels:
         if rank == "universe":
             return levels(ranked)
         if rank == "neutral":

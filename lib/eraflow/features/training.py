@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,12 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql import types as T
 
 from eraflow.batches import groups, joined, lists, matrix
 from eraflow.features import cross_section
 from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
+from eraflow.packages import Batches, Source, brought_together, by_bucket, parts
+from eraflow.ticker_rows import TickerRows
 
 # A ticker that did not trade on the very day is taken at its last price of this many sessions; after that its label is
 # unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach further past its end.
@@ -66,32 +67,24 @@ def training_table(
     the number of trading days there are; a label that ends after the last is null. `prices` has `masked`, where neither
     features nor labels over the day are known. `id_dates`: by era and country the date in ids, where it is not the day.
     """
-    named = id_dates or {}
+    spark, named = daily.sparkSession, id_dates or {}
     dated = pd.DataFrame([(*row, named.get(row[:2], row[2])) for row in eras])
-    days = F.broadcast(daily.sparkSession.createDataFrame(dated, "era int, country string, date date, named date"))
-    labels = forward_returns(prices, horizons, lag, sessions, eras)
+    days = F.broadcast(spark.createDataFrame(dated, "era int, country string, date date, named date"))
     keys = ["country", "date", *(["era"] if "era" in daily.columns else [])]
-    rows = (
-        daily.join(days, on=keys, how="inner")
-        .join(labels.drop("country"), on=["ticker", "date"], how="left")
-        .where(F.coalesce("member", F.lit(True)))
-        .select(
-            F.floor(F.col("era") / ERAS_A_CHUNK).alias("chunk"),
-            "era",
-            F.concat_ws("_", "ticker", F.col("named").cast("string")).alias("id"),
-            "sector",
-            "country",
-            F.coalesce("masked", F.lit(False)).alias("masked"),
-            "ranked",
-            "exposures",
-            *map(_forward, horizons),
-            *others,
-        )
-    )
+    rows = daily.join(days, on=keys, how="inner").select(
+        "era", "ticker", F.concat_ws("_", "ticker", F.col("named").cast("string")).alias("id"), "country", "ranked",
+        "exposures", *others,
+    )  # fmt: skip
+    labelled = forward_returns(prices, horizons, lag, sessions).then(OnDays.of(eras))
     place = list(columns(EXPOSURES))
     make = Crossed(ranking, tuple(horizons), tuple(place.index(name) for name in exposures), era_block, tuple(others))
-    # All rows of an era come to one task, some eras after each other.
-    return rows.repartition("chunk").sortWithinPartitions("era").mapInArrow(make, schema(horizons, others))
+    together = brought_together(_chunk, parts(spark), Source(rows), labelled.source(joined))
+    return together.mapInArrow(make, schema(horizons, others))
+
+
+def _chunk(rows: pa.RecordBatch) -> npt.NDArray[np.int64]:
+    chunk: npt.NDArray[np.int64] = rows.column("era").to_numpy().astype(np.int64) // ERAS_A_CHUNK
+    return chunk
 
 
 def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
@@ -101,50 +94,30 @@ def schema(horizons: Sequence[int], others: Sequence[str] = ()) -> str:
     return ", ".join(["id string", "era int", "era_block int", "features array<tinyint>", *floats])
 
 
-def forward_returns(
-    prices: DataFrame,
-    horizons: Sequence[int],
-    lag: int,
-    sessions: Mapping[str, int],
-    eras: Sequence[tuple[int, str, date]] | None = None,
-) -> DataFrame:
-    """The columns LABELLED of bars and, for each horizon, the forward return: on the days of `eras`, else on all.
+def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessions: Mapping[str, int]) -> TickerRows:
+    """Of each ticker the columns LABELLED of its bars and, for each horizon, `forward_HORIZON`: its forward return.
 
     A return is the total return from `lag` sessions after the date over as many more as the horizon has. Null where the
     label's last day is not known yet, where the ticker has no price near enough to its ends, or where it reaches over a
     masked day.
     """
-    days: dict[str, list[date]] = {}
-    for _, country, day in eras or ():
-        days.setdefault(country, []).append(day)
-    wanted = None if eras is None else {name: np.array(its, "datetime64[D]") for name, its in days.items()}
-    make, kept = _Labels(tuple(horizons), lag, dict(sessions), wanted), [prices.schema[name] for name in LABELLED]
-    schema = T.StructType([*kept, *(T.StructField(_forward(horizon), T.DoubleType()) for horizon in horizons)])
     bars = prices.select(*LABELLED, "session", "total_return").where(F.col("country").isin([*sessions]))
-    return bars.repartition("ticker").sortWithinPartitions("ticker", "session").mapInArrow(make, schema)
+    return TickerRows.of(parts(prices.sparkSession), Source(bars)).then(_Labels(tuple(horizons), lag, dict(sessions)))
 
 
 @dataclass(frozen=True)
 class _Labels:
-    """The worker's part of `forward_returns`: bars by ticker and session become labelled ones.
-
-    `days`: by country those whose rows are wanted; None = all.
-    """
+    """The step of `forward_returns`."""
 
     horizons: tuple[int, ...]
     lag: int
     sessions: Mapping[str, int]
-    days: Mapping[str, npt.NDArray[np.datetime64]] | None
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return joined(self._ticker(rows) for rows in groups(batches, "ticker"))
-
-    def _ticker(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
         session, level = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("session", "total_return"))
         masked = np.append(0, np.cumsum(rows.column("masked").to_numpy(zero_copy_only=False)))
         country = rows.column("country").dictionary_encode()
-        names, code = country.dictionary.to_pylist(), country.indices.to_numpy()
-        ends = np.array([self.sessions[name] for name in names])[code]
+        ends = np.array([self.sessions[name] for name in country.dictionary.to_pylist()])[country.indices.to_numpy()]
 
         def until(days: int) -> npt.NDArray[np.intp]:
             """How many bars the ticker has had until so many sessions later."""
@@ -163,17 +136,38 @@ class _Labels:
             last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
             label = np.where(has_ended & unmasked, last / entry - 1.0, np.nan)
             found[_forward(horizon)] = pa.array(label, from_pandas=True)
-        labelled = pa.record_batch(found)
-        return labelled if self.days is None else labelled.filter(pa.array(self._wanted(rows, names, code)))
+        return (pa.record_batch(found),)
 
-    def _wanted(
-        self, rows: pa.RecordBatch, countries: Sequence[str], code: npt.NDArray[np.int32]
-    ) -> npt.NDArray[np.bool_]:
-        days, by_country = rows.column("date").to_numpy(zero_copy_only=False), self.days or {}
-        wanted = np.zeros(len(days), dtype=bool)
-        for place, name in enumerate(countries):
-            wanted |= (code == place) & np.isin(days, by_country.get(name, days[:0]))
-        return wanted
+
+@dataclass(frozen=True)
+class OnDays:
+    """A step that leaves of a ticker's rows those on the days of eras in its country, once for each `era`."""
+
+    eras: Mapping[str, npt.NDArray[np.int32]]
+    days: Mapping[str, npt.NDArray[np.datetime64]]  # of these eras, by country, ascending
+
+    @classmethod
+    def of(cls, eras: Sequence[tuple[int, str, date]]) -> OnDays:
+        """`eras`: of each era and country its day."""
+        table = pd.DataFrame(eras, columns=["era", "country", "date"]).sort_values(["date", "era"])
+        by_country = {str(name): its for name, its in table.groupby("country")}
+        days = {name: its["date"].to_numpy("datetime64[D]") for name, its in by_country.items()}
+        return cls({name: its["era"].to_numpy(np.int32) for name, its in by_country.items()}, days)
+
+    def __call__(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+        country = rows.column("country").dictionary_encode()
+        names, code = country.dictionary.to_pylist(), country.indices.to_numpy()
+        dates = rows.column("date").to_numpy(zero_copy_only=False)
+        its = {name: np.flatnonzero(code == place) for place, name in enumerate(names) if name in self.days}
+        return [self._of(rows, dates, at, name) for name, at in its.items()]
+
+    def _of(
+        self, rows: pa.RecordBatch, dates: npt.NDArray[np.datetime64], its: npt.NDArray[np.intp], country: str
+    ) -> pa.RecordBatch:
+        days, eras = self.days[country], self.eras[country]
+        at = np.minimum(np.searchsorted(dates[its], days), len(its) - 1)
+        held = dates[its][at] == days
+        return rows.take(pa.array(its[at[held]])).append_column("era", pa.array(eras[held]))
 
 
 def _forward(horizon: int) -> str:
@@ -182,7 +176,10 @@ def _forward(horizon: int) -> str:
 
 @dataclass(frozen=True)
 class Crossed:
-    """What is compared across the tickers of an era, in a worker: sorted rows of eras become rows of the table."""
+    """What is compared across the tickers of an era, in a worker: packages of some eras become rows of the table.
+
+    Of a chunk of eras some packages hold daily features, others labels.
+    """
 
     ranking: Ranking
     horizons: tuple[int, ...]
@@ -190,12 +187,20 @@ class Crossed:
     era_block: int
     others: tuple[str, ...]
 
-    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return joined(self._era(rows) for rows in groups(batches, "era"))
+    def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
+        for _, tables in by_bucket(batches):
+            sides: tuple[list[pa.Table], list[pa.Table]] = ([], [])
+            for table in tables:
+                sides["ranked" not in table.column_names].append(table)
+            if sides[0]:  # a label may be of a ticker without features that day
+                yield from self._chunk(_labelled(*sides))
+
+    def _chunk(self, rows: pa.Table) -> Iterator[pa.RecordBatch]:
+        # The order in which Spark brings an era's rows is not fixed; sums below depend on it to the last bit.
+        rows = rows.take(pc.sort_indices(rows, [("era", "ascending"), ("id", "ascending")])).combine_chunks()
+        return joined(self._era(era) for era in groups(rows.to_batches(), "era"))
 
     def _era(self, rows: pa.RecordBatch) -> pa.RecordBatch:
-        # The order in which Spark brings an era's rows is not fixed; sums below depend on it to the last bit.
-        rows = rows.take(pc.sort_indices(rows.column("id")))
         ranked, exposed = (matrix(rows.column(name)) for name in ("ranked", "exposures"))
         ranked[rows.column("masked").to_numpy(zero_copy_only=False)] = np.nan
         groups = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in ("sector", "country")}
@@ -209,6 +214,17 @@ class Crossed:
             found |= {f"target_{kind}_{horizon}": _floats(targets[kind]) for kind in KINDS}
         found |= {name: _floats(rows.column(name).to_numpy(zero_copy_only=False)) for name in self.others}
         return pa.record_batch(found)
+
+
+def _labelled(daily: list[pa.Table], labels: list[pa.Table]) -> pa.Table:
+    """The members' daily features with what `labels` hold of their ticker and era: both are of the same bars."""
+    rows, theirs = (pa.concat_tables(tables, promote_options="default") for tables in (daily, labels))
+    keys, their_keys = (pd.MultiIndex.from_frame(side.select(["era", "ticker"]).to_pandas()) for side in (rows, theirs))
+    theirs = theirs.take(pa.array(their_keys.get_indexer(keys)))
+    for name in theirs.column_names:
+        if name not in rows.column_names:
+            rows = rows.append_column(name, theirs[name])
+    return rows.filter(pc.fill_null(rows["member"], True))
 
 
 def _floats(values: npt.NDArray[np.float64]) -> pa.Array:

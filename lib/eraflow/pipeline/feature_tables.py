@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -19,31 +20,65 @@ from eraflow.graphs.history import Ensemble
 from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Made, Step
 from eraflow.sources import prices, quality
-from eraflow.sources.calendar import Calendars
+from eraflow.sources.calendar import Calendar, Calendars
 from eraflow.tables import Part, Version, from_day
 
 
-def features_step(site: Site, raw: Version) -> Step:
-    """The daily features. With `site.rebuild` the days of a range are made again whether they are fresh or not."""
+def features_step(site: Site, days: Days, raw: Version, signals: Version | None) -> Step:
+    """The daily features, of the days of eras or of every day (`Site`), and of rows with states in either case.
+
+    With `site.rebuild` the days of a range are made again whether they are fresh or not.
+    """
     store, rebuild, engine = site.store, site.rebuild, site.config.features.engine
-    wanted = chosen(site.config)
-    manifest = {"columns": sets.families([*wanted, *sets.EXPOSURES])}
+    wanted, every_day = chosen(site.config), site.every_day or learns_networks(site.config)
+
+    def kept() -> dict[str, tuple[date, ...]] | None:
+        return None if every_day else _by_country(days.of(raw, signals).era_days)
+
+    def packed() -> dict[str, str]:
+        return {name: Calendar(its).packed for name, its in (kept() or {}).items()}
+
+    def manifest() -> dict[str, object]:
+        return {"columns": sets.families([*wanted, *sets.EXPOSURES]), "days": packed()}
 
     def make() -> Made:
-        return Made(daily_features(prices.kept(store.read(raw)), wanted, engine), manifest)
+        return Made(daily_features(prices.kept(store.read(raw)), wanted, engine, kept()), manifest())
 
     def make_later(current: Version) -> Made | None:
         first = store.changed_since(raw.table, current.inputs[raw.table], labels=reads_sectors(wanted))
         last = None
         if first == date.min:
             return None
+        first = min([first, *_other_days(current.manifest["days"], kept() or {})])
         if rebuild:
             first, last = min(first, rebuild[0]), rebuild[1] if first == date.max else None
-        later = later_features(prices.kept(store.read(raw)), wanted, store.read(current), first, last, engine)
-        return Made(later, manifest, from_day(first, last))
+        bars, before = prices.kept(store.read(raw)), store.read(current)
+        later = later_features(bars, wanted, before, first, last, engine, kept())
+        return Made(later, manifest(), from_day(first, last))
 
-    settings = [engine, sets.fingerprint(wanted), sets.fingerprint(sets.EXPOSURES)]
-    return Step("features", settings, (raw,), make, make_later, ("year",), again=lambda current: rebuild is not None)
+    return Step(
+        "features",
+        [engine, every_day, sets.fingerprint(wanted), sets.fingerprint(sets.EXPOSURES)],
+        (raw,),
+        make,
+        make_later,
+        ("year",),
+        state=lambda current: packed(),
+        again=lambda current: rebuild is not None,
+    )
+
+
+def _by_country(era_days: Sequence[tuple[int, str, date]]) -> dict[str, tuple[date, ...]]:
+    found: dict[str, set[date]] = {}
+    for _, country, day in era_days:
+        found.setdefault(country, set()).add(day)
+    return {country: tuple(sorted(its)) for country, its in sorted(found.items())}
+
+
+def _other_days(before: Mapping[str, str], now: Mapping[str, Sequence[date]]) -> set[date]:
+    """The days that only one of both names: an era's day moves on with its week, and back where prices end earlier."""
+    held = {name: {*Calendar.unpacked(text).dates} for name, text in before.items()}
+    return {day for name in {*held, *now} for day in held.get(name, set()) ^ {*now.get(name, ())}}
 
 
 def graphs_step(site: Site, days: Days, raw: Version, signals: Version | None, features: Version) -> Step:

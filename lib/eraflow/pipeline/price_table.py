@@ -19,6 +19,7 @@ from pyspark.sql import DataFrame
 
 from eraflow.config import Config, fingerprint
 from eraflow.errors import InputError
+from eraflow.packages import Collecting, Source, frame_of
 from eraflow.pipeline.site import Days, Site
 from eraflow.pipeline.steps import Made, Step
 from eraflow.session import slots
@@ -28,8 +29,8 @@ from eraflow.sources.fault_rows import SEEN, SEEN_SQL, marked
 from eraflow.sources.faults import Faults
 from eraflow.sources.files import listed, reading
 from eraflow.sources.raw_prices import complete
-from eraflow.sources.ticker_rows import MOST_TICKERS, Collecting, Source, TickerRows, frame_of, too_many
 from eraflow.tables import Part, Store, Version, from_day
+from eraflow.ticker_rows import MOST_TICKERS, TickerRows, too_many
 
 SEEN_TABLE = "prices_seen"
 _PARTS = 4  # of what is held that go into one file a year

@@ -175,10 +175,8 @@ class Signals:
 
     @cached_property
     def _labels(self) -> dict[int, Labels]:
-        """By horizon what the table says of the targets that are learned."""
-        table, names = self.store.read(self.made["eras"]), self.config.targets.names
-        days = dict.fromkeys([self._horizon, *(names[name] for name in self.config.learned_targets)])
-        return {horizon: labels_of(table, horizon) for horizon in days}
+        """By horizon what the table says."""
+        return labels_of(self.store.read(self.made["eras"]))
 
     @property
     def _dates(self) -> Mapping[int, date]:

@@ -41,8 +41,8 @@ def steps(site: Site) -> dict[str, NextStep]:
     every: dict[str, NextStep] = {
         "prices": lambda made: prices_step(site, days),
         "quality": lambda made: quality_step(site, made["prices"]),
-        "features": lambda made: features_step(site, made["prices"]),
         "signals": lambda made: signals_step(site, made["prices"]),
+        "features": lambda made: features_step(site, days, made["prices"], made.get("signals")),
         "eras": lambda made: eras_step(site, days, made["prices"], made.get("signals")),
         "signals_match": lambda made: signals_match_step(site, days, made["prices"], made["signals"]),
         "graphs": lambda made: graphs_step(site, days, made["prices"], made.get("signals"), made["features"]),

@@ -15,12 +15,17 @@ from eraflow.tables import Store, Version
 
 @dataclass(frozen=True)
 class Site:
-    """Where tables lie and what they are made by. The features of the days of `rebuild` are made again in any case."""
+    """Where tables lie and what they are made by.
+
+    The features of the days of `rebuild` are made again in any case. They are kept of every day where `every_day` says
+    so or networks are learned, else of the days of eras, which are all that a training table reads.
+    """
 
     store: Store
     config: Config
     progress: Progress
     rebuild: tuple[date, date] | None = None
+    every_day: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ def build(
     if export:
         refuse_taken(spark, export)
     config = traded_money.settled(spark, config, progress)
-    tables = signals_steps.tables(Site(store, config, progress, (first, last or date.max) if first else None))
+    rebuild = (first, last or date.max) if first else None
+    tables = signals_steps.tables(Site(store, config, progress, rebuild, every_day=export is not None))
     lines = _lines(tables)
     if export:
         progress.stage(f"exporting to {export}")

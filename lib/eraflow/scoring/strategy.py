@@ -15,6 +15,7 @@ import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from eraflow.packages import Source, parts
 from eraflow.scoring.tranches import (
     DAILY,
     HISTORY,
@@ -32,6 +33,7 @@ from eraflow.scoring.tranches import (
     Positions,
     quantiles,
 )
+from eraflow.ticker_rows import TickerRows
 
 __all__ = ["Holding", "daily_returns", "histories", "performance", "positions", "quantile_returns", "scaled", "spreads"]
 
@@ -62,7 +64,7 @@ def histories(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Da
         *("daily_return", "total_return"),
     )
     rows = predicted.unionByName(bars, allowMissingColumns=True)
-    return rows.repartition("ticker").sortWithinPartitions("ticker").mapInArrow(Histories(holding), HISTORY)
+    return TickerRows.of(parts(prices.sparkSession), Source(rows)).rows(Histories(holding), HISTORY)
 
 
 def positions(histories: DataFrame, holding: Holding) -> DataFrame:

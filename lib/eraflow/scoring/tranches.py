@@ -58,21 +58,20 @@ class Holding:
 
 @dataclass(frozen=True)
 class Histories:
-    """Rows of prices and of predictions (those with a model), sorted by ticker, as rows of HISTORY."""
+    """Tickers' rows of prices and of predictions (those with a model), by date, as rows of HISTORY."""
 
     holding: Holding
 
-    def __call__(self, batches: Batches) -> Iterator[pa.RecordBatch]:
-        return joined(self._parts(batches), ROWS_OF_LISTS)
+    def __call__(self, tickers: Batches) -> Iterator[pa.RecordBatch]:
+        return joined(self._parts(tickers), ROWS_OF_LISTS)
 
-    def _parts(self, batches: Batches) -> Iterator[pa.RecordBatch]:
+    def _parts(self, tickers: Batches) -> Iterator[pa.RecordBatch]:
         calendars: dict[str, dict[int, int]] = {}
-        for rows in groups(batches, "ticker"):
+        for rows in tickers:
             is_price = pc.is_null(rows.column("model"))
             prices = rows.filter(pc.and_(is_price, pc.is_valid(rows.column("session"))))
             if not prices.num_rows:
                 continue
-            prices = prices.take(pc.sort_indices(prices.column("date")))
             days, sessions = _days(prices), prices.column("session").to_numpy()
             country = prices.column("country")[0].as_py()
             calendars.setdefault(country, {}).update(zip(sessions.tolist(), days.tolist(), strict=True))

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from pyspark.sql import DataFrame, Row, SparkSession
 
 from eraflow.sources.calendar import Label
 from eraflow.spans import EraSpan, overlapping
@@ -35,10 +34,15 @@ class Labels:
     overlap: int
 
 
-def labels_of(eras: DataFrame, horizon: int) -> Labels:
-    """The labels of this horizon in the table."""
-    rows = eras.where(F.col("horizon") == horizon).orderBy("era").collect()  # one row an era
-    ended = [row for row in rows if row["label_end"] is not None]
+def labels_of(eras: DataFrame) -> dict[int, Labels]:
+    """The labels in the table by horizon, read at once."""
+    rows = sorted(eras.collect(), key=lambda row: row["era"])  # a row an era and horizon
+    return {horizon: _labels(rows, horizon) for horizon in sorted({row["horizon"] for row in rows})}
+
+
+def _labels(rows: Sequence[Row], horizon: int) -> Labels:
+    its = [row for row in rows if row["horizon"] == horizon]
+    ended = [row for row in its if row["label_end"] is not None]
     spans = [EraSpan(row["era"], row["date"], row["label_end"]) for row in ended]
     overlap = overlapping([row["label_start"] for row in ended], [row["label_end"] for row in ended])
-    return Labels(spans, {row["era"]: row["date"] for row in rows}, overlap)
+    return Labels(spans, {row["era"]: row["date"] for row in its}, overlap)

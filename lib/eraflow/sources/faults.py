@@ -23,9 +23,9 @@ import pandas as pd
 import pyarrow as pa
 
 from eraflow.errors import InputError
+from eraflow.hadoop import shown
 from eraflow.sources.fault_rows import FAULTS, REPEAT, REPEATED, SEEN, Sound, check_of, seen
-from eraflow.sources.files import shown
-from eraflow.sources.ticker_rows import TickerRows
+from eraflow.ticker_rows import TickerRows
 
 CHECKS: Mapping[str, str] = {
     "incomplete": "a price, the volume, the sector, the country or the currency is missing",

@@ -18,6 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from eraflow.errors import InputError
+from eraflow.hadoop import shown
 
 _PARQUET, _CSV, _TEXT = (".parquet",), (".csv", ".csv.gz"), (".txt", ".txt.gz")
 _MEND = "replace it or leave it out"
@@ -180,11 +181,6 @@ class _StoreFile(io.RawIOBase):
 def _hadoop(spark: SparkSession) -> Any:
     context: Any = spark.sparkContext._jsc
     return context.hadoopConfiguration()
-
-
-def shown(path: str) -> str:
-    """A path as the user wrote it: without a scheme for local files."""
-    return re.sub("^file:/+", "/", path)
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from pyspark.sql import SparkSession
 
 from eraflow.config import Prices
 from eraflow.errors import InputError
+from eraflow.hadoop import shown
+from eraflow.packages import Source
 from eraflow.session import slots
 from eraflow.sources import price_formats, price_tables
 from eraflow.sources.files import (
@@ -28,7 +30,6 @@ from eraflow.sources.files import (
     opened,
     opened_here,
     opened_in_store,
-    shown,
     unreadable,
 )
 from eraflow.sources.price_actions import TotalReturn, actions_of
@@ -36,7 +37,6 @@ from eraflow.sources.price_formats import Reading, reading_of, ticker_of
 from eraflow.sources.price_tables import Columns, Layout, Part, layout_of, row_groups, with_keys
 from eraflow.sources.price_values import EMPTY, constant, days, fits, numbers, plain, words
 from eraflow.sources.raw_prices import COLUMNS, RawPrices
-from eraflow.sources.ticker_rows import Source
 
 # What a task gives: beside the columns of raw prices what a total return is built from, and of prices of which kind.
 _READ: Mapping[str, pa.DataType] = {

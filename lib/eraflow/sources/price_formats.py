@@ -14,7 +14,7 @@ from urllib.parse import unquote
 
 from eraflow.config import Prices
 from eraflow.errors import InputError
-from eraflow.sources.files import shown
+from eraflow.hadoop import shown
 from eraflow.sources.price_values import Numbers
 
 # Of open, high, low, close and volume: nothing | splits | all but the close | all, splits and dividends.

@@ -16,7 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from eraflow.errors import InputError
-from eraflow.sources.files import damaged, is_text, shown, unreadable
+from eraflow.hadoop import shown
+from eraflow.sources.files import damaged, is_text, unreadable
 from eraflow.sources.price_formats import Header
 from eraflow.sources.price_values import constant
 

@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame
 
 from eraflow.sources.bars import SCHEMA, Anchor, Bars
 from eraflow.sources.calendar import Calendars
-from eraflow.sources.ticker_rows import TickerRows
+from eraflow.ticker_rows import TickerRows
 
 
 def bars(

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from eraflow.sources.ticker_rows import Source, Step, TickerRows
+from eraflow.packages import Source
+from eraflow.ticker_rows import Step, TickerRows
 
 PRICES = ("open", "high", "low", "close", "adjusted_close")
 NUMBERS = (*PRICES, "volume")

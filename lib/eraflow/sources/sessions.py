@@ -20,7 +20,7 @@ from eraflow.config.dates import Dates
 from eraflow.errors import InputError
 from eraflow.sources import bars
 from eraflow.sources.calendar import Calendars
-from eraflow.sources.ticker_rows import TickerRows
+from eraflow.ticker_rows import TickerRows
 
 USUAL = 10  # sessions by whose median it is told how many tickers usually trade
 FORGOTTEN = datetime.timedelta(days=30)  # after so long without a session any day may be the next one

@@ -14,9 +14,10 @@ from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
+from eraflow.hadoop import shown
 from eraflow.sources import ticker_map
 from eraflow.sources.columns import DATE_TYPES, as_date
-from eraflow.sources.files import SourceFile, listed, opened, shown
+from eraflow.sources.files import SourceFile, listed, opened
 from eraflow.sources.lives import name_of
 from eraflow.sources.ticker_map import FIGI, Fault, Line, Named, resolved
 

@@ -11,8 +11,9 @@ from pyspark.sql import types as T
 
 from eraflow.config import Signals
 from eraflow.errors import InputError
+from eraflow.hadoop import shown
 from eraflow.sources.columns import DATE_TYPES, as_date
-from eraflow.sources.files import SourceFile, listed, opened, shown
+from eraflow.sources.files import SourceFile, listed, opened
 from eraflow.sources.lives import name_of
 from eraflow.sources.signals_files import era_of
 

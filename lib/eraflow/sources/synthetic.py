@@ -18,9 +18,9 @@ import pyarrow as pa
 from pyspark.sql import SparkSession
 
 from eraflow.config import Synthetic
+from eraflow.packages import Source
 from eraflow.session import slots
 from eraflow.sources.raw_prices import COLUMNS, RawPrices
-from eraflow.sources.ticker_rows import Source
 
 Panel = npt.NDArray[np.float64]  # days x tickers of one sector
 

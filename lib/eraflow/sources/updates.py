@@ -24,10 +24,11 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from eraflow.packages import Source, collected
 from eraflow.sources import restatements
 from eraflow.sources.bars import Anchor
 from eraflow.sources.fault_rows import REPEAT, REPEATED
-from eraflow.sources.ticker_rows import Source, TickerRows, collected
+from eraflow.ticker_rows import TickerRows
 
 EXAMPLES = 3
 _COMPARED = ("ticker", "date", *restatements.NUMBERS, *restatements.NAMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -13,11 +13,14 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql import types as T
 
-from eraflow import batches
+from eraflow.batches import joined, matrix
 from eraflow.features.kernels.compiled import Places, Values
 from eraflow.features.kernels.machine import Rows, keeps_state, run
 from eraflow.features.kernels.program import Program
+from eraflow.packages import Batches, Source, Work, parts
+from eraflow.ticker_rows import TickerRows
 
+Days = npt.NDArray[np.datetime64]
 ROWS = 4096  # a call: fewer cost more calls, more leave the processor's cache
 
 
@@ -25,7 +28,8 @@ ROWS = 4096  # a call: fewer cost more calls, more leave the processor's cache
 class Table:
     """What the worker makes: columns `keep` as they are, and arrays of outputs by name, `floats` of them as floats.
 
-    Rows before `first` are read and not written.
+    Rows before `first` are read and not written; of later ones those with states and, by country, those of `days`, of
+    all where there are none.
     """
 
     program: Program
@@ -33,6 +37,7 @@ class Table:
     arrays: Mapping[str, Sequence[str]]
     floats: frozenset[str] = frozenset()
     first: date | None = None
+    days: Mapping[str, Days] | None = None
 
     def schema(self, bars: DataFrame) -> T.StructType:
         """What comes out of `bars`."""
@@ -43,29 +48,19 @@ class Table:
         )
 
 
-def by_ticker(bars: DataFrame) -> DataFrame:
-    """The bars in the order that `computed` reads: one exchange and one sort.
-
-    The number of partitions is set, two a slot: Spark would merge small ones until the last runs alone.
-    """
-    spark = bars.sparkSession
-    most = int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
-    partitions = min(most, 2 * spark.sparkContext.defaultParallelism)
-    return bars.repartition(partitions, "ticker").sortWithinPartitions("ticker", "date")
-
-
 def computed(bars: DataFrame, table: Table) -> DataFrame:
     """The table of `bars`: `ticker`, `date`, `bar` without holes, the program's inputs, and `states` to go on from.
 
-    All bars of a ticker are in one partition, sorted by ticker and date. A worker holds one ticker and a batch.
+    A worker holds one bucket of tickers (`TickerRows`) and a call's rows.
     """
-    return bars.mapInArrow(_computing(table), table.schema(bars))
+    tickers = TickerRows.of(parts(bars.sparkSession), Source(bars))
+    return tickers.rows(_computing(table), table.schema(bars))
 
 
-def _computing(table: Table) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def of(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for tickers in batches.joined(batches.groups(rows, "ticker"), ROWS):
-            yield of_tickers(tickers, table)
+def _computing(table: Table) -> Work:
+    def of(tickers: Batches) -> Iterator[pa.RecordBatch]:
+        for together in joined(tickers, ROWS):
+            yield of_tickers(together, table)
 
     return of
 
@@ -75,9 +70,7 @@ def of_tickers(tickers: pa.RecordBatch, table: Table) -> pa.RecordBatch:
     bar = tickers.column("bar").to_numpy().astype(np.int64)
     rows = _rows(tickers, bar)
     columns = {name: _numbers(tickers.column(name)) for name in table.program.inputs}
-    written = np.ones(len(bar), dtype=bool)
-    if table.first is not None:
-        written = pc.greater_equal(tickers.column("date"), pa.scalar(table.first)).to_numpy(zero_copy_only=False)
+    written = _written(tickers, table, bar)
     count = int(written.sum())
     found = {
         name: np.empty((len(outputs), count), np.float32 if name in table.floats else np.float64)
@@ -101,13 +94,24 @@ def of_tickers(tickers: pa.RecordBatch, table: Table) -> pa.RecordBatch:
     )
 
 
+def _written(tickers: pa.RecordBatch, table: Table, bar: Places) -> npt.NDArray[np.bool_]:
+    dates = tickers.column("date").to_numpy(zero_copy_only=False)
+    written = np.ones(len(bar), dtype=bool)
+    if table.days is not None:
+        country = tickers.column("country").dictionary_encode()
+        code, written = country.indices.to_numpy(), keeps_state(bar)
+        for place, name in enumerate(country.dictionary.to_pylist()):
+            written |= (code == place) & np.isin(dates, table.days.get(name, dates[:0]))
+    return written if table.first is None else written & (dates >= np.datetime64(table.first))
+
+
 def _rows(tickers: pa.RecordBatch, bar: Places) -> Rows:
     ends = pc.run_end_encode(tickers.column("ticker")).run_ends.to_numpy().astype(np.int64)
     bounds = np.concatenate([np.zeros(1, np.int64), ends])
     states = tickers.column("states") if "states" in tickers.schema.names else pa.nulls(len(bar))
     if states.null_count == len(bar):  # every ticker begins with its first bar
         return Rows.of(bounds, bar)
-    return Rows.of(bounds, bar, np.flatnonzero(states.is_valid()), batches.matrix(states.drop_null()))
+    return Rows.of(bounds, bar, np.flatnonzero(states.is_valid()), matrix(states.drop_null()))
 
 
 def _numbers(column: pa.Array) -> Values:
