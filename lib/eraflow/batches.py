@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -41,17 +42,20 @@ def _one(parts: list[pa.RecordBatch]) -> pa.RecordBatch:
     return parts[0] if len(parts) == 1 else pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
 
-def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of at least so many each but the last, since a small one costs as much as a large."""
+def joined(parts: Iterable[pa.RecordBatch], rows: int = 10_000, size: int = sys.maxsize) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of at least so many rows or bytes each but the last.
+
+    A small batch costs as much as a large one.
+    """
     held: list[pa.RecordBatch] = []
-    count = 0
+    count = weight = 0
     for part in parts:
         if part.num_rows:
             held.append(part)
-            count += part.num_rows
-        if count >= rows:
+            count, weight = count + part.num_rows, weight + part.nbytes
+        if count >= rows or weight >= size:
             yield _one(held)
-            held, count = [], 0
+            held, count, weight = [], 0, 0
     if held:
         yield _one(held)
 

@@ -25,6 +25,7 @@ APART = frozenset(f"{NAME}.{room}" for room in ("cli", "errors", "progress", "se
 SETTINGS = f"{NAME}.config"
 _LOOKUPS = {"globals", "import_module", "__import__"}
 _VALIDATORS = {"field_validator", "model_validator"}
+_SAYS_NOTHING = {"annotation", "returns", "ctx", "type_comment"}  # fields of a syntax tree
 
 # Python 3.11 counts the depth of a tree that it makes once a process: two threads that parse at once spoil each other's
 # count, and one fails ("AST constructor recursion depth mismatch"). Two runs of one driver do so.
@@ -134,30 +135,31 @@ def _reached(roots: frozenset[Definition]) -> tuple[frozenset[Definition], froze
     return frozenset(found), frozenset(packages - sys.stdlib_module_names)
 
 
-def _uses(statement: ast.stmt, module: str) -> Iterator[Definition]:
+@cache
+def _uses(statement: ast.stmt, module: str) -> tuple[Definition, ...]:
     """What a statement names of its module, of other modules of eraflow and of packages."""
     source = _source(module)
-    if module.startswith(SETTINGS):
-        statement = _without_fields(statement)
-    local = dict(source.imports)
-    for node in ast.walk(statement):
+    nodes = [*ast.walk(_without_fields(statement) if module.startswith(SETTINGS) else statement)]
+    local, found = dict(source.imports), list[Definition]()
+    for node in nodes:
         if isinstance(node, ast.Import | ast.ImportFrom):
             local |= _imported(node, module)
     inner: set[int] = set()  # names that an attribute has been taken of
-    for node in ast.walk(statement):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             place = local.get(node.value.id)
             if place and place[1] == ALL and place[0].partition(".")[0] == NAME:
                 inner.add(id(node.value))
-                yield _member(place[0], node.attr)
-    for node in ast.walk(statement):
+                found.append(_member(place[0], node.attr))
+    for node in nodes:
         if isinstance(node, ast.Name) and node.id in _LOOKUPS:
-            yield module, ALL
+            found.append((module, ALL))
         elif isinstance(node, ast.Name) and id(node) not in inner:
             if node.id in source.definitions:
-                yield module, node.id
+                found.append((module, node.id))
             elif node.id in local:
-                yield local[node.id]
+                found.append(local[node.id])
+    return tuple(dict.fromkeys(found))
 
 
 def _member(module: str, name: str) -> Definition:
@@ -230,11 +232,13 @@ def _names(module: str) -> frozenset[str]:
     return frozenset(name for part in ast.parse(_file(module).read_bytes()).body for name in _bound(part))
 
 
+@cache
 def _is_module(module: str) -> bool:
     place = PACKAGE.joinpath(*module.split(".")[1:])
     return place.with_suffix(".py").is_file() or (place / "__init__.py").is_file()
 
 
+@cache
 def _file(module: str) -> Path:
     place = PACKAGE.joinpath(*module.split(".")[1:])
     return place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
@@ -253,12 +257,26 @@ def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
 
 
+@cache
 def _plain(statement: ast.stmt, module: str) -> str:
     """The statement without docstrings, annotations, the words of errors and, of settings, their fields."""
-    copy = ast.parse(ast.unparse(statement)).body[0]
-    if module.startswith(SETTINGS):
-        copy = _without_fields(copy)
-    return ast.dump(_Plain().visit(copy))
+    return _written(_without_fields(statement) if module.startswith(SETTINGS) else statement)
+
+
+def _written(part: object, in_error: bool = False) -> str:
+    """A part of a syntax tree as text; within an error that is raised without the words."""
+    if isinstance(part, list):
+        return f"[{' '.join(_written(each, in_error) for each in part)}]"
+    if not isinstance(part, ast.AST):
+        return repr(part)
+    if isinstance(part, ast.Constant):
+        return "''" if in_error and isinstance(part.value, str) else repr(part.value)
+    fields = {name: getattr(part, name, None) for name in part._fields if name not in _SAYS_NOTHING}
+    if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        fields["body"] = [each for each in part.body if not _is_text(each)] or [ast.Pass()]
+    in_error = in_error or isinstance(part, ast.Raise)
+    written = (f"{name}={_written(value, in_error)}" for name, value in fields.items())
+    return f"{type(part).__name__}({' '.join(written)})"
 
 
 def _without_fields(statement: ast.stmt) -> ast.stmt:
@@ -272,35 +290,6 @@ def _without_fields(statement: ast.stmt) -> ast.stmt:
 def _is_validator(function: ast.FunctionDef) -> bool:
     named = {node.id for part in function.decorator_list for node in ast.walk(part) if isinstance(node, ast.Name)}
     return bool(named & _VALIDATORS)
-
-
-class _Plain(ast.NodeTransformer):
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
-        node.returns = None
-        node.body = _untold(node.body)
-        return self.generic_visit(node)
-
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
-        node.body = _untold(node.body)
-        return self.generic_visit(node)
-
-    def visit_arg(self, node: ast.arg) -> ast.AST:
-        node.annotation = None
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
-        node.annotation = ast.Constant(None)
-        return self.generic_visit(node)
-
-    def visit_Raise(self, node: ast.Raise) -> ast.AST:
-        for part in ast.walk(node):
-            if isinstance(part, ast.Constant) and isinstance(part.value, str):
-                part.value = ""
-        return node
-
-
-def _untold(body: list[ast.stmt]) -> list[ast.stmt]:
-    return [part for part in body if not _is_text(part)] or [ast.Pass()]
 
 
 @cache

@@ -25,7 +25,9 @@ BucketOf = Callable[[pa.RecordBatch], npt.NDArray[np.int64]]  # of each row
 
 SCHEMA = "bucket int, rows binary"
 _ARROW = pa.schema([("bucket", pa.int32()), ("rows", pa.binary())])
-_PACKED = 1 << 18  # rows that a task reads before it packs them
+_PACKED, _PACKED_BYTES = 1 << 18, 1 << 26  # rows that a task reads, or their bytes, before it packs them
+_PART_BYTES = 1 << 25  # of files; a task gets all packages of its part as one batch, some 70 MB
+_UNKNOWN = 1 << 50  # what Spark says of the size of a frame of which it does not know it
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
 
 
@@ -40,8 +42,8 @@ class Source:
 def brought_together(bucket_of: BucketOf, partitions: int, *sources: Source) -> DataFrame:
     """The rows of the sources as packages in so many partitions, each of which has whole buckets one after another.
 
-    The sources may have different columns: a package has those of its source. Spark sorts the packages and may spill
-    them, so that a task need not hold more than one bucket's.
+    The sources may have different columns: a package has those of its source. A task holds the packages of its part,
+    and one bucket unpacked.
     """
     frames = [source.frame.mapInArrow(_packing(source.read, bucket_of), SCHEMA) for source in sources]
     together = frames[0]
@@ -50,10 +52,14 @@ def brought_together(bucket_of: BucketOf, partitions: int, *sources: Source) -> 
     return together.repartition(partitions, "bucket").sortWithinPartitions("bucket")
 
 
-def parts(spark: SparkSession) -> int:
-    """Two parts for each slot, or Spark's own number where that is less: more cost more than they even out."""
-    most = int(spark.conf.get("spark.sql.shuffle.partitions", "200") or 200)
-    return min(most, 2 * spark.sparkContext.defaultParallelism)
+def parts(frame: DataFrame) -> int:
+    """In how many parts the rows of a table are brought together: two for each slot, or more where its files are large.
+
+    `frame` reads the table alone; of one that joins others Spark does not know the size.
+    """
+    size = int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))
+    least = 2 * frame.sparkSession.sparkContext.defaultParallelism
+    return max(least, -(-size // _PART_BYTES)) if size < _UNKNOWN else least
 
 
 def by_bucket(batches: Batches) -> Iterator[tuple[int, list[pa.Table]]]:
@@ -74,7 +80,7 @@ def package(bucket: int, rows: pa.RecordBatch) -> pa.RecordBatch:
 
 def _packing(read: Work, bucket_of: BucketOf) -> Work:
     def pack(batches: Batches) -> Iterator[pa.RecordBatch]:
-        for rows in joined(read(batches), rows=_PACKED):
+        for rows in joined(read(batches), _PACKED, _PACKED_BYTES):
             bucket = bucket_of(rows)
             order = np.argsort(bucket, kind="stable")
             ordered, bucket = rows.take(pa.array(order)), bucket[order]

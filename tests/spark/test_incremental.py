@@ -238,7 +238,7 @@ def test_features_are_kept_of_the_days_of_eras_and_of_every_day_where_they_are_a
     tables = job.run(raw)
     store = Store(spark, f"{tmp_path}/tables")
 
-    every = signals_steps.tables(Site(store, job.config, job.notes, every_day=True))
+    every = signals_steps.features_of_every_day(Site(store, job.config, job.notes))
 
     found, whole = (store.read(made["features"]).toPandas() for made in (tables, every))
     days = Days(Site(store, job.config, job.notes)).of(tables["prices"]).last_sessions.values()
@@ -247,7 +247,6 @@ def test_features_are_kept_of_the_days_of_eras_and_of_every_day_where_they_are_a
     assert len(found) < 0.3 * len(whole)
     found, wanted = (frame.sort_values(["ticker", "date"], ignore_index=True) for frame in (found, wanted))
     pd.testing.assert_frame_equal(found, wanted)
-    assert_same_training(job.training(every), job.training(tables))
 
 
 def test_prices_that_end_earlier_have_features_on_their_last_day(started: Job, raw: pd.DataFrame) -> None:

@@ -208,3 +208,36 @@ def test_a_residual_needs_ten_more_tickers_than_regressors() -> None:
     assert np.isnan(few["neutral"]).all()
     assert not np.isnan(few["sector"]).any()
     assert not np.isnan(few["raw"]).any()
+
+
+@pytest.mark.parametrize("case", ["as they are", "a sector of one ticker", "a constant exposure", "unknown exposures"])
+def test_a_residual_is_what_least_squares_on_sectors_and_exposures_leave(case: str) -> None:
+    random = np.random.default_rng(31)
+    values, exposures = random.normal(size=80), random.normal(size=(80, 3))
+    sectors = np.array([f"s{number}" for number in random.integers(0, 5, 80)], dtype=object)
+    values[::9] = np.nan
+    if case == "a sector of one ticker":
+        sectors[1] = "alone"
+    elif case == "a constant exposure":
+        exposures[:, 1] = 2.0
+    elif case == "unknown exposures":
+        exposures[random.random(exposures.shape) < 0.3] = np.nan
+
+    found = cross_section.residual(values, sectors, exposures)
+
+    is_known = ~np.isnan(values)
+    dummies = (sectors[is_known, None] == np.unique(sectors[is_known])).astype(float)
+    regressors = np.hstack([dummies, cross_section.gaussian(exposures[is_known])])
+    scores = cross_section.gaussian(values[is_known])
+    left = scores - regressors @ np.linalg.lstsq(regressors, scores, rcond=None)[0]
+    np.testing.assert_allclose(found[is_known], left, atol=2e-12)
+    assert np.isnan(found[~is_known]).all()
+
+
+def test_without_exposures_a_neutral_target_is_that_of_the_sector() -> None:
+    random = np.random.default_rng(32)
+    sectors = np.array(["one", "other"] * 30, dtype=object)
+
+    found = cross_section.targets(random.normal(size=60), sectors, np.zeros((60, 0)))
+
+    np.testing.assert_array_equal(found["neutral"], found["sector"])

@@ -73,8 +73,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for cached in (definitions._reached, definitions._source, definitions._text, definitions._names):
-        cached.cache_clear()
+    for held in vars(definitions).values():
+        if hasattr(held, "cache_clear"):
+            held.cache_clear()
 
 
 def code(name: str = "make") -> str:

@@ -71,7 +71,7 @@ def residual(values: Vector, sectors: Groups | None, exposures: Matrix | None) -
         return out
     # A regression on sectors and more leaves what one of deviations from sectors' means leaves (Frisch and Waugh).
     left = _from_means(gaussian(values[observed, None]), group)
-    if exposures is not None:
+    if exposures is not None and exposures.shape[1]:
         regressors = _from_means(gaussian(exposures[observed]), group)
         weights, *_ = np.linalg.lstsq(regressors, left, rcond=None)
         left -= regressors @ weights

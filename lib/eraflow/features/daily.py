@@ -19,6 +19,7 @@ from eraflow.features.resume import history, recursions, resumed
 from eraflow.features.series import SPACING, Series
 from eraflow.features.sets import EXPOSURES, columns, families
 from eraflow.features.windows import lowered
+from eraflow.packages import parts
 
 # Daily returns enter a mean over tickers clipped to this and as whole multiples of 1e-12: a sum of integers does not
 # depend on the order in which Spark meets the rows, so that cutting or re-reading a file changes no bit of it.
@@ -44,7 +45,7 @@ def daily_features(
     outputs = _outputs(features)
     bars = _bars(prices, prices, inputs_of(outputs.values()))
     if engine == "kernels":
-        return computed(bars, _table(program(outputs), features, days))
+        return computed(bars, _table(program(outputs), features, days), parts(prices))
     in_windows = lowered(outputs)
     wide = with_series(bars, in_windows, _KEPT, recursions(in_windows.values()), SPACING)
     return _packed(_of_days(wide, days), features)
@@ -61,8 +62,8 @@ def later_features(
 ) -> DataFrame:
     """The daily features from `first` to `last`, equal to `daily_features` of these days, from a part of the history.
 
-    `earlier` holds daily features of the same set and engine from before `first`. Of each ticker as many bars before
-    `first` are read as its features look back, and the states that recursive ones had there.
+    `earlier` holds daily features of the same set and engine from before `first`; `days` are as there. Of each ticker
+    as many bars before `first` are read as its features look back, and the states that recursive ones had there.
     """
     outputs = _outputs(features)
     to_last = prices if last is None else prices.where(F.col("date") <= F.lit(last))
@@ -70,7 +71,7 @@ def later_features(
     if engine == "kernels":
         made = program(outputs)
         recent = _recent(to_last, earlier, first, made.history)
-        return computed(_bars(recent, to_last, inputs), _table(made, features, days, first))
+        return computed(_bars(recent, to_last, inputs), _table(made, features, days, first), parts(prices))
     in_windows = lowered(outputs)
     going_on = resumed(in_windows)
     recent = _recent(to_last, earlier, first, history(in_windows.values()))

@@ -25,6 +25,7 @@ from eraflow.ticker_rows import TickerRows
 # unknown. So a halt of a day costs no labels, and a delisted ticker has none that reach further past its end.
 STALE_SESSIONS = 5
 LABELLED = ("ticker", "date", "country", "sector", "member", "masked")
+KEYS = ["era", "country", "ticker"]
 KINDS = ("raw", "sector", "neutral")
 ERAS_A_CHUNK = 20  # follow each other in one task
 
@@ -78,7 +79,9 @@ def training_table(
     labelled = forward_returns(prices, horizons, lag, sessions).then(OnDays.of(eras))
     place = list(columns(EXPOSURES))
     make = Crossed(ranking, tuple(horizons), tuple(place.index(name) for name in exposures), era_block, tuple(others))
-    together = brought_together(_chunk, parts(spark), Source(rows), labelled.source(joined))
+    # No more parts than chunks, whatever Spark takes the size of joined features to be.
+    most = len({era // ERAS_A_CHUNK for era, _, _ in eras})
+    together = brought_together(_chunk, min(parts(daily), most), Source(rows), labelled.source(joined))
     return together.mapInArrow(make, schema(horizons, others))
 
 
@@ -102,7 +105,7 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
     masked day.
     """
     bars = prices.select(*LABELLED, "session", "total_return").where(F.col("country").isin([*sessions]))
-    return TickerRows.of(parts(prices.sparkSession), Source(bars)).then(_Labels(tuple(horizons), lag, dict(sessions)))
+    return TickerRows.of(parts(prices), Source(bars)).then(_Labels(tuple(horizons), lag, dict(sessions)))
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,16 @@ class _Labels:
     lag: int
     sessions: Mapping[str, int]
 
-    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
+    def __call__(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+        countries = pc.unique(rows.column("country"))
+        # One that moves to another exchange ends on the first: sessions of two cannot be counted on.
+        parts = [rows.filter(pc.equal(rows.column("country"), name)) for name in countries]
+        return [self._on_exchange(part) for part in parts]
+
+    def _on_exchange(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         session, level = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("session", "total_return"))
         masked = np.append(0, np.cumsum(rows.column("masked").to_numpy(zero_copy_only=False)))
-        country = rows.column("country").dictionary_encode()
-        ends = np.array([self.sessions[name] for name in country.dictionary.to_pylist()])[country.indices.to_numpy()]
+        ends = self.sessions[rows.column("country")[0].as_py()]
 
         def until(days: int) -> npt.NDArray[np.intp]:
             """How many bars the ticker has had until so many sessions later."""
@@ -136,7 +144,7 @@ class _Labels:
             last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
             label = np.where(has_ended & unmasked, last / entry - 1.0, np.nan)
             found[_forward(horizon)] = pa.array(label, from_pandas=True)
-        return (pa.record_batch(found),)
+        return pa.record_batch(found)
 
 
 @dataclass(frozen=True)
@@ -217,10 +225,14 @@ class Crossed:
 
 
 def _labelled(daily: list[pa.Table], labels: list[pa.Table]) -> pa.Table:
-    """The members' daily features with what `labels` hold of their ticker and era: both are of the same bars."""
-    rows, theirs = (pa.concat_tables(tables, promote_options="default") for tables in (daily, labels))
-    keys, their_keys = (pd.MultiIndex.from_frame(side.select(["era", "ticker"]).to_pandas()) for side in (rows, theirs))
-    theirs = theirs.take(pa.array(their_keys.get_indexer(keys)))
+    """The members' daily features with what `labels` hold of their era, country and ticker."""
+    rows = pa.concat_tables(daily, promote_options="default")
+    theirs = pa.concat_tables([rows.select(KEYS).slice(0, 0), *labels], promote_options="default")
+    keys, their_keys = (pd.MultiIndex.from_frame(side.select(KEYS).to_pandas()) for side in (rows, theirs))
+    place = their_keys.get_indexer(keys)
+    if (place < 0).any():
+        raise RuntimeError("daily features have no bar of their day: they were made from other prices")
+    theirs = theirs.take(pa.array(place))
     for name in theirs.column_names:
         if name not in rows.column_names:
             rows = rows.append_column(name, theirs[name])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import DataFrame
@@ -23,8 +23,10 @@ from eraflow.sources import prices, quality
 from eraflow.sources.calendar import Calendar, Calendars
 from eraflow.tables import Part, Version, from_day
 
+EraDays = Sequence[tuple[int, str, date]]  # era, country, its day
 
-def features_step(site: Site, days: Days, raw: Version, signals: Version | None) -> Step:
+
+def features_step(site: Site, raw: Version, era_days: Callable[[], EraDays]) -> Step:
     """The daily features, of the days of eras or of every day (`Site`), and of rows with states in either case.
 
     With `site.rebuild` the days of a range are made again whether they are fresh or not.
@@ -33,7 +35,7 @@ def features_step(site: Site, days: Days, raw: Version, signals: Version | None)
     wanted, every_day = chosen(site.config), site.every_day or learns_networks(site.config)
 
     def kept() -> dict[str, tuple[date, ...]] | None:
-        return None if every_day else _by_country(days.of(raw, signals).era_days)
+        return None if every_day else _by_country(era_days())
 
     def packed() -> dict[str, str]:
         return {name: Calendar(its).packed for name, its in (kept() or {}).items()}
@@ -68,7 +70,7 @@ def features_step(site: Site, days: Days, raw: Version, signals: Version | None)
     )
 
 
-def _by_country(era_days: Sequence[tuple[int, str, date]]) -> dict[str, tuple[date, ...]]:
+def _by_country(era_days: EraDays) -> dict[str, tuple[date, ...]]:
     found: dict[str, set[date]] = {}
     for _, country, day in era_days:
         found.setdefault(country, set()).add(day)

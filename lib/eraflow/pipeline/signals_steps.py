@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eraflow.pipeline.era_tables import eras_step, signals_match_step, signals_step
 from eraflow.pipeline.feature_tables import edges_step, features_step, graphs_step, learns_networks, ranking
 from eraflow.pipeline.price_table import prices_step, quality_step
@@ -20,6 +22,12 @@ def tables(site: Site) -> Versions:
 def prices(site: Site) -> Versions:
     """A fresh version of the prices alone."""
     return Steps(site.store, site.progress).taken([steps(site)["prices"]])
+
+
+def features_of_every_day(site: Site) -> Versions:
+    """Fresh versions of the prices and of the features of every day, beside those that a training table reads."""
+    every = steps(replace(site, every_day=True))
+    return Steps(site.store, site.progress).taken([every["prices"], every["features"]])
 
 
 def of_live_rows(site: Site, with_history: bool) -> Versions:
@@ -42,7 +50,9 @@ def steps(site: Site) -> dict[str, NextStep]:
         "prices": lambda made: prices_step(site, days),
         "quality": lambda made: quality_step(site, made["prices"]),
         "signals": lambda made: signals_step(site, made["prices"]),
-        "features": lambda made: features_step(site, days, made["prices"], made.get("signals")),
+        "features": lambda made: features_step(
+            site, made["prices"], lambda: days.of(made["prices"], made.get("signals")).era_days
+        ),
         "eras": lambda made: eras_step(site, days, made["prices"], made.get("signals")),
         "signals_match": lambda made: signals_match_step(site, days, made["prices"], made["signals"]),
         "graphs": lambda made: graphs_step(site, days, made["prices"], made.get("signals"), made["features"]),

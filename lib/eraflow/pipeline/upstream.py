@@ -54,13 +54,12 @@ def build(
     if export:
         refuse_taken(spark, export)
     config = traded_money.settled(spark, config, progress)
-    rebuild = (first, last or date.max) if first else None
-    tables = signals_steps.tables(Site(store, config, progress, rebuild, every_day=export is not None))
-    lines = _lines(tables)
+    site = Site(store, config, progress, (first, last or date.max) if first else None)
+    lines = _lines(signals_steps.tables(site))
     if export:
+        whole, wanted = signals_steps.features_of_every_day(site), chosen(config)
         progress.stage(f"exporting to {export}")
-        wanted = chosen(config)
-        daily, prices = store.read(tables["features"]), store.read(tables["prices"])
+        daily, prices = store.read(whole["features"]), store.read(whole["prices"])
         write_plain(plain(daily, prices, wanted), dictionary(wanted), export)
         lines += (f"features exported to {export}; dictionary.csv in it describes the columns",)
     return lines

@@ -64,7 +64,7 @@ def histories(predictions: DataFrame, prices: DataFrame, holding: Holding) -> Da
         *("daily_return", "total_return"),
     )
     rows = predicted.unionByName(bars, allowMissingColumns=True)
-    return TickerRows.of(parts(prices.sparkSession), Source(rows)).rows(Histories(holding), HISTORY)
+    return TickerRows.of(parts(prices), Source(rows)).rows(Histories(holding), HISTORY)
 
 
 def positions(histories: DataFrame, holding: Holding) -> DataFrame:

@@ -17,7 +17,7 @@ from eraflow.batches import joined, matrix
 from eraflow.features.kernels.compiled import Places, Values
 from eraflow.features.kernels.machine import Rows, keeps_state, run
 from eraflow.features.kernels.program import Program
-from eraflow.packages import Batches, Source, Work, parts
+from eraflow.packages import Batches, Source, Work
 from eraflow.ticker_rows import TickerRows
 
 Days = npt.NDArray[np.datetime64]
@@ -48,13 +48,12 @@ class Table:
         )
 
 
-def computed(bars: DataFrame, table: Table) -> DataFrame:
+def computed(bars: DataFrame, table: Table, parts: int) -> DataFrame:
     """The table of `bars`: `ticker`, `date`, `bar` without holes, the program's inputs, and `states` to go on from.
 
-    A worker holds one bucket of tickers (`TickerRows`) and a call's rows.
+    A worker holds the packed bars of one of so many parts, a bucket of tickers of these, and a call's rows.
     """
-    tickers = TickerRows.of(parts(bars.sparkSession), Source(bars))
-    return tickers.rows(_computing(table), table.schema(bars))
+    return TickerRows.of(parts, Source(bars)).rows(_computing(table), table.schema(bars))
 
 
 def _computing(table: Table) -> Work:
