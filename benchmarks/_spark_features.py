@@ -18,17 +18,19 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from eraflow import batches
+from eraflow.batches import joined
 from eraflow.features.kernels.compiled import Values
 from eraflow.features.kernels.machine import Rows, run
 from eraflow.features.kernels.program import program
-from eraflow.features.kernels.tables import ROWS, by_ticker
+from eraflow.features.kernels.tables import ROWS
 from eraflow.features.plan import with_series
 from eraflow.features.series import Series
 from eraflow.features.sets import SETS, columns
 from eraflow.features.windows import lowered
+from eraflow.packages import Source, parts
 from eraflow.session import session
 from eraflow.tables import write_parquet
+from eraflow.ticker_rows import TickerRows
 
 KEYS = ("ticker", "date")
 PRICES = ("high", "low", "close", "adjusted_close")
@@ -54,17 +56,16 @@ def by_kernels(prices: DataFrame, outputs: Mapping[str, Series]) -> DataFrame:
     made = program(outputs)
     schema = ", ".join(["ticker string, date date", *(f"{name} double" for name in outputs)])
 
-    def work(rows: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for tickers in batches.joined(batches.groups(rows, "ticker"), ROWS):
+    def work(tickers: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for rows in joined(tickers, ROWS):
             found = {
-                place: pa.array(values, from_pandas=True)
-                for place, values in run(made, *indexed(tickers))
-                if place >= 0
+                place: pa.array(values, from_pandas=True) for place, values in run(made, *indexed(rows)) if place >= 0
             }
             columns = [found[made.outputs[name]] for name in outputs]
-            yield pa.record_batch([*tickers.select(KEYS).columns, *columns], names=[*KEYS, *outputs])
+            yield pa.record_batch([*rows.select(KEYS).columns, *columns], names=[*KEYS, *outputs])
 
-    return by_ticker(prices.select(*KEYS, *PRICES)).mapInArrow(work, schema)
+    bars = prices.select(*KEYS, *PRICES)
+    return TickerRows.of(parts(prices), Source(bars)).rows(work, schema)
 
 
 def indexed(tickers: pa.RecordBatch) -> tuple[dict[str, Values], Rows]:
