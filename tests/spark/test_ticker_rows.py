@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from pyspark.sql import SparkSession
 
+from eraflow import packages
 from eraflow.errors import InputError
 from eraflow.packages import Source, collected, frame_of
 from eraflow.sources.files import reading
@@ -143,3 +144,17 @@ def test_a_small_table_becomes_a_frame_and_comes_back(spark: SparkSession, rows:
     same(frame_of(spark, table, SCHEMA).toPandas(), rows)
     same(collected(Source(frame_of(spark, table, SCHEMA)), ARROW).to_pandas(), rows)
     assert frame_of(spark, table.slice(0, 0), SCHEMA).count() == 0
+
+
+def test_parts_follow_the_size_of_a_tables_files(
+    spark: SparkSession, rows: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows.to_parquet(tmp_path / "rows.parquet")
+    size, least = (tmp_path / "rows.parquet").stat().st_size, 2 * spark.sparkContext.defaultParallelism
+    stored = spark.read.parquet(str(tmp_path / "rows.parquet"))
+    assert packages.parts(stored) == least
+
+    monkeypatch.setattr(packages, "_PART_BYTES", size // 20)
+
+    assert packages.parts(stored.where("value > 0")) >= 20
+    assert packages.parts(spark.createDataFrame(rows, SCHEMA)) >= least

@@ -49,3 +49,10 @@ def test_packed_rows_are_lists_by_key_and_come_back() -> None:
     assert found.to_pydict() == {"name": ["b", "a"], "era": [[3, 2], [1, 5]]}
     assert rows_of([unpacked(found)]) == [[("b", 3), ("b", 2), ("a", 1), ("a", 5)]]
     assert packed(batch(), "name").num_rows == unpacked(packed(batch(), "name")).num_rows == 0
+
+
+def test_batches_are_cut_by_their_bytes_where_rows_are_wide() -> None:
+    parts = [pa.record_batch([pa.array([b"x" * 1000] * 10)], names=["value"]) for _ in range(9)]
+
+    assert [batch.num_rows for batch in joined(parts, rows=10_000, size=25_000)] == [30, 30, 30]
+    assert [batch.num_rows for batch in joined(parts, rows=10_000)] == [90]

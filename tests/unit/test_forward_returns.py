@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from eraflow.features.training import OnDays, _labelled, _Labels
+from eraflow.features.training import OnDays, _labelled, _Labels, by_country
 
 DAYS = [date(2020, 1, 6) + timedelta(days=day) for day in range(40)]
 HORIZON, LAG = 3, 1
@@ -27,7 +27,7 @@ def test_a_ticker_that_moves_to_another_exchange_ends_on_the_first() -> None:
     moved = pd.concat([bars("us", DAYS[:20], 4000), bars("jp", DAYS[20:], 3000)], ignore_index=True)
     make = _Labels((HORIZON,), LAG, {"us": 5000, "jp": 5000})
 
-    parts = make(table(moved))
+    parts = [label for part in by_country(table(moved)) for label in make(part)]
 
     assert [part.column("country")[0].as_py() for part in parts] == ["us", "jp"]
     for part in parts:
@@ -39,7 +39,7 @@ def test_a_day_of_two_eras_gives_a_row_to_each_and_a_country_without_days_none()
     both = pd.concat([bars("us", DAYS[:20], 0), bars("jp", DAYS[20:], 0)], ignore_index=True)
     eras = [(1, "us", DAYS[4]), (2, "us", DAYS[4]), (3, "us", DAYS[11]), (4, "us", DAYS[30])]
 
-    found = pa.Table.from_batches(OnDays.of(eras)(table(both))).to_pandas()
+    found = pd.concat(part.to_pandas() for its in by_country(table(both)) for part in OnDays.of(eras)(its))
 
     assert found[["era", "date"]].to_dict("list") == {"era": [1, 2, 3], "date": [DAYS[4], DAYS[4], DAYS[11]]}
 

@@ -15,7 +15,6 @@ Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
 Names = npt.NDArray[np.object_]
-Groups = npt.NDArray[np.int64] | Names  # of each ticker the sector or country, by name or by number
 
 MISSING = -1  # the level of a feature that is not known; a packed array has no null elements
 LEVELS = 5
@@ -55,7 +54,7 @@ def gaussian(values: Matrix) -> Matrix:
     return np.nan_to_num(ndtri(quantiles(values)))
 
 
-def residual(values: Vector, sectors: Groups | None, exposures: Matrix | None) -> Vector:
+def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) -> Vector:
     """What is left of the normal scores of `values` after a regression on sectors and on the exposures' normal scores.
 
     Without sectors the regression has one constant for all tickers.
@@ -87,7 +86,7 @@ def _from_means(values: Matrix, group: npt.NDArray[np.intp]) -> Matrix:
     return deviations
 
 
-def targets(returns: Vector, sectors: Groups, exposures: Matrix) -> dict[str, Vector]:
+def targets(returns: Vector, sectors: Names, exposures: Matrix) -> dict[str, Vector]:
     """The three variants of one horizon's target by kind: raw, neutral to the sector, neutral to exposures as well."""
     if (~np.isnan(returns)).sum() < MIN_LABELLED:
         nothing = np.full(returns.shape, np.nan)

@@ -105,7 +105,12 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
     masked day.
     """
     bars = prices.select(*LABELLED, "session", "total_return").where(F.col("country").isin([*sessions]))
-    return TickerRows.of(parts(prices), Source(bars)).then(_Labels(tuple(horizons), lag, dict(sessions)))
+    return TickerRows.of(parts(prices), Source(bars)).then(by_country, _Labels(tuple(horizons), lag, dict(sessions)))
+
+
+def by_country(rows: pa.RecordBatch) -> list[pa.RecordBatch]:
+    """A step: a ticker that moves to another exchange ends on the first, since their sessions are counted apart."""
+    return [rows.filter(pc.equal(rows.column("country"), name)) for name in pc.unique(rows.column("country"))]
 
 
 @dataclass(frozen=True)
@@ -116,13 +121,7 @@ class _Labels:
     lag: int
     sessions: Mapping[str, int]
 
-    def __call__(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
-        countries = pc.unique(rows.column("country"))
-        # One that moves to another exchange ends on the first: sessions of two cannot be counted on.
-        parts = [rows.filter(pc.equal(rows.column("country"), name)) for name in countries]
-        return [self._on_exchange(part) for part in parts]
-
-    def _on_exchange(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+    def __call__(self, rows: pa.RecordBatch) -> tuple[pa.RecordBatch]:
         session, level = (rows.column(name).to_numpy(zero_copy_only=False) for name in ("session", "total_return"))
         masked = np.append(0, np.cumsum(rows.column("masked").to_numpy(zero_copy_only=False)))
         ends = self.sessions[rows.column("country")[0].as_py()]
@@ -144,12 +143,12 @@ class _Labels:
             last = price_after(lag + horizon, lag + max(1, horizon - STALE_SESSIONS + 1))
             label = np.where(has_ended & unmasked, last / entry - 1.0, np.nan)
             found[_forward(horizon)] = pa.array(label, from_pandas=True)
-        return pa.record_batch(found)
+        return (pa.record_batch(found),)
 
 
 @dataclass(frozen=True)
 class OnDays:
-    """A step that leaves of a ticker's rows those on the days of eras in its country, once for each `era`."""
+    """A step that leaves of a ticker's rows in one country those on its days of eras, once for each `era`."""
 
     eras: Mapping[str, npt.NDArray[np.int32]]
     days: Mapping[str, npt.NDArray[np.datetime64]]  # of these eras, by country, ascending
@@ -158,24 +157,18 @@ class OnDays:
     def of(cls, eras: Sequence[tuple[int, str, date]]) -> OnDays:
         """`eras`: of each era and country its day."""
         table = pd.DataFrame(eras, columns=["era", "country", "date"]).sort_values(["date", "era"])
-        by_country = {str(name): its for name, its in table.groupby("country")}
-        days = {name: its["date"].to_numpy("datetime64[D]") for name, its in by_country.items()}
-        return cls({name: its["era"].to_numpy(np.int32) for name, its in by_country.items()}, days)
+        found = {str(name): its for name, its in table.groupby("country")}
+        days = {name: its["date"].to_numpy("datetime64[D]") for name, its in found.items()}
+        return cls({name: its["era"].to_numpy(np.int32) for name, its in found.items()}, days)
 
     def __call__(self, rows: pa.RecordBatch) -> list[pa.RecordBatch]:
-        country = rows.column("country").dictionary_encode()
-        names, code = country.dictionary.to_pylist(), country.indices.to_numpy()
-        dates = rows.column("date").to_numpy(zero_copy_only=False)
-        its = {name: np.flatnonzero(code == place) for place, name in enumerate(names) if name in self.days}
-        return [self._of(rows, dates, at, name) for name, at in its.items()]
-
-    def _of(
-        self, rows: pa.RecordBatch, dates: npt.NDArray[np.datetime64], its: npt.NDArray[np.intp], country: str
-    ) -> pa.RecordBatch:
+        country, dates = rows.column("country")[0].as_py(), rows.column("date").to_numpy(zero_copy_only=False)
+        if country not in self.days:
+            return []
         days, eras = self.days[country], self.eras[country]
-        at = np.minimum(np.searchsorted(dates[its], days), len(its) - 1)
-        held = dates[its][at] == days
-        return rows.take(pa.array(its[at[held]])).append_column("era", pa.array(eras[held]))
+        at = np.minimum(np.searchsorted(dates, days), len(dates) - 1)
+        held = dates[at] == days
+        return [rows.take(pa.array(at[held])).append_column("era", pa.array(eras[held]))]
 
 
 def _forward(horizon: int) -> str:
