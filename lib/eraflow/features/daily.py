@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Literal
 
@@ -25,6 +26,7 @@ from eraflow.packages import parts
 # depend on the order in which Spark meets the rows, so that cutting or re-reading a file changes no bit of it.
 MEAN_CLIP, MEAN_UNIT = 0.5, 1e-12
 KEYS = ("ticker", "date", "session", "country")
+_DAYS_A_BAR = 2  # more than there are, holidays and some rest included
 
 
 Engine = Literal["windows", "kernels"]
@@ -70,12 +72,15 @@ def later_features(
     inputs = inputs_of(outputs.values()) | {"states"}
     if engine == "kernels":
         made = program(outputs)
-        recent = _recent(to_last, earlier, first, made.history)
-        return computed(_bars(recent, to_last, inputs), _table(made, features, days, first), parts(prices))
+        part = part_for(to_last, first, made.history)
+        universe = part.of(to_last)
+        bars = _bars(part.with_states(universe, earlier, first), universe, inputs)
+        return computed(bars, _table(made, features, days, first), parts(universe))
     in_windows = lowered(outputs)
     going_on = resumed(in_windows)
-    recent = _recent(to_last, earlier, first, history(in_windows.values()))
-    bars = _bars(recent, to_last, inputs | {"start"})
+    part = part_for(to_last, first, history(in_windows.values()))
+    universe = part.of(to_last)
+    bars = _bars(part.with_states(universe, earlier, first), universe, inputs | {"start"})
     wide = with_series(bars, going_on.outputs, _KEPT, going_on.states, SPACING)
     return _packed(_of_days(wide.where(F.col("date") >= F.lit(first)), days), features)
 
@@ -89,26 +94,52 @@ def _of_days(wide: DataFrame, days: Days | None) -> DataFrame:
     return named.where("is_wanted OR states IS NOT NULL").drop("is_wanted")
 
 
-def _recent(prices: DataFrame, earlier: DataFrame, first: date, looks_back: int) -> DataFrame:
-    """The rows that days from `first` on are computed from, with `start`, where each ticker's begin, and `states`."""
+@dataclass(frozen=True)
+class HistoryPart:
+    """What of the history new days are computed from.
+
+    `starts`: the bar of each ticker with new days from which on it is read; none of them is of a day before `since`.
+    """
+
+    starts: Mapping[str, int]
+    since: date
+
+    def of(self, rows: DataFrame) -> DataFrame:
+        """The rows of all tickers on the days that any of them is read from: no older file is opened."""
+        return rows.where(F.col("date") >= F.lit(self.since))
+
+    def with_states(self, universe: DataFrame, earlier: DataFrame, first: date) -> DataFrame:
+        """What of `universe` (`of`) days from `first` on need, with `start`, its first bar, and `states` before."""
+        starts = universe.sparkSession.createDataFrame([*self.starts.items()], "ticker string, start int")
+        is_read = F.col("bar") >= F.col("start")
+        states = (
+            self.of(earlier)
+            .where((F.col("date") < F.lit(first)) & F.col("states").isNotNull())
+            .join(F.broadcast(starts), on="ticker", how="inner")
+            .where(is_read)
+            .select("ticker", "date", "states")
+        )
+        return (
+            universe.join(F.broadcast(starts), on="ticker", how="inner")
+            .where(is_read)
+            .join(states, on=["ticker", "date"], how="left")
+        )
+
+
+def part_for(prices: DataFrame, first: date, looks_back: int) -> HistoryPart:
+    """What the days from `first` on need: so many bars of a ticker before, and the bar with states before these."""
     needed = looks_back + 1  # every state is set before the first new bar
-    # One row a ticker: some thousand.
-    starts = (
-        prices.where(F.col("date") >= F.lit(first))
-        .groupBy("ticker")
-        .agg(F.greatest(F.lit(0), F.floor((F.min("bar") - needed) / SPACING) * SPACING).cast("int").alias("start"))
-    )
-    states = (
-        earlier.where((F.col("date") < F.lit(first)) & F.col("states").isNotNull())
-        .join(F.broadcast(starts), on="ticker", how="inner")
-        .where(F.col("bar") >= F.col("start"))
-        .select("ticker", "date", "states")
-    )
-    return (
-        prices.join(F.broadcast(starts), on="ticker", how="inner")
-        .where(F.col("bar") >= F.col("start"))
-        .join(states, on=["ticker", "date"], how="left")
-    )
+    days = _DAYS_A_BAR * (needed + SPACING)
+    while True:
+        since = date.fromordinal(max(1, first.toordinal() - days))
+        new = F.min(F.when(F.col("date") >= F.lit(first), F.col("bar"))).alias("new")
+        oldest = F.min("bar").alias("oldest")
+        by_ticker = prices.where(F.col("date") >= F.lit(since)).groupBy("ticker").agg(oldest, new)
+        rows = by_ticker.where(F.col("new").isNotNull()).collect()  # one row a ticker: some thousand
+        starts = {row["ticker"]: max(0, (row["new"] - needed) // SPACING * SPACING) for row in rows}
+        if since == date.min or all(row["oldest"] <= starts[row["ticker"]] for row in rows):
+            return HistoryPart(starts, since)
+        days *= 4  # a ticker has rested for long
 
 
 def reads_sectors(features: Sequence[Feature]) -> bool:
