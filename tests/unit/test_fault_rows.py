@@ -47,7 +47,7 @@ def fault(row: Row) -> tuple[str, str] | None:
     """The first check that a row fails, and the column."""
     if row["unreadable"]:
         return "unreadable", ""
-    if all(lacks(row[name]) for name in PRICES):
+    if all(lacks(row[name]) for name in (*PRICES, "adjusted_close")):
         return "empty", ""
     if row["date"] is None:
         return "missing", "date"

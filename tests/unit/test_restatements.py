@@ -11,10 +11,10 @@ import pyarrow as pa
 import pytest
 
 from eraflow.batches import groups
-from eraflow.sources import restatements
+from eraflow.sources import raw_prices, restatements
 
 DAYS = list(pd.bdate_range("2024-01-01", periods=40).date)
-PRICES = list(restatements.PRICES)
+PRICES = list(raw_prices.PRICES)
 
 
 def history(ticker: str = "A", seed: int = 1, decimals: int = 2) -> pd.DataFrame:

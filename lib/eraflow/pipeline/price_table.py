@@ -68,8 +68,9 @@ def quality_step(site: Site, raw: Version) -> Step:
         raise RuntimeError(f"table {SEEN_TABLE} lacks the version that the prices name")
 
     def make() -> Made:
-        found = quality.findings(site.store.read(raw), site.store.read(seen))
-        return Made(found.coalesce(1), {"policies": site.config.quality.policies})
+        faulty = site.store.read(seen) if seen.manifest["faults"] else None
+        found = quality.findings(site.store.read(raw), faulty)
+        return Made(found.coalesce(slots(site.store.spark)), {"policies": site.config.quality.policies})
 
     return Step("quality", None, (raw,), make, state=lambda current: seen.manifest["faults"])
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from eraflow.batches import joined, numbers
 from eraflow.sources import fault_rows, faults, quality
+from eraflow.sources.raw_prices import NUMBERS, PRICES
 
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Places = npt.NDArray[np.int64]
 Days = npt.NDArray[np.datetime64]
 
-PRICES = ("open", "high", "low", "close")
 SCHEMA = """ticker string, date date, country string, session int, bar int, sector string, member boolean, rate double,
     open double, high double, low double, close double, volume double, total_return double, daily_return double,
     correction double, flags array<string>, year int"""
@@ -108,7 +108,7 @@ class Bars:
         return rows.filter(pa.array(is_read | (days == np.datetime64(anchor.day)) if anchor else is_read))
 
     def _made(self, rows: pa.RecordBatch, anchor: Anchor | None) -> pa.RecordBatch:
-        found = {name: numbers(rows, name) for name in (*PRICES, "volume", "adjusted_close")}
+        found = {name: numbers(rows, name) for name in NUMBERS}
         if anchor is not None:
             found = in_units_of(anchor, found)
         days = rows.column("date").to_numpy(zero_copy_only=False)

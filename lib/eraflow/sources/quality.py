@@ -39,12 +39,12 @@ def fails(policies: Mapping[str, str], policy: str) -> Column:
     return F.arrays_overlap("flags", F.array(*map(F.lit, names))) if names else F.lit(False)
 
 
-def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
+def findings(prices: DataFrame, seen: DataFrame | None) -> DataFrame:
     """`ticker, date, check, close, volume, daily_return, rows, fault`: what is suspicious, and what is faulty.
 
     Of the prices one row for each check that a row fails, `rows` being 1. Of the faulty rows that were seen
-    (`fault_rows.SEEN`) one for each ticker and check: the first date, the number of rows, and in `fault` what the first
-    holds.
+    (`fault_rows.SEEN`; None where none is faulty) one for each ticker and check: the first date, the number of rows,
+    and in `fault` what the first holds.
     """
     nothing = F.lit(None)
     unknown = [nothing.cast("double").alias(name) for name in ("close", "volume", "daily_return")]
@@ -52,6 +52,8 @@ def findings(prices: DataFrame, seen: DataFrame) -> DataFrame:
         "ticker", "date", F.explode("flags").alias("check"), "close", "volume", "daily_return",
         F.lit(1).cast("bigint").alias("rows"), nothing.cast("string").alias("fault"),
     )  # fmt: skip
+    if seen is None:
+        return suspicious
     first = F.min(F.struct("date", "column", "value", "file"))
     fault = F.concat_ws(" is ", "first.column", F.coalesce("first.value", F.lit("empty")))
     faulty = (

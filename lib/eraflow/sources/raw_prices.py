@@ -10,8 +10,8 @@ import pyarrow as pa
 from eraflow.packages import Source
 from eraflow.ticker_rows import Step, TickerRows
 
-PRICES = ("open", "high", "low", "close", "adjusted_close")
-NUMBERS = (*PRICES, "volume")
+PRICES = ("open", "high", "low", "close")
+NUMBERS = (*PRICES, "adjusted_close", "volume")
 NAMES = ("sector", "country", "currency")
 # These, the file of the row, and the first of its values that could not be read as its type.
 COLUMNS: Mapping[str, pa.DataType] = {

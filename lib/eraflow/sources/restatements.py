@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from eraflow.sources.raw_prices import PRICES
+
 Floats = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 Days = npt.NDArray[np.datetime64]
 
-PRICES = ("open", "high", "low", "close")
 NUMBERS = (*PRICES, "volume", "adjusted", "rate")
 NAMES = ("sector", "country", "member")
 DECIMALS = 8  # the most that a vendor rounds to: prices with more count as not rounded
