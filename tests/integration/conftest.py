@@ -4,9 +4,11 @@ from collections.abc import Sequence
 
 import pytest
 
+FEW, MANY = 12, 40
+
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(12, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.soak)]
+    scope="module", params=[pytest.param(FEW, marks=pytest.mark.slow), pytest.param(MANY, marks=pytest.mark.soak)]
 )
 def seeds(request: pytest.FixtureRequest) -> Sequence[int]:
     return range(request.param)

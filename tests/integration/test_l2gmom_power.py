@@ -60,10 +60,10 @@ def era_scores(universe: Universe, folder: Path, graph: str) -> npt.NDArray[np.f
 
 
 @pytest.fixture(
-    scope="module", params=[pytest.param(6, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.soak)]
+    scope="module", params=[pytest.param(2, marks=pytest.mark.slow), pytest.param(40, marks=pytest.mark.soak)]
 )
 def seeds(request: pytest.FixtureRequest) -> Sequence[int]:
-    """A universe is dear to learn: six show that the effect is found at all, and nothing of chance."""
+    """A universe is dear to learn: two show that the effect is found at all, and nothing of chance."""
     return range(request.param)
 
 

@@ -19,7 +19,7 @@ SMALL = {
     "live_round": {"rows": "60"},
     "monitoring": {"features": "30", "rows": "300"},  # of the rounds that live_round has played
 }  # fmt: skip
-LONG = {"signals_with_networks", "live_round", "monitoring"}  # the soak's
+LONG = {"signals_with_networks", "classic", "live_round", "monitoring"}  # the soak's
 FIGURES = {"live_round": 0, "monitoring": 2}
 
 pytestmark = pytest.mark.slow

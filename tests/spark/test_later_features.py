@@ -1,4 +1,4 @@
-"""Features of new days come from a part of the history and equal those of all of it, however long a ticker has rested."""
+"""Features of new days come from a part of the history and equal those of all of it, however long one has rested."""
 
 from __future__ import annotations
 

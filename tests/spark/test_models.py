@@ -173,8 +173,8 @@ def real(spark: SparkSession, real_prices: Path, tmp_path_factory: pytest.TempPa
     return sample(spark, base, ["signals.yml"], [f"prices.path={base}/prices.parquet"], least=None)
 
 
-# The real prices with the baseline and with the kind that no smaller test learns; the rest is the soak's.
-SOME = ("linear", "l2gmom_graph")
+# The real prices with the kind that no smaller test learns; the rest is the soak's.
+SOME = ("l2gmom_graph",)
 ON_PRICES = [
     pytest.param(prices, case, id=f"{prices}-{case.name}",
                  marks=pytest.mark.slow if prices == "real" and case.name in SOME else pytest.mark.soak)

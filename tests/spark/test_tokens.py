@@ -97,7 +97,7 @@ def test_a_final_network_learns_the_watched_eras_too_for_as_long(
     assert [path.name for path in (tmp_path / "work").iterdir()] == ["target-3-epochs.json"]
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_several_processes_learn_what_one_does(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("torch", reason="the extra `torch` is not installed")
     few = config(epochs=3)  # rounding, which differs, grows with epochs

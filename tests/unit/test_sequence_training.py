@@ -23,6 +23,7 @@ from eraflow.scoring import mean_interval  # noqa: E402
 
 SHARDS, TICKERS, ERAS, FEATURES = 4, 240, 90, 4
 KINDS = ("lstm", "transformer")
+ONE_KIND = ("lstm", pytest.param("transformer", marks=pytest.mark.soak))
 
 
 def task(folder: Path, network: str, **changes: object) -> Task:
@@ -129,7 +130,7 @@ def test_it_stops_once_the_stop_eras_score_no_better(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", KINDS)
+@pytest.mark.parametrize("network", ONE_KIND)
 def test_two_processes_give_the_result_of_one(network: str, tmp_path: Path) -> None:
     asked = task(shards(tmp_path / "two"), network, epochs=3)
     one = train(task(shards(tmp_path / "one"), network, epochs=3))
@@ -152,7 +153,7 @@ JUDGED, SEEDS = range(77, ERAS + 1), range(10)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", KINDS)
+@pytest.mark.parametrize("network", ONE_KIND)
 def test_an_earlier_week_is_found_in_nine_of_ten_universes(network: str, tmp_path: Path) -> None:
     found = 0
     for seed in SEEDS:
