@@ -52,12 +52,15 @@ def brought_together(bucket_of: BucketOf, partitions: int, *sources: Source) -> 
     return together.repartition(partitions, "bucket").sortWithinPartitions("bucket")
 
 
-def parts(frame: DataFrame) -> int:
+def parts(frame: DataFrame, are_some_days: bool = False) -> int:
     """In how many parts the rows of a table are brought together: two for each slot, or more where its files are large.
 
-    `frame` reads the table alone; of one that joins others Spark does not know the size.
+    `frame` reads the table alone; of one that joins others Spark does not know the size. All files count, or those that
+    hold `are_some_days`: Delta looks for them in a job of its own, and again when the rows are read.
     """
-    size = int(str(frame._jdf.queryExecution().optimizedPlan().stats().sizeInBytes()))
+    query = frame._jdf.queryExecution()
+    plan = query.optimizedPlan() if are_some_days else query.analyzed()
+    size = int(str(plan.stats().sizeInBytes()))
     least = 2 * frame.sparkSession.sparkContext.defaultParallelism
     return max(least, -(-size // _PART_BYTES)) if size < _UNKNOWN else least
 

@@ -189,9 +189,13 @@ class Store:
             "changed_from": part.first.isoformat() if part else None,
             "labels_changed_from": part.since.isoformat() if part else None,
         }
-        writer = frame.write.format("delta").mode("overwrite").partitionBy(*partition_by)
+        writer = frame.write.format("delta").partitionBy(*partition_by)
         writer = writer.option("userMetadata", json.dumps(made)).options(**PROPERTIES)
-        writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
+        if self.has_folder and next(self._newest_first(table), None) is None:
+            writer = writer.mode("error")  # Delta looks for files to replace even where there is no table yet
+        else:
+            writer = writer.mode("overwrite")
+            writer = writer.option(*("replaceWhere", part.condition) if part else ("overwriteSchema", "true"))
         with _parquet_of(frame):
             if self._is_catalog:
                 writer.saveAsTable(self._address(table))

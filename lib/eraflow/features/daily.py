@@ -75,7 +75,7 @@ def later_features(
         part = part_for(to_last, first, made.history)
         universe = part.of(to_last)
         bars = _bars(part.with_states(universe, earlier, first), universe, inputs)
-        return computed(bars, _table(made, features, days, first), parts(universe))
+        return computed(bars, _table(made, features, days, first), parts(universe, are_some_days=True))
     in_windows = lowered(outputs)
     going_on = resumed(in_windows)
     part = part_for(to_last, first, history(in_windows.values()))
