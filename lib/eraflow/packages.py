@@ -55,8 +55,8 @@ def brought_together(bucket_of: BucketOf, partitions: int, *sources: Source) -> 
 def parts(frame: DataFrame, are_some_days: bool = False) -> int:
     """In how many parts the rows of a table are brought together: two for each slot, or more where its files are large.
 
-    `frame` reads the table alone; of one that joins others Spark does not know the size. All files count, or those that
-    hold `are_some_days`: Delta looks for them in a job of its own, and again when the rows are read.
+    `frame` reads the table alone; of one that joins others Spark does not know the size. All files of its newest
+    version count, or those that hold `are_some_days`: Delta looks for them in a job, and again when rows are read.
     """
     query = frame._jdf.queryExecution()
     plan = query.optimizedPlan() if are_some_days else query.analyzed()

@@ -2,7 +2,7 @@
 
 One run's 95 % interval misses 0 one time in twenty by design, so each claim is about the count over fixed seeds: 40 of
 them, or (what `make test-full` runs) the first twelve, held to the band of twelve. Networks are dear to learn: of
-theirs it runs the first four.
+theirs it runs the first four, held to the band of four.
 """
 
 from __future__ import annotations

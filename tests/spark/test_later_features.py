@@ -44,18 +44,54 @@ def first(bars: DataFrame) -> date:
     return days[-NEW]
 
 
-@pytest.mark.parametrize("engine", ["kernels", pytest.param("windows", marks=pytest.mark.slow)])
-def test_new_days_equal_those_of_a_full_computation(engine: Engine, bars: DataFrame, first: date) -> None:
-    whole = oracles.stored_daily(bars, MOMENTUM, engine)
+@pytest.fixture(scope="module", params=["kernels", pytest.param("windows", marks=pytest.mark.slow)])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return request.param
 
-    later = later_features(bars, MOMENTUM, whole.where(F.col("date") < F.lit(first)), first, engine=engine)
 
-    found, wanted = (oracles.values(rows.where(F.col("date") >= F.lit(first)), MOMENTUM) for rows in (later, whole))
-    assert found["ticker"].value_counts().to_dict() == {"S00T000": NEW, RESTED: NEW, LATE: NEW}
+@pytest.fixture(scope="module")
+def whole(bars: DataFrame, engine: Engine) -> DataFrame:
+    """Where all tickers are there, and as if the one that rests never were: the market's means are others."""
+    every = oracles.stored_daily(bars, MOMENTUM, engine).withColumn("rests", F.lit(True))
+    usual = oracles.stored_daily(bars.where(F.col("ticker") != RESTED), MOMENTUM, engine)
+    return every.unionByName(usual.withColumn("rests", F.lit(False))).cache()
+
+
+def same(later: DataFrame, whole: DataFrame, first: date, last: date) -> pd.DataFrame:
+    days = F.col("date").between(F.lit(first), F.lit(last))
+    found, wanted = oracles.values(later, MOMENTUM), oracles.values(whole.where(days), MOMENTUM)
     pd.testing.assert_frame_equal(found[["ticker", "date"]], wanted[["ticker", "date"]])
     for name in wanted.columns[2:]:
         np.testing.assert_allclose(found[name], wanted[name], rtol=1e-9, atol=1e-9, err_msg=name)
-    assert found.groupby("ticker")["ret_vol_126"].count().to_dict() == {"S00T000": NEW, RESTED: NEW, LATE: 0}
+    return found
+
+
+@pytest.mark.parametrize("rests", [True, False], ids=["one rests", "usual"])
+def test_new_days_equal_those_of_a_full_computation(
+    rests: bool, engine: Engine, bars: DataFrame, whole: DataFrame, first: date
+) -> None:
+    rows = bars if rests else bars.where(F.col("ticker") != RESTED)
+    wanted = whole.where(F.col("rests") == F.lit(rests)).drop("rests")
+
+    later = later_features(rows, MOMENTUM, wanted.where(F.col("date") < F.lit(first)), first, engine=engine)
+
+    found = same(later, wanted, first, date(2100, 1, 1))
+    new = {"S00T000": NEW, LATE: NEW} | ({RESTED: NEW} if rests else {})
+    assert found["ticker"].value_counts().to_dict() == new
+    assert found.groupby("ticker")["ret_vol_126"].count().to_dict() == new | {LATE: 0}
+
+
+def test_a_range_in_the_midst_equals_a_full_computation(
+    engine: Engine, bars: DataFrame, whole: DataFrame, first: date
+) -> None:
+    usual = bars.where(F.col("ticker") != RESTED)
+    wanted = whole.where(~F.col("rests")).drop("rests")
+    begin, end = first - timedelta(days=300), first - timedelta(days=270)
+
+    later = later_features(usual, MOMENTUM, wanted, begin, end, engine)
+
+    assert part_for(usual.where(F.col("date") <= F.lit(end)), begin, YEAR).starts["S00T000"] > 0
+    assert 15 < len(same(later, wanted, begin, end)) < 25
 
 
 def test_older_days_are_read_only_where_a_ticker_has_rested(bars: DataFrame, first: date) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Literal
 
 import numpy as np
@@ -27,6 +27,7 @@ from eraflow.packages import parts
 MEAN_CLIP, MEAN_UNIT = 0.5, 1e-12
 KEYS = ("ticker", "date", "session", "country")
 _DAYS_A_BAR = 2  # more than there are, holidays and some rest included
+_LONGEST = 36_525  # days that are searched for where a ticker begins: a century
 
 
 Engine = Literal["windows", "kernels"]
@@ -98,7 +99,8 @@ def _of_days(wide: DataFrame, days: Days | None) -> DataFrame:
 class HistoryPart:
     """What of the history new days are computed from.
 
-    `starts`: the bar of each ticker with new days from which on it is read; none of them is of a day before `since`.
+    `starts`: the bar of each ticker with new days from which on it is read; none of them is of a day before `since`,
+    which is date.min where all days are read.
     """
 
     starts: Mapping[str, int]
@@ -106,7 +108,7 @@ class HistoryPart:
 
     def of(self, rows: DataFrame) -> DataFrame:
         """The rows of all tickers on the days that any of them is read from: no older file is opened."""
-        return rows.where(F.col("date") >= F.lit(self.since))
+        return rows if self.since == date.min else rows.where(F.col("date") >= F.lit(self.since))
 
     def with_states(self, universe: DataFrame, earlier: DataFrame, first: date) -> DataFrame:
         """What of `universe` (`of`) days from `first` on need, with `start`, its first bar, and `states` before."""
@@ -131,14 +133,14 @@ def part_for(prices: DataFrame, first: date, looks_back: int) -> HistoryPart:
     needed = looks_back + 1  # every state is set before the first new bar
     days = _DAYS_A_BAR * (needed + SPACING)
     while True:
-        since = date.fromordinal(max(1, first.toordinal() - days))
+        part = HistoryPart({}, first - timedelta(days) if days < _LONGEST else date.min)
         new = F.min(F.when(F.col("date") >= F.lit(first), F.col("bar"))).alias("new")
         oldest = F.min("bar").alias("oldest")
-        by_ticker = prices.where(F.col("date") >= F.lit(since)).groupBy("ticker").agg(oldest, new)
+        by_ticker = part.of(prices).groupBy("ticker").agg(oldest, new)
         rows = by_ticker.where(F.col("new").isNotNull()).collect()  # one row a ticker: some thousand
         starts = {row["ticker"]: max(0, (row["new"] - needed) // SPACING * SPACING) for row in rows}
-        if since == date.min or all(row["oldest"] <= starts[row["ticker"]] for row in rows):
-            return HistoryPart(starts, since)
+        if part.since == date.min or all(row["oldest"] <= starts[row["ticker"]] for row in rows):
+            return HistoryPart(starts, part.since)
         days *= 4  # a ticker has rested for long
 
 

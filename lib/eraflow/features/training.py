@@ -105,7 +105,9 @@ def forward_returns(prices: DataFrame, horizons: Sequence[int], lag: int, sessio
     masked day.
     """
     bars = prices.select(*LABELLED, "session", "total_return").where(F.col("country").isin([*sessions]))
-    return TickerRows.of(parts(prices), Source(bars)).then(by_country, _Labels(tuple(horizons), lag, dict(sessions)))
+    return TickerRows.of(parts(prices, are_some_days=True), Source(bars)).then(
+        by_country, _Labels(tuple(horizons), lag, dict(sessions))
+    )
 
 
 def by_country(rows: pa.RecordBatch) -> list[pa.RecordBatch]:
