@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 TINY = (
     "synthetic.days=360", "synthetic.sectors=3", "synthetic.tickers_per_sector=40", "kinds.lightgbm.trees=40",
     "kinds.lightgbm.min_data_in_leaf=50", "validation.folds=4", "validation.min_train_eras=20", "targets.horizons=[20]",
-    "features.set=momentum", "features.engine=kernels",
+    "features.set=momentum",
 )  # fmt: skip
 TRIALS, PARTS = 2, ("fold-1", "fold-2", "final")
 SEARCHED = (

@@ -34,9 +34,9 @@ pytestmark = pytest.mark.slow
 DAYS, LATER = 420, 40
 WEAK = "models.ridge={kind: linear, features: [ret_vol_1]}"
 TINY = (
-    "source=prices", "features.set=momentum", "features.engine=kernels", "targets.horizons=[5]",
-    "targets.main=target_neutral_5", "validation.folds=null", "validation.period=26", "validation.min_train_eras=12",
-    "models.lightgbm=null", WEAK, "retrain.every=4", "retrain.compare_from=1", "retrain.compare_every=1",
+    "source=prices", "features.set=momentum", "targets.horizons=[5]", "targets.main=target_neutral_5",
+    "validation.folds=null", "validation.period=26", "validation.min_train_eras=12", "models.lightgbm=null", WEAK,
+    "retrain.every=4", "retrain.compare_from=1", "retrain.compare_every=1",
 )  # fmt: skip
 ROOT = Path(__file__).parents[2]
 OPTIONS = runpy.run_path(str(ROOT / "jobs/retrain.py"))["OPTIONS"]

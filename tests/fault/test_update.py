@@ -31,7 +31,7 @@ def arguments(base: Path, *options: str) -> list[str]:
         "--config",
         "signals.yml",
         *options,
-        *over(base, [f"prices.path={base}/prices.parquet", "features.set=momentum", "features.engine=kernels"]),
+        *over(base, [f"prices.path={base}/prices.parquet", "features.set=momentum"]),
     ]
 
 

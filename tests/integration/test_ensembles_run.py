@@ -23,7 +23,7 @@ from eraflow.pipeline.report import report
 from eraflow.pipeline.train import train
 
 SETTINGS = (
-    *TINY, "features.engine=kernels",
+    *TINY,
     "models.linear.kind=linear",
     "models.forest={kind: random_forest, trees: 10, min_data_in_leaf: 50}",
     "ensembles.given={models: [lightgbm, linear], weights: {lightgbm: 3, linear: 1}}",

@@ -21,7 +21,7 @@ MODELS = (
     "models.graph={kind: lightgbm, seeds: 2, min_data_in_leaf: 20, network: {interactions: 3, degree: 3}, "
     "selection: {by: shap, keep: 8, blocks: 2, trees: 3}}",
     "ensembles.blend={neutralise: 0.5, weights: ridge, min_eras: 10, models: [lightgbm, linear]}",
-    "run.submission=blend", "features.engine=kernels",
+    "run.submission=blend",
 )  # fmt: skip
 # Learned where torch is; the run is the same else.
 NETWORK = (

@@ -30,9 +30,9 @@ from eraflow.tables import Store
 pytestmark = pytest.mark.slow
 
 WEEK, FOLDS = 5, 4
-SETTINGS = ("features.set=momentum", "features.engine=kernels", "targets.horizons=[5, 20]",
-            "targets.main=target_neutral_5", "validation.period=15", "validation.min_train_eras=10",
-            "models={lightgbm: {kind: linear}}", "features.traded_money=always")  # fmt: skip
+SETTINGS = ("features.set=momentum", "targets.horizons=[5, 20]", "targets.main=target_neutral_5",
+            "validation.period=15", "validation.min_train_eras=10", "models={lightgbm: {kind: linear}}",
+            "features.traded_money=always")  # fmt: skip
 LONGER = "models.longer={kind: linear, targets: [target_neutral_20]}"
 
 

@@ -99,8 +99,7 @@ class Job:
         settings = [
             f"prices.path={self.folder}/prices.parquet", f"tables.root={self.folder}/tables",
             "prices.columns.country=country", "prices.min_tickers=10", f"signals.path={self.folder}/signals",
-            f"signals.features=[{FEATURE}]", "features.set=trend", "features.engine=kernels",
-            "targets.horizons=[20]", *self.settings,
+            f"signals.features=[{FEATURE}]", "features.set=trend", "targets.horizons=[20]", *self.settings,
         ]  # fmt: skip
         return load(["signals.yml"], settings)
 

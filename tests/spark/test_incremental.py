@@ -60,11 +60,10 @@ def last_week(raw: pd.DataFrame) -> date:
 class Job:
     """`jobs/features.py` over one price file and one folder of tables.
 
-    What is noticed depends neither on the features nor on their engine: those of momentum have frames, lags and
-    recursions, too, and kernels have no plan for Spark to compile.
+    What is noticed does not depend on the features: those of momentum have frames, lags and recursions, too.
     """
 
-    def __init__(self, spark: SparkSession, folder: Path, features: str = "momentum", engine: str = "kernels") -> None:
+    def __init__(self, spark: SparkSession, folder: Path, features: str = "momentum", engine: str = "windows") -> None:
         self.spark, self.folder, self.set, self.engine = spark, folder, features, engine
         self.notes = Notes()
 

@@ -29,7 +29,7 @@ from eraflow.tables import Store
 pytestmark = pytest.mark.slow
 
 DAYS = 330
-SETTINGS = ("features.set=momentum", "features.engine=kernels", "targets.horizons=[20]", "validation.min_train_eras=8",
+SETTINGS = ("features.set=momentum", "targets.horizons=[20]", "validation.min_train_eras=8",
             "models={lightgbm: {kind: linear}}", "features.traded_money=always")  # fmt: skip
 ALL = {"prices", "quality", "features", "eras", "training"}
 
