@@ -11,6 +11,7 @@ import sys
 from contextlib import redirect_stdout, suppress
 from importlib import import_module
 from typing import Any
+from zipimport import zipimporter
 
 # What tasks of the main job come from; anything else they import when they need it.
 MODULES = (
@@ -36,8 +37,19 @@ def main() -> None:
         with suppress(Exception), redirect_stdout(sys.stderr):
             import_module(name)
     daemon: Any = import_module("pyspark.daemon")
+    keep_directories_of_zips()
     gc.freeze()  # a collection in a worker would write to pages that all share
     daemon.manager()
+
+
+def keep_directories_of_zips() -> None:
+    """Zips and jars on the path are read once in this process, and not again before each task.
+
+    Spark has Python forget what its paths hold before a task, since files may have been added: new ones still are
+    found, each by a new importer. But since version 3.10 Python then reads the directory of every zip anew, by Python's
+    code: .12 to .2 s a task, most of it for the jar of Spark's core, which Spark puts on the path of its workers.
+    """
+    setattr(zipimporter, "invalidate_caches", lambda _: None)  # noqa: B010 (mypy refuses an assignment)
 
 
 if __name__ == "__main__":

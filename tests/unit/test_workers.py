@@ -1,14 +1,17 @@
 """The process that Spark forks its Python workers from."""
 
+import importlib
 import struct
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from zipfile import ZipFile
+from zipimport import zipimporter
 
 import pytest
 
-from eraflow.workers import MODULES
+from eraflow.workers import MODULES, keep_directories_of_zips
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what a process has loaded")
@@ -30,3 +33,24 @@ def test_it_answers_as_sparks_own_does_with_what_tasks_import_loaded() -> None:
 
 def test_what_it_imports_is_there() -> None:
     assert all(find_spec(name) for name in MODULES)
+
+
+def test_a_zip_is_not_read_again_before_each_task_and_a_new_one_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("first", "later"):
+        with ZipFile(tmp_path / f"{name}.zip", "w") as file:
+            file.writestr(f"in_{name}.py", "")
+    monkeypatch.setattr(zipimporter, "invalidate_caches", zipimporter.invalidate_caches)  # put back in the end
+    keep_directories_of_zips()
+    monkeypatch.syspath_prepend(tmp_path / "first.zip")
+    assert find_spec("in_first")
+    zipped = (tmp_path / "first.zip").read_bytes()
+
+    (tmp_path / "first.zip").write_bytes(b"no zip" * 100)  # whoever reads it now finds nothing in it
+    importlib.invalidate_caches()
+    (tmp_path / "first.zip").write_bytes(zipped)
+
+    assert find_spec("in_first")
+    monkeypatch.syspath_prepend(tmp_path / "later.zip")
+    assert find_spec("in_later")
