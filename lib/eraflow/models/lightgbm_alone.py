@@ -18,9 +18,9 @@ from eraflow.models.lightgbm_rows import LEVELS, MAX_BIN, Rows
 from eraflow.session import fixed_partitions, threads
 
 SCHEMA = "text string, trees int, whole boolean"
-# Threads meet some hundred times a tree. Over fewer values than these a second one gains a quarter at the best, beside
-# other work it can cost many times the whole, and two fits side by side gain half.
-ONE_THREAD = 10_000_000
+# Threads meet some hundred times a tree. Over fewer values than these a second one gains a quarter to a third, beside
+# other work it can cost many times the whole, and two fits side by side gain half. Each of them holds its values.
+ONE_THREAD = 30_000_000
 Values = npt.NDArray[np.float32]
 
 
