@@ -5,6 +5,8 @@ Plain numpy over one era at a time; `eraflow.features.training` runs it as one g
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
@@ -14,7 +16,7 @@ from eraflow.features.kernels.places import quantiles_of_rows
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.int8]
-Names = npt.NDArray[np.object_]
+Groups = npt.NDArray[Any]  # of each ticker a name or a number; numbers are many times as fast
 
 MISSING = -1  # the level of a feature that is not known; a packed array has no null elements
 LEVELS = 5
@@ -54,7 +56,7 @@ def gaussian(values: Matrix) -> Matrix:
     return np.nan_to_num(ndtri(quantiles(values)))
 
 
-def residual(values: Vector, sectors: Names | None, exposures: Matrix | None) -> Vector:
+def residual(values: Vector, sectors: Groups | None, exposures: Matrix | None) -> Vector:
     """What is left of the normal scores of `values` after a regression on sectors and on the exposures' normal scores.
 
     Without sectors the regression has one constant for all tickers.
@@ -86,7 +88,7 @@ def _from_means(values: Matrix, group: npt.NDArray[np.intp]) -> Matrix:
     return deviations
 
 
-def targets(returns: Vector, sectors: Names, exposures: Matrix) -> dict[str, Vector]:
+def targets(returns: Vector, sectors: Groups, exposures: Matrix) -> dict[str, Vector]:
     """The three variants of one horizon's target by kind: raw, neutral to the sector, neutral to exposures as well."""
     if (~np.isnan(returns)).sum() < MIN_LABELLED:
         nothing = np.full(returns.shape, np.nan)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from eraflow.errors import InputError
-from eraflow.features.cross_section import Levels, Matrix, Names, levels, quantiles, residual
+from eraflow.features.cross_section import Groups, Levels, Matrix, levels, quantiles, residual
 from eraflow.features.feature import Feature
 from eraflow.features.sets import EXPOSURES, columns, families
 
@@ -59,7 +59,7 @@ class Ranking:
     def _products(self) -> list[str]:
         return [f"{one}_x_{other}" for one, other in self.interactions]
 
-    def levels(self, ranked: Matrix, groups: Mapping[str, Names], exposures: Matrix) -> Levels:
+    def levels(self, ranked: Matrix, groups: Mapping[str, Groups], exposures: Matrix) -> Levels:
         """One era's levels, tickers x names.
 
         `ranked`: tickers x features. `groups`: of each ticker its sector and country. `exposures`: tickers x EXPOSURES.
@@ -72,7 +72,7 @@ class Ranking:
             parts.append(levels(np.column_stack(products)))
         return np.hstack(parts)
 
-    def _among(self, rank: str, ranked: Matrix, groups: Mapping[str, Names], exposures: Matrix) -> Levels:
+    def _among(self, rank: str, ranked: Matrix, groups: Mapping[str, Groups], exposures: Matrix) -> Levels:
         if rank == "universe":
             return levels(ranked)
         if rank == "neutral":

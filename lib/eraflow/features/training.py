@@ -16,6 +16,7 @@ from pyspark.sql import functions as F
 
 from eraflow.batches import groups, joined, lists, matrix
 from eraflow.features import cross_section
+from eraflow.features.cross_section import Groups
 from eraflow.features.ranking import Ranking
 from eraflow.features.sets import EXPOSURES, columns
 from eraflow.packages import Batches, Source, brought_together, by_bucket, parts
@@ -206,7 +207,7 @@ class Crossed:
     def _era(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         ranked, exposed = (matrix(rows.column(name)) for name in ("ranked", "exposures"))
         ranked[rows.column("masked").to_numpy(zero_copy_only=False)] = np.nan
-        groups = {name: rows.column(name).to_numpy(zero_copy_only=False) for name in ("sector", "country")}
+        groups = {name: _numbered(rows.column(name)) for name in ("sector", "country")}
         levels = self.ranking.levels(ranked, groups, exposed)
         found = {"id": rows.column("id"), "era": rows.column("era")}
         found["era_block"] = pa.array(rows.column("era").to_numpy() // self.era_block, pa.int32())
@@ -232,6 +233,12 @@ def _labelled(daily: list[pa.Table], labels: list[pa.Table]) -> pa.Table:
         if name not in rows.column_names:
             rows = rows.append_column(name, theirs[name])
     return rows.filter(pc.fill_null(rows["member"], True))
+
+
+def _numbered(names: pa.Array) -> Groups:
+    """0, 1, ... for each name."""
+    numbers: Groups = names.dictionary_encode(null_encoding="encode").indices.to_numpy()
+    return numbers
 
 
 def _floats(values: npt.NDArray[np.float64]) -> pa.Array:

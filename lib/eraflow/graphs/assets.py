@@ -8,11 +8,11 @@ from datetime import date
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from eraflow.features.cross_section import Names
 from eraflow.features.feature import Feature, Output, unscaled
 from eraflow.features.series import Input
 from eraflow.features.sets import EXPOSURES, MOMENTUM, columns, families
@@ -167,7 +167,7 @@ def _block_graphs(
     return make
 
 
-def _row(era: int, block: int, day: date, graph: EraGraph, names: Names) -> tuple[object, ...]:
+def _row(era: int, block: int, day: date, graph: EraGraph, names: npt.NDArray[np.object_]) -> tuple[object, ...]:
     parts = list(graph.graphs.values())
     certificates = [[getattr(part.certificate, name) for part in parts] for name in ("objective", "kkt", "gap")]
     return (
