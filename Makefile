@@ -8,8 +8,7 @@
 VENV := $(CURDIR)/.venv
 PYTHON := $(VENV)/bin/python
 LOG := var/setup.log
-# Python compiles a module when it is first imported; to compile all of every package would take a third of the set-up.
-PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input install --no-build-isolation --no-compile
+PIP := $(PYTHON) -m pip --disable-pip-version-check --no-input install --no-build-isolation
 
 # What was set up is known by content, not by date: another lock or another place makes another stamp, and a set-up that
 # was cut short leaves none. New packages come into an empty environment, so nothing of older ones stays behind.
