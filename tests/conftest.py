@@ -11,10 +11,10 @@ import pytest
 # Tests compile thousands of plans that see few rows each. By default the JVM's second compiler takes more time than its
 # code gives back (a Classic run on a full disk: 126 seconds of processor time, 69 without it); without it, plans of a
 # session that lives for half an hour take twice as long. So it compiles only what is called twenty times as often. Two
-# processes with 3 GB of heap each would be too much for a machine of 8 GB. Tests of full size alone run as users do.
-TIMES = {"Tier4InvocationThreshold": 100_000, "Tier4MinInvocationThreshold": 12_000, "Tier4CompileThreshold": 300_000,
-         "Tier4BackEdgeThreshold": 800_000}  # fmt: skip
-JAVA = " ".join(f"-XX:{name}={times}" for name, times in TIMES.items())
+# processes with 3 GB of heap each would be too much for a machine of 8 GB. The soak's session is as users have it.
+HOT = {"Tier4InvocationThreshold": 100_000, "Tier4MinInvocationThreshold": 12_000, "Tier4CompileThreshold": 300_000,
+       "Tier4BackEdgeThreshold": 800_000, "ReservedCodeCacheSize": "480m"}  # fmt: skip
+JAVA = " ".join(f"-XX:{name}={value}" for name, value in HOT.items())
 SMALL = f"--driver-memory 2g --driver-java-options '{JAVA} -XX:+UseSerialGC' pyspark-shell"
 
 

@@ -1,6 +1,7 @@
 """What enters the keys of fits and searches: what they use, and nothing else."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from pyspark.sql import SparkSession
 from eraflow import definitions
 from eraflow.config import Config, load
 from eraflow.models.base import Training
+from eraflow.models.lightgbm import SIDE_BY_SIDE
 from eraflow.pipeline import dataset
 from eraflow.pipeline.cells import Cells
 from eraflow.pipeline.dataset import Eras
@@ -19,6 +21,7 @@ from eraflow.pipeline.folder import RunFolder
 from eraflow.pipeline.searching import Searching
 from eraflow.progress import PlainProgress
 from eraflow.scoring import References
+from eraflow.session import slots
 from eraflow.spans import spans_from_numbers
 
 ERAS = range(1, 101)
@@ -43,6 +46,18 @@ def data(spark: SparkSession) -> Any:
 
 def fitting(data: Any, config: Config, folder: Path) -> Fitting:
     return Fitting(config, data, Cells(folder, PlainProgress()))
+
+
+@pytest.mark.parametrize(("small", "side_by_side"), [(None, False), (SIDE_BY_SIDE, True), (SIDE_BY_SIDE + 1, False)])
+def test_fits_of_a_table_in_order_run_side_by_side_up_to_a_number_of_values(
+    data: Any, tmp_path: Path, spark: SparkSession, small: int | None, side_by_side: bool
+) -> None:
+    data.training = replace(data.training, small=small)
+    config = load([], ["models.ranked={kind: lightgbm, network: {interactions: 1}}"])
+    fits = fitting(data, config, tmp_path)
+
+    assert fits.at_once(config.models["lightgbm"]) == (slots(spark) if side_by_side else 1)
+    assert fits.at_once(config.models["ranked"]) == 1
 
 
 @pytest.fixture

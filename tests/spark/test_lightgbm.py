@@ -158,6 +158,16 @@ def test_a_fit_is_one_task_up_to_a_number_of_values(data: Training, monkeypatch:
         fit(config("auto"), data, (1,))
 
 
+def test_only_a_large_fit_that_is_alone_learns_by_all_threads(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eraflow.models.lightgbm_alone.threads", lambda _: 3)
+    beside = replace(data, alone=False)
+
+    assert "[num_threads: 1]" in text(fit(config(), data, (1,)))
+    monkeypatch.setattr("eraflow.models.lightgbm_alone.ONE_THREAD", 400 * len(NAMES))
+    assert "[num_threads: 3]" in text(fit(config(), data, (1,)))
+    assert "[num_threads: 1]" in text(fit(config(), beside, (1,)))
+
+
 @ENGINES
 def test_a_feature_that_one_era_lacks_and_a_rare_level_have_bins_of_their_own(
     spark: SparkSession, tmp_path: Path, engine: str

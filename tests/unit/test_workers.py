@@ -11,7 +11,8 @@ from zipimport import zipimporter
 
 import pytest
 
-from eraflow.workers import MODULES, keep_directories_of_zips
+from eraflow import workers
+from eraflow.workers import MODULES
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="only Linux says what a process has loaded")
@@ -35,22 +36,45 @@ def test_what_it_imports_is_there() -> None:
     assert all(find_spec(name) for name in MODULES)
 
 
-def test_a_zip_is_not_read_again_before_each_task_and_a_new_one_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("first", "later"):
-        with ZipFile(tmp_path / f"{name}.zip", "w") as file:
-            file.writestr(f"in_{name}.py", "")
+@pytest.fixture
+def as_in_workers(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """This process as `main` leaves the one that workers are forked from."""
     monkeypatch.setattr(zipimporter, "invalidate_caches", zipimporter.invalidate_caches)  # put back in the end
-    keep_directories_of_zips()
-    monkeypatch.syspath_prepend(tmp_path / "first.zip")
-    assert find_spec("in_first")
-    zipped = (tmp_path / "first.zip").read_bytes()
+    monkeypatch.setattr("pyspark.daemon.manager", lambda: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    workers.main()
+    return monkeypatch
 
-    (tmp_path / "first.zip").write_bytes(b"no zip" * 100)  # whoever reads it now finds nothing in it
+
+def zipped(file: Path, module: str) -> Path:
+    with ZipFile(file, "w") as archive:
+        archive.writestr(f"{module}.py", "")
+    return file
+
+
+def test_a_zip_is_not_read_again_before_each_task(tmp_path: Path, as_in_workers: pytest.MonkeyPatch) -> None:
+    file = zipped(tmp_path / "some.zip", "in_a_zip")
+    as_in_workers.syspath_prepend(file)
+    assert find_spec("in_a_zip")
+    content = file.read_bytes()
+    file.write_bytes(b"no zip" * 100)  # whoever reads its directory now finds nothing in it
+
     importlib.invalidate_caches()
-    (tmp_path / "first.zip").write_bytes(zipped)
 
-    assert find_spec("in_first")
-    monkeypatch.syspath_prepend(tmp_path / "later.zip")
-    assert find_spec("in_later")
+    file.write_bytes(content)
+    assert find_spec("in_a_zip")
+
+
+def test_files_that_are_added_are_found(tmp_path: Path, as_in_workers: pytest.MonkeyPatch) -> None:
+    (tmp_path / "files").mkdir()
+    for path in (tmp_path / "later.zip", tmp_path / "files"):
+        as_in_workers.syspath_prepend(path)
+    assert not find_spec("in_a_later_zip")
+    assert not find_spec("in_a_folder")
+    zipped(tmp_path / "later.zip", "in_a_later_zip")
+    (tmp_path / "files/in_a_folder.py").touch()
+
+    importlib.invalidate_caches()  # as Spark does before a task
+
+    assert find_spec("in_a_later_zip")
+    assert find_spec("in_a_folder")

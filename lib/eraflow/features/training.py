@@ -236,8 +236,8 @@ def _labelled(daily: list[pa.Table], labels: list[pa.Table]) -> pa.Table:
 
 
 def _numbered(names: pa.Array) -> Groups:
-    """0, 1, ... for each name."""
-    numbers: Groups = names.dictionary_encode(null_encoding="encode").indices.to_numpy()
+    """A number for each name, from 0 in the order in which they appear; none is null."""
+    numbers: Groups = names.dictionary_encode().indices.to_numpy()
     return numbers
 
 

@@ -34,7 +34,8 @@ class Training:
     many eras on a label reaches: one later it is known. `absent` is the level that a feature has throughout an era of
     raw files where the era does not have it, None where features lack in no such way. `small` is the number of values
     of a small table: its rows come in one partition by era and id, however its files lie. Of others, whose rows come in
-    the order of their files, it is None.
+    the order of their files, it is None. A fit that is not `alone` runs beside others, and learns by one thread if it
+    can.
     """
 
     table: DataFrame
@@ -47,6 +48,7 @@ class Training:
     reach: Mapping[str, int] = field(default_factory=dict)
     absent: int | None = None
     small: int | None = None
+    alone: bool = True
 
     @property
     def in_order(self) -> bool:

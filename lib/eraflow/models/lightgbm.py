@@ -18,11 +18,13 @@ from eraflow.config.models import LightGbm
 from eraflow.errors import InputError
 from eraflow.models import lightgbm_alone, lightgbm_spark
 from eraflow.models.base import Training
-from eraflow.models.lightgbm_alone import ONE_THREAD
 from eraflow.models.lightgbm_rows import Rows
 from eraflow.models.trees import LightGbmTrees
 
-ONE_TASK = 50_000_000  # values of 4 bytes in the worker that learns, and twice while it reads them
+ONE_TASK = 50_000_000  # values of 4 bytes in the worker that learns
+# Fits of so many values at the most run side by side, by one thread each: of 28 million two at once take a fifth less
+# than one after the other by two threads. Each holds its values while it learns.
+SIDE_BY_SIDE = 30_000_000
 MAX_RANKED = 10_000  # rows of an era: LightGBM has discounts for so many places
 MAX_LABELS = 31  # levels of a target that LightGBM's ranking knows gains for
 
@@ -73,8 +75,8 @@ class LightGbmModel:
         return LightGbmTrees(text)
 
     def by_one_thread(self, values: int) -> bool:
-        """Whether it learns from so many values in one task, by one thread."""
-        return values < ONE_THREAD and self._is_alone(values)
+        """Whether fits of so many values, in a task each, are best made side by side and by one thread."""
+        return values <= SIDE_BY_SIDE and self._is_alone(values)
 
     def _is_alone(self, values: int) -> bool:
         """Whether one task learns from so many."""

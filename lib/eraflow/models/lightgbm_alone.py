@@ -18,10 +18,9 @@ from eraflow.models.lightgbm_rows import LEVELS, MAX_BIN, Rows
 from eraflow.session import fixed_partitions, threads
 
 SCHEMA = "text string, trees int, whole boolean"
-# Threads meet some hundred times a tree. Over fewer values than these a second one gains a quarter to a third, beside
-# other work it can cost many times the whole, and two fits side by side gain half. Each of them holds its values.
-ONE_THREAD = 30_000_000
-Values = npt.NDArray[np.float32]
+# Threads meet some hundred times a tree. Over fewer values than these a second one gains a quarter at the best, and
+# beside other work it can cost many times the whole.
+ONE_THREAD = 10_000_000
 
 
 def learned(
@@ -42,7 +41,8 @@ def learned(
     frame = frame.coalesce(1)  # in the order of the partitions
     if config.ranks:  # the rows of an era must stand side by side
         frame = frame.sortWithinPartitions("era", "id")
-    count = 1 if rows.count * width < ONE_THREAD else threads(rows.learned.sparkSession)
+    is_many = rows.count * width >= ONE_THREAD
+    count = threads(rows.learned.sparkSession) if training.alone and is_many else 1
     settings = _settings(config, boosting, seed, count, monotone, groups)
     learner = Learner(
         settings, config.trees, training.feature_names, training.missing, config.ranks, frozenset(rows.watched_eras),
@@ -91,16 +91,16 @@ class Learner:
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         held = [self._read(batch) for batch in batches if batch.num_rows]
-        values, eras, labels, weights = (np.concatenate(part) for part in zip(*held, strict=True))
+        levels, eras, labels, weights = (np.concatenate(part) for part in zip(*held, strict=True))
         held.clear()
         is_watched = np.isin(eras, list(self.watched))
-        data = self._data_set(values, eras, labels, weights, ~is_watched)
+        data = self._data_set(levels, eras, labels, weights, ~is_watched)
         beside: list[lightgbm.Dataset] = []
         callbacks: list[Callable[..., Any]] = []
         if is_watched.any():
-            beside = [self._data_set(values, eras, labels, weights, is_watched)]
+            beside = [self._data_set(levels, eras, labels, weights, is_watched)]
             callbacks = [lightgbm.early_stopping(self.patience, verbose=False)]
-        del values
+        del levels
         booster = lightgbm.train(
             dict(self.settings), data, self.trees, beside, callbacks=callbacks,
             keep_training_booster=True,  # else it forgets the trees after the best one, and how many there were
@@ -113,22 +113,26 @@ class Learner:
         found = {"text": pa.array([text]), "trees": pa.array([best if stopped else grown], pa.int32())}
         yield pa.record_batch(found | {"whole": pa.array([bool(whole)])})
 
-    def _read(self, batch: pa.RecordBatch) -> tuple[Values, npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-        """Rows x features, NaN where a level is not known, with the rows' eras, labels and weights."""
+    def _read(self, batch: pa.RecordBatch) -> tuple[npt.NDArray[Any], ...]:
+        """Levels, rows x features, with the rows' eras, labels and weights."""
         levels = batch.column("features").flatten().to_numpy(zero_copy_only=False)
-        values = levels.reshape(batch.num_rows, len(self.names)).astype(np.float32)
-        values[values == self.missing] = np.nan
-        return values, *(batch.column(name).to_numpy() for name in ("era", "label", "weight"))
+        return (
+            levels.reshape(batch.num_rows, len(self.names)),
+            *(batch.column(name).to_numpy() for name in ("era", "label", "weight")),
+        )
 
     def _data_set(
-        self, values: Values, eras: npt.NDArray[Any], labels: npt.NDArray[Any], weights: npt.NDArray[Any],
+        self, levels: npt.NDArray[Any], eras: npt.NDArray[Any], labels: npt.NDArray[Any], weights: npt.NDArray[Any],
         taken: npt.NDArray[np.bool_],
     ) -> lightgbm.Dataset:  # fmt: skip
         """Some of the rows, in bins of a level each and one for missing, whatever levels the rows have."""
         every = taken.all()
+        levels = levels if every else levels[taken]
+        values = levels.astype(np.float32)
+        values[levels == self.missing] = np.nan
         sizes = np.unique(eras[taken], return_counts=True)[1] if self.ranks else None
         return lightgbm.Dataset(
-            values if every else values[taken],
+            values,
             labels if every else labels[taken],
             reference=self._bins(),
             weight=(weights if every else weights[taken]) if self.weighs else None,

@@ -42,11 +42,15 @@ class FitEras:
 
 @dataclass(frozen=True)
 class Fitting:
-    """What the fits of a run have in common. A `final` network learns again from the eras that it has watched, too."""
+    """What the fits of a run have in common. A `final` network learns again from the eras that it has watched, too.
+
+    Fits that are not `alone` run side by side.
+    """
 
     config: Config
     data: Dataset
     cells: Cells
+    alone: bool = True
 
     def at_once(self, settings: AnyModel) -> int:
         """How many fits of such a model run side by side: as many as tasks, where each learns by one thread."""
@@ -147,7 +151,7 @@ class Fitting:
 
     def _fit(self, settings: AnyModel, parts: FitEras, work: Path | None) -> Fitted:
         model, sampling = self._built(settings, work), self.config.sampling
-        training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life)
+        training = replace(self.data.training, share=sampling.rows, half_life=sampling.half_life, alone=self.alone)
         again = parts.every if len(parts.every) > len(parts.learned) else ()
         return model.fit(training, parts.learned, parts.watched, again)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -122,7 +122,7 @@ class Run:
             if self.folder.is_done(f"{name}-holdout"):
                 continue
             self.progress.stage(f"{name}: model of {len(fold.train)} eras for the holdout")
-            fit, predicted = self._validated(name, "holdout", self._fitting.fold_of(name, fold))
+            fit, predicted = self._validated(name, "holdout", self._fitting.fold_of(name, fold), self._fitting)
             linked(predicted.folder, partition(self.folder.held_out, name, fold.number))
             self._mark(f"{name}-holdout", fit, predicted)
         ensembling = Ensembling(self.store.spark, self.data, self.folder)
@@ -212,10 +212,13 @@ class Run:
         purged = [self._fitting.fold_of(name, common) for common in folds]
         left = [fold for fold in purged if not self.folder.is_done(f"{name}-fold-{fold.number}")]
         at_once = 1 if name == self.config.search.model else self._fitting.at_once(self.config.models[name])
+        fitting = replace(self._fitting, alone=at_once == 1)
         with side_by_side(self.store.spark, at_once) as begun:
             is_left = not self.folder.is_done(f"{name}-{LIVE}")
-            final = begun(self._final, name) if is_left else None  # first, since it takes longest
-            validated = {fold.number: begun(self._validated, name, f"fold-{fold.number}", fold) for fold in left}
+            final = begun(self._final, name, fitting) if is_left else None  # first, since it takes longest
+            validated = {
+                fold.number: begun(self._validated, name, f"fold-{fold.number}", fold, fitting) for fold in left
+            }
             for number in (fold.number for fold in purged):
                 self.progress.step(f"{name}: fold {number} of {len(folds)}", number - 1, len(folds))
                 if number not in validated:
@@ -229,17 +232,17 @@ class Run:
             if final:
                 self._predict_live(name, final)
 
-    def _validated(self, name: str, place: str, fold: Fold) -> tuple[Cell, Cell]:
+    def _validated(self, name: str, place: str, fold: Fold, fitting: Fitting) -> tuple[Cell, Cell]:
         """The model of a fold's training part, and its predictions of what the fold validates."""
         settings = self._searching.settings(name, place, fold.train)
-        fit = self._fitting.fitted(settings, fold.train)
+        fit = fitting.fitted(settings, fold.train)
         self._note(fit, f"{name}: the model of {place} was fitted before")
-        return fit, self._fitting.predicted(fit, settings, fold.validation)
+        return fit, fitting.predicted(fit, settings, fold.validation)
 
-    def _final(self, name: str) -> Cell:
+    def _final(self, name: str, fitting: Fitting) -> Cell:
         """A model of all eras with a known label (trees leave out those that they watch)."""
         settings = self._searching.settings(name, FINAL, self._seen)
-        fit = self._fitting.fitted(settings, self.data.eras.labelled, final=True)
+        fit = fitting.fitted(settings, self.data.eras.labelled, final=True)
         self._note(fit, f"{name}: the final model was fitted before")
         return fit
 
