@@ -47,8 +47,8 @@ def keep_directories_of_zips() -> None:
 
     Spark has Python forget what its paths hold before a task, since files may have been added: new ones still are
     found, each by a new importer. But since 3.10 Python then reads the directory of every zip anew, by Python's code
-    (CPython issue 103200): .12 to .2 s a task, most of it for the jar of Spark's core, which Spark puts on the path of
-    its workers. Spark 3.5 does not ask first whether files were added (SPARK-54744).
+    (CPython issue 103200): .12 s a task or more, most of it for the jar of Spark's core, which is on the path of
+    workers. Spark 3.5 does not ask first whether files were added (SPARK-54744).
     """
     setattr(zipimporter, "invalidate_caches", lambda _: None)  # noqa: B010 (mypy refuses an assignment)
 
