@@ -1,6 +1,6 @@
 """What is compared across the tickers of one era: levels of features, and targets neutral to sector and exposures.
 
-Plain numpy over one era at a time; `eraflow.features.training` runs it as one grouped map.
+Plain numpy over one era at a time; `eraflow.features.training` runs it in Spark's workers, some eras to a task.
 """
 
 from __future__ import annotations
